@@ -1,0 +1,3 @@
+//! byokd: whose key, which model, where, and who pays.
+
+pub mod contract;
