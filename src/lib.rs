@@ -1,3 +1,5 @@
 //! byokd: whose key, which model, where, and who pays.
 
 pub mod contract;
+pub mod domain;
+mod store;

@@ -1,0 +1,22 @@
+//! What byokd knows without asking anybody: words, rules and formats.
+//!
+//! Invariants: no IO, no async, no clock of its own (time is passed in), and no import from the rest of the crate.
+//! A name is parsed once, at the edge, into a type whose fields are private; what holds such a value may trust it.
+//!
+//! Absent: anything that knows gRPC, SQL, HTTP or a KMS.
+
+pub mod audit;
+pub mod catalog;
+pub mod change;
+pub mod clock;
+pub mod envelope;
+pub mod error;
+pub mod health;
+pub mod models;
+pub mod names;
+pub mod principal;
+pub mod protocol;
+pub mod resolution;
+pub mod secret;
+pub mod verdict;
+pub mod workspace;

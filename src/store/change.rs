@@ -1,0 +1,273 @@
+//! A change, from the lock to the commit.
+//!
+//! Invariants: the holder's row is locked before it is read, so two changes of one workspace never see the same
+//! revision; audit row, change-log row and remembered result are part of the same transaction; dropped without
+//! `commit`, it leaves no trace. A record may only be sealed under a data key that is active at the commit.
+//!
+//! Absent: what the change is about (`domain::change`, `ops`).
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    TransactionTrait,
+    sea_query::{Expr, OnConflict},
+};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    entities::{audit_events, change_log, data_keys, holders, model_lists, provider_keys},
+    fault::{corrupt, unavailable},
+    load::{self, SelectionJson},
+    requests::{self, Remembered},
+};
+use crate::domain::{
+    audit::AuditEvent,
+    change::{Draft, KeyEdit},
+    envelope::data_key_of,
+    error::{Error, Reason},
+    names::{ProviderName, RequestId, Scope},
+    principal::Rpc,
+    workspace::{Holder, StoredKey},
+};
+
+/// A change that has begun.
+pub struct Change {
+    transaction: DatabaseTransaction,
+    scope: Scope,
+}
+
+impl Change {
+    pub(super) async fn begin(writer: &DatabaseConnection, scope: &Scope) -> Result<Self, Error> {
+        let options = sea_orm::TransactionOptions {
+            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let transaction = writer.begin_with_options(options).await.map_err(unavailable)?;
+        let row = holders::ActiveModel {
+            scope: Set(scope.kind().to_owned()),
+            workspace_id: Set(scope.workspace_id().to_owned()),
+            present: Set(false),
+            byo_enabled: Set(false),
+            revision: Set(0),
+            selections: Set(Value::Object(serde_json::Map::new())),
+            generations: Set(Value::Object(serde_json::Map::new())),
+            updated_at: Set(OffsetDateTime::UNIX_EPOCH),
+        };
+        holders::Entity::insert(row)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(unavailable)?;
+        holders::Entity::find_by_id((scope.kind().to_owned(), scope.workspace_id().to_owned()))
+            .lock_exclusive()
+            .one(&transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(Self { transaction, scope: scope.clone() })
+    }
+
+    /// What the lock protects.
+    pub async fn holder(&self) -> Result<Holder, Error> {
+        load::holder(&self.transaction, &self.scope).await
+    }
+
+    /// Whether a request id already has a result: its twin committed between the first look and the lock.
+    pub async fn remembers(&self, rpc: Rpc, request_id: &RequestId, now: OffsetDateTime) -> Result<bool, Error> {
+        Ok(requests::find(&self.transaction, &self.scope, rpc, request_id, now).await?.is_some())
+    }
+
+    /// Writes everything and commits it.
+    pub async fn commit(
+        self,
+        draft: &Draft,
+        event: AuditEvent,
+        remembered: Option<Remembered>,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        for edit in draft.edits() {
+            match edit {
+                KeyEdit::Put(provider, key) => {
+                    self.end_active(provider, "superseded", now).await?;
+                    self.insert_key(provider, key).await?;
+                }
+                KeyEdit::Drop(provider) => self.end_active(provider, "deleted", now).await?,
+                KeyEdit::Checked(key) => self.update_check(key).await?,
+            }
+        }
+        if draft.changed() {
+            self.write_holder(draft.after(), now).await?;
+            self.write_event(event, draft.after().revision(), now).await?;
+        }
+        if let Some(remembered) = remembered {
+            requests::remember(&self.transaction, &self.scope, remembered).await?;
+        }
+        if draft.changed() {
+            self.append_to_log(draft.after().revision(), now).await?;
+        }
+        self.transaction.commit().await.map_err(unavailable)
+    }
+
+    async fn end_active(&self, provider: &ProviderName, state: &str, now: OffsetDateTime) -> Result<(), Error> {
+        use provider_keys::Column;
+        // Sealed bytes and the reference to a data key leave with the state; the masked history stays.
+        provider_keys::Entity::update_many()
+            .col_expr(Column::State, Expr::value(state))
+            .col_expr(Column::Sealed, Expr::value(Option::<Vec<u8>>::None))
+            .col_expr(Column::Bucket, Expr::value(Option::<i32>::None))
+            .col_expr(Column::DataKeyVersion, Expr::value(Option::<i64>::None))
+            .col_expr(Column::ModelListHash, Expr::value(Option::<Vec<u8>>::None))
+            .col_expr(Column::EndedAt, Expr::value(now))
+            .filter(Column::Scope.eq(self.scope.kind()))
+            .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
+            .filter(Column::Provider.eq(provider.as_str()))
+            .filter(Column::State.eq("active"))
+            .exec(&self.transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn insert_key(&self, provider: &ProviderName, key: &StoredKey) -> Result<(), Error> {
+        let data_key = data_key_of(&key.sealed).map_err(Error::internal)?;
+        let (bucket, version) = (i32::from(data_key.bucket), i64::from(data_key.version));
+        let row = data_keys::Entity::find_by_id((bucket, version))
+            .lock_shared()
+            .one(&self.transaction)
+            .await
+            .map_err(unavailable)?;
+        if row.is_none_or(|row| row.state != "active") {
+            return Err(Error::new(Reason::StoreUnavailable, "the data key was retired meanwhile; try again")
+                .retry_after(std::time::Duration::from_secs(1)));
+        }
+        let hash = self.write_models(key).await?;
+        let row = provider_keys::ActiveModel {
+            key_id: Set(key.key_id),
+            scope: Set(self.scope.kind().to_owned()),
+            workspace_id: Set(self.scope.workspace_id().to_owned()),
+            provider: Set(provider.as_str().to_owned()),
+            generation: Set(stored(key.generation)?),
+            state: Set("active".to_owned()),
+            sealed: Set(Some(key.sealed.to_vec())),
+            bucket: Set(Some(bucket)),
+            data_key_version: Set(Some(version)),
+            base_url: Set(key.binding.base_url.clone()),
+            headers: Set(serde_json::to_value(&key.binding.headers).map_err(Error::internal)?),
+            masked: Set(key.masked.clone()),
+            verdict: Set(key.health.verdict.map(|verdict| verdict.as_str().to_owned())),
+            checked_at: Set(key.health.checked_at),
+            verified_at: Set(key.health.verified_at),
+            refused_count: Set(i32::try_from(key.health.refused_count).map_err(Error::internal)?),
+            refused_since: Set(key.health.refused_since),
+            model_list_hash: Set(hash),
+            models_as_of: Set(key.models.as_ref().map(|listing| listing.as_of)),
+            set_by: Set(key.set_by.clone()),
+            on_behalf_of: Set(key.on_behalf_of.as_str().to_owned()),
+            set_at: Set(key.set_at),
+            ended_at: Set(None),
+        };
+        provider_keys::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn update_check(&self, key: &StoredKey) -> Result<(), Error> {
+        use provider_keys::Column;
+        let hash = self.write_models(key).await?;
+        provider_keys::Entity::update_many()
+            .col_expr(Column::Verdict, Expr::value(key.health.verdict.map(|verdict| verdict.as_str().to_owned())))
+            .col_expr(Column::CheckedAt, Expr::value(key.health.checked_at))
+            .col_expr(Column::VerifiedAt, Expr::value(key.health.verified_at))
+            .col_expr(Column::RefusedCount, Expr::value(i32::try_from(key.health.refused_count).unwrap_or(i32::MAX)))
+            .col_expr(Column::RefusedSince, Expr::value(key.health.refused_since))
+            .col_expr(Column::ModelListHash, Expr::value(hash))
+            .col_expr(Column::ModelsAsOf, Expr::value(key.models.as_ref().map(|listing| listing.as_of)))
+            .filter(Column::Scope.eq(self.scope.kind()))
+            .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
+            .filter(Column::KeyId.eq(key.key_id))
+            .exec(&self.transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Stores a distinct list once; answers its hash.
+    async fn write_models(&self, key: &StoredKey) -> Result<Option<Vec<u8>>, Error> {
+        let Some(listing) = &key.models else { return Ok(None) };
+        let hash = listing.models.hash();
+        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(listing.models.body()) };
+        model_lists::Entity::insert(row)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(&self.transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(Some(hash))
+    }
+
+    async fn write_holder(&self, holder: &Holder, now: OffsetDateTime) -> Result<(), Error> {
+        use holders::Column;
+        let generations: serde_json::Map<String, Value> =
+            holder.generations().iter().map(|(name, count)| (name.to_string(), Value::from(*count))).collect();
+        let (present, byo_enabled, selections) = match holder {
+            Holder::Platform(_) => (true, false, serde_json::Map::new()),
+            Holder::Workspace(workspace) => {
+                let selections = workspace.selections.iter().map(|(name, selection)| {
+                    let json =
+                        SelectionJson { model: selection.model.to_string(), revision: selection.revision };
+                    Ok((name.to_string(), serde_json::to_value(json).map_err(Error::internal)?))
+                });
+                (workspace.exists, workspace.byo_enabled, selections.collect::<Result<_, Error>>()?)
+            }
+        };
+        holders::Entity::update_many()
+            .col_expr(Column::Present, Expr::value(present))
+            .col_expr(Column::ByoEnabled, Expr::value(byo_enabled))
+            .col_expr(Column::Revision, Expr::value(stored(holder.revision())?))
+            .col_expr(Column::Selections, Expr::value(Value::Object(selections)))
+            .col_expr(Column::Generations, Expr::value(Value::Object(generations)))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Scope.eq(self.scope.kind()))
+            .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
+            .exec(&self.transaction)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn write_event(&self, event: AuditEvent, revision: u64, now: OffsetDateTime) -> Result<(), Error> {
+        let row = audit_events::ActiveModel {
+            event_id: Set(Uuid::now_v7()),
+            scope: Set(self.scope.kind().to_owned()),
+            workspace_id: Set(self.scope.workspace_id().to_owned()),
+            at: Set(now),
+            actor: Set(event.actor),
+            on_behalf_of: Set(event.on_behalf_of.as_str().to_owned()),
+            action: Set(event.action.as_str().to_owned()),
+            provider: Set(event.provider.map(|name| name.to_string())),
+            before: Set(event.before),
+            after: Set(event.after),
+            verdict: Set(event.verdict.map(|verdict| verdict.as_str().to_owned())),
+            request_id: Set(event.request_id.map(|id| id.to_string())),
+            revision: Set(stored(revision)?),
+        };
+        audit_events::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn append_to_log(&self, revision: u64, now: OffsetDateTime) -> Result<(), Error> {
+        let row = change_log::ActiveModel {
+            sequence: NotSet,
+            change_id: Set(Uuid::new_v4()),
+            scope: Set(self.scope.kind().to_owned()),
+            workspace_id: Set(self.scope.workspace_id().to_owned()),
+            revision: Set(stored(revision)?),
+            at: Set(now),
+        };
+        change_log::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn stored(count: u64) -> Result<i64, Error> {
+    i64::try_from(count).map_err(|_| corrupt("a counter beyond 63 bits"))
+}

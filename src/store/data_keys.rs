@@ -1,0 +1,79 @@
+//! The wrapped data keys.
+//!
+//! Invariants: a data key is inserted if it is absent, in a transaction of its own that is committed before anything
+//! is sealed under it; of two that race, the row tells who won.
+//!
+//! Absent: wrapping and unwrapping (`keyring`, `kms`).
+
+use sea_orm::{ActiveValue::Set, EntityTrait, TransactionTrait, sea_query::OnConflict};
+use time::OffsetDateTime;
+
+use super::{
+    Store,
+    entities::data_keys,
+    fault::{corrupt, unavailable},
+};
+use crate::domain::{envelope::DataKeyId, error::Error};
+
+/// A data key as it is stored.
+#[derive(Clone, Debug)]
+pub struct DataKeyRow {
+    /// Which one.
+    pub id: DataKeyId,
+    /// As the KMS wrapped it.
+    pub wrapped: Vec<u8>,
+    /// The KMS key, as the KMS named it.
+    pub kms_key_arn: String,
+    /// Whether new records may be sealed under it.
+    pub active: bool,
+}
+
+impl Store {
+    /// Every data key.
+    pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
+        let rows = data_keys::Entity::find().all(&self.readers).await.map_err(unavailable)?;
+        rows.into_iter().map(row).collect()
+    }
+
+    /// One data key.
+    pub async fn data_key(&self, id: DataKeyId) -> Result<Option<DataKeyRow>, Error> {
+        let found = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
+            .one(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        found.map(row).transpose()
+    }
+
+    /// Inserts those that are absent, all or none. Read them back to see who won.
+    pub async fn insert_data_keys(&self, new: Vec<DataKeyRow>, now: OffsetDateTime) -> Result<(), Error> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let rows = new.into_iter().map(|key| data_keys::ActiveModel {
+            bucket: Set(i32::from(key.id.bucket)),
+            version: Set(i64::from(key.id.version)),
+            wrapped: Set(key.wrapped),
+            kms_key_arn: Set(key.kms_key_arn),
+            state: Set(if key.active { "active" } else { "retired" }.to_owned()),
+            created_at: Set(now),
+        });
+        let transaction = self.writer.begin().await.map_err(unavailable)?;
+        data_keys::Entity::insert_many(rows)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
+    }
+}
+
+fn row(row: data_keys::Model) -> Result<DataKeyRow, Error> {
+    let bucket = u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?;
+    let version = u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
+    Ok(DataKeyRow {
+        id: DataKeyId { bucket, version },
+        wrapped: row.wrapped,
+        kms_key_arn: row.kms_key_arn,
+        active: row.state == "active",
+    })
+}

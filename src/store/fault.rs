@@ -1,0 +1,33 @@
+//! What the database's failures mean.
+//!
+//! Invariants: a failure of the database is `STORE_UNAVAILABLE` and its text stays in the cause, for the log; a row
+//! that cannot be read is `RECORD_CORRUPT`, for its workspace alone.
+//!
+//! Absent: retries. The caller has the deadline.
+
+use sea_orm::DbErr;
+
+use crate::domain::error::{Error, Reason};
+
+/// The database failed to do what it was asked.
+pub(super) fn unavailable(error: DbErr) -> Error {
+    let corrupt = matches!(
+        error,
+        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } | DbErr::ConvertFromU64(_)
+    );
+    if corrupt {
+        return self::corrupt("a row has a value of the wrong type").caused_by(error);
+    }
+    Error::new(Reason::StoreUnavailable, "the database did not answer as it should; try again")
+        .retry_after(std::time::Duration::from_secs(1))
+        .caused_by(error)
+}
+
+/// A row holds what byokd would never write.
+pub(super) fn corrupt(what: &'static str) -> Error {
+    Error::new(
+        Reason::RecordCorrupt,
+        "a stored record is damaged or was moved; set the key again, and tell the operator",
+    )
+    .caused_by(what)
+}

@@ -1,0 +1,209 @@
+//! A workspace, or the platform, in one statement.
+//!
+//! Invariants: one statement, so that toggle, keys and revision belong to one moment; a row that byokd would never
+//! write is `RECORD_CORRUPT`, never a default.
+//!
+//! Absent: opening what is sealed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sea_orm::{
+    ConnectionTrait, FromQueryResult,
+    sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    entities::{holders, model_lists, provider_keys},
+    fault::{corrupt, unavailable},
+};
+use crate::domain::{
+    error::Error,
+    models::ModelList,
+    names::{ModelName, OnBehalfOf, ProviderName, Scope, WorkspaceId},
+    verdict::{Health, Verdict},
+    workspace::{Binding, Holder, Listing, Platform, Selection, StoredKey, Workspace},
+};
+
+/// A selection as it stands in `holders.selections`.
+#[derive(Deserialize, Serialize)]
+pub(super) struct SelectionJson {
+    pub(super) model: String,
+    pub(super) revision: u64,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    present: bool,
+    byo_enabled: bool,
+    revision: i64,
+    selections: Value,
+    generations: Value,
+    key_id: Option<Uuid>,
+    provider: Option<String>,
+    generation: Option<i64>,
+    sealed: Option<Vec<u8>>,
+    base_url: Option<String>,
+    headers: Option<Value>,
+    masked: Option<String>,
+    verdict: Option<String>,
+    checked_at: Option<OffsetDateTime>,
+    verified_at: Option<OffsetDateTime>,
+    refused_count: Option<i32>,
+    refused_since: Option<OffsetDateTime>,
+    models_as_of: Option<OffsetDateTime>,
+    set_by: Option<String>,
+    on_behalf_of: Option<String>,
+    set_at: Option<OffsetDateTime>,
+    body: Option<String>,
+}
+
+/// Reads a holder; one without a row is unseen.
+pub(super) async fn holder(connection: &impl ConnectionTrait, scope: &Scope) -> Result<Holder, Error> {
+    let statement = connection.get_database_backend().build(&select(scope));
+    let rows = Row::find_by_statement(statement).all(connection).await.map_err(unavailable)?;
+    let mut keys = BTreeMap::new();
+    let mut first = None;
+    for row in rows {
+        if let Some((provider, key)) = row.key()? {
+            keys.insert(provider, key);
+        }
+        first.get_or_insert(row);
+    }
+    let Some(row) = first else {
+        return Ok(match scope {
+            Scope::Workspace(id) => Holder::Workspace(Workspace::unseen(id.clone())),
+            Scope::Platform => Holder::Platform(Platform::default()),
+        });
+    };
+    let revision = u64::try_from(row.revision).map_err(|_| corrupt("a negative revision"))?;
+    let generations = names(row.generations)?;
+    Ok(match scope {
+        Scope::Platform => Holder::Platform(Platform { revision, keys, generations }),
+        Scope::Workspace(id) => Holder::Workspace(Workspace {
+            id: WorkspaceId::clone(id),
+            exists: row.present,
+            byo_enabled: row.byo_enabled,
+            revision,
+            keys,
+            selections: selections(row.selections)?,
+            generations,
+        }),
+    })
+}
+
+fn select(scope: &Scope) -> SelectStatement {
+    use holders::Column as H;
+    use provider_keys::Column as K;
+    let same = |left: H, right: K| Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right));
+    let mut query = Query::select();
+    for column in [H::Present, H::ByoEnabled, H::Revision, H::Selections, H::Generations] {
+        query.column((holders::Entity, column));
+    }
+    for column in [
+        K::KeyId,
+        K::Provider,
+        K::Generation,
+        K::Sealed,
+        K::BaseUrl,
+        K::Headers,
+        K::Masked,
+        K::Verdict,
+        K::CheckedAt,
+        K::VerifiedAt,
+        K::RefusedCount,
+        K::RefusedSince,
+        K::ModelsAsOf,
+        K::SetBy,
+        K::OnBehalfOf,
+        K::SetAt,
+    ] {
+        query.column((provider_keys::Entity, column));
+    }
+    query
+        .column((model_lists::Entity, model_lists::Column::Body))
+        .from(holders::Entity)
+        .left_join(
+            provider_keys::Entity,
+            Condition::all()
+                .add(same(H::Scope, K::Scope))
+                .add(same(H::WorkspaceId, K::WorkspaceId))
+                .add(Expr::col((provider_keys::Entity, K::State)).eq("active")),
+        )
+        .left_join(
+            model_lists::Entity,
+            Expr::col((provider_keys::Entity, K::ModelListHash))
+                .equals((model_lists::Entity, model_lists::Column::Hash)),
+        )
+        .and_where(Expr::col((holders::Entity, H::Scope)).eq(scope.kind()))
+        .and_where(Expr::col((holders::Entity, H::WorkspaceId)).eq(scope.workspace_id()))
+        .to_owned()
+}
+
+impl Row {
+    /// The key that this row carries; a holder without keys has one row without.
+    fn key(&self) -> Result<Option<(ProviderName, StoredKey)>, Error> {
+        let Some(key_id) = self.key_id else { return Ok(None) };
+        let provider = self.provider.as_deref().and_then(|name| ProviderName::parse(name).ok());
+        let verdict = match &self.verdict {
+            None => None,
+            Some(name) => Some(Verdict::parse(name).ok_or_else(|| corrupt("an unknown verdict"))?),
+        };
+        let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        let missing = || corrupt("an active key lacks a column");
+        let models = match (&self.body, self.models_as_of) {
+            (Some(body), Some(as_of)) => Some(Listing { models: Arc::new(ModelList::from_body(body)), as_of }),
+            _ => None,
+        };
+        let key = StoredKey {
+            key_id,
+            generation: count(self.generation).ok_or_else(missing)?,
+            masked: self.masked.clone().ok_or_else(missing)?,
+            binding: Binding {
+                base_url: self.base_url.clone().ok_or_else(missing)?,
+                headers: json(self.headers.clone().ok_or_else(missing)?)?,
+            },
+            health: Health {
+                verdict,
+                checked_at: self.checked_at,
+                verified_at: self.verified_at,
+                refused_count: self.refused_count.and_then(|n| u32::try_from(n).ok()).ok_or_else(missing)?,
+                refused_since: self.refused_since,
+            },
+            models,
+            set_by: self.set_by.clone().ok_or_else(missing)?,
+            on_behalf_of: self
+                .on_behalf_of
+                .as_deref()
+                .and_then(|name| OnBehalfOf::parse(name).ok())
+                .ok_or_else(missing)?,
+            set_at: self.set_at.ok_or_else(missing)?,
+            sealed: self.sealed.as_deref().ok_or_else(missing)?.into(),
+        };
+        Ok(Some((provider.ok_or_else(missing)?, key)))
+    }
+}
+
+fn selections(value: Value) -> Result<BTreeMap<ProviderName, Selection>, Error> {
+    let stored: BTreeMap<ProviderName, SelectionJson> = names(value)?;
+    stored
+        .into_iter()
+        .map(|(provider, selection)| {
+            let model = ModelName::parse(&selection.model).map_err(corrupt)?;
+            Ok((provider, Selection { model, revision: selection.revision }))
+        })
+        .collect()
+}
+
+/// A JSON object whose keys are providers' names.
+fn names<T: DeserializeOwned>(value: Value) -> Result<BTreeMap<ProviderName, T>, Error> {
+    let stored: BTreeMap<String, T> = json(value)?;
+    stored.into_iter().map(|(name, value)| Ok((ProviderName::parse(&name).map_err(corrupt)?, value))).collect()
+}
+
+fn json<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_json::from_value(value).map_err(|_| corrupt("a JSON column of another shape"))
+}
