@@ -2,4 +2,8 @@
 
 pub mod contract;
 pub mod domain;
-mod store;
+pub mod store;
+pub mod directory;
+pub mod identity;
+pub mod keyring;
+pub mod kms;

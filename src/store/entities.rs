@@ -5,6 +5,8 @@
 //!
 //! Absent: conversion to the domain's types (`load`, `change`).
 
+#![expect(unreachable_pub, reason = "the derives of sea-orm name these from outside")]
+
 /// One row: what the whole database is.
 pub(super) mod deployment {
     use sea_orm::entity::prelude::*;

@@ -16,7 +16,7 @@ mod migrations;
 mod requests;
 mod sqlite;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait};
+use sea_orm::{DatabaseConnection, EntityTrait};
 use sea_orm_migration::MigratorTrait;
 use uuid::Uuid;
 
@@ -153,12 +153,4 @@ async fn status(connection: &DatabaseConnection) -> Result<SchemaStatus, Error> 
 
 fn damaged(what: &str) -> Error {
     Error::new(Reason::RecordCorrupt, format!("the database is damaged: {what}; restore it from a backup"))
-}
-
-/// Whether the database can be reached at all.
-impl Store {
-    /// Asks the database for the smallest answer.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.readers.execute_unprepared("SELECT 1").await.map(|_| ()).map_err(unavailable)
-    }
 }

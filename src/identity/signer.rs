@@ -1,0 +1,226 @@
+//! The embedded signer: an Ed25519 key in a file, for tokens on one machine.
+//!
+//! The file is the key's PKCS #8 document (RFC 8410), readable by its owner only.
+//!
+//! Invariants: only EdDSA is accepted, whatever the token's header says; the audience and issuer are required; the file
+//! is made by `serve` alone, where none is.
+//!
+//! Absent: what the claims mean, and when they expire (the parent module).
+
+use std::{
+    fmt,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer as _, Pkcs8V1Der},
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use zeroize::Zeroizing;
+
+use super::{AUDIENCE, Claims, ISSUER, refused};
+use crate::domain::error::{Error, Reason};
+
+/// Signs and verifies.
+pub struct Signer {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    validation: Validation,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer([redacted])")
+    }
+}
+
+impl Signer {
+    /// Reads the signer's file.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let unusable = |why: String| {
+            Error::new(Reason::CredentialsInvalid, format!("the token signer {} {why}", path.display()))
+        };
+        let document = Zeroizing::new(fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?);
+        let pair = Ed25519KeyPair::from_pkcs8(&document)
+            .map_err(|_| unusable("is not an Ed25519 key in PKCS #8".to_owned()))?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        // The expiry is checked against the clock that is passed in; see the parent module.
+        validation.validate_exp = false;
+        Ok(Self {
+            signing: EncodingKey::from_ed_der(&document),
+            verifying: DecodingKey::from_ed_der(pair.public_key().as_ref()),
+            validation,
+        })
+    }
+
+    /// Reads the signer's file, or makes it where none is.
+    pub fn open_or_create(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            create(path).map_err(|error| {
+                let why = format!("cannot make the token signer {}: {error}", path.display());
+                Error::new(Reason::CredentialsInvalid, why)
+            })?;
+        }
+        Self::open(path)
+    }
+
+    pub(super) fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.signing).map_err(Error::internal)
+    }
+
+    pub(super) fn verify(&self, token: &str) -> Result<Claims, Error> {
+        jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation)
+            .map(|decoded| decoded.claims)
+            .map_err(|_| refused("malformed, not signed by the embedded signer, or for another audience"))
+    }
+}
+
+fn create(path: &Path) -> std::io::Result<()> {
+    let failed = |_| std::io::Error::other("the cryptographic library refused to make a key");
+    let pair = Ed25519KeyPair::generate().map_err(failed)?;
+    let document: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(document.as_ref())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::{
+        super::{Identity, MintRequest, mint},
+        *,
+    };
+    use crate::domain::{
+        clock::Clock,
+        names::PurposeName,
+        principal::{Role, WorkspaceScope},
+    };
+
+    struct World {
+        folder: tempfile::TempDir,
+        clock: Clock,
+        identity: Identity,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(datetime!(2026-11-22 12:00 UTC));
+        let signer = Signer::open_or_create(&folder.path().join("signer")).unwrap();
+        World { folder, clock: clock.clone(), identity: Identity::new(signer, clock) }
+    }
+
+    impl World {
+        fn mint(&self, workspace: &str) -> String {
+            let signer = Signer::open(&self.folder.path().join("signer")).unwrap();
+            let request = MintRequest {
+                subject: "tests".into(),
+                roles: vec![Role::Resolver],
+                workspace: workspace.into(),
+                purposes: vec![],
+            };
+            mint(&signer, &request, &self.clock).unwrap()
+        }
+
+        fn reason(&self, authorization: Option<&str>) -> Reason {
+            self.identity.authenticate(authorization).unwrap_err().reason()
+        }
+
+        fn sign(&self, claims: &serde_json::Value) -> String {
+            let document = fs::read(self.folder.path().join("signer")).unwrap();
+            jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &EncodingKey::from_ed_der(&document)).unwrap()
+        }
+    }
+
+    fn claims() -> serde_json::Value {
+        json!({"iss": "byokd", "aud": "byokd", "sub": "s", "iat": 0, "exp": 1_795_348_900_i64 + 3600 * 24,
+               "roles": ["admin"], "workspace": "acme"})
+    }
+
+    #[test]
+    fn a_minted_token_says_who_calls_for_an_hour() {
+        let world = world();
+        let bearer = format!("Bearer {}", world.mint("acme"));
+        let principal = world.identity.authenticate(Some(&bearer)).unwrap();
+        assert_eq!(principal.subject, "tests");
+        assert_eq!(principal.purposes, [PurposeName::reply()]);
+        assert!(matches!(&principal.scope, WorkspaceScope::One(id) if id.as_str() == "acme"));
+        world.clock.advance(Duration::from_secs(3600 + 30));
+        assert!(world.identity.authenticate(Some(&bearer)).is_ok());
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.reason(Some(&bearer)), Reason::CredentialsInvalid);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused() {
+        let (world, other) = (world(), world());
+        assert_eq!(world.reason(None), Reason::CredentialsMissing);
+        let minted = world.mint("*");
+        let stripped = minted.rsplit_once('.').unwrap().0;
+        for header in [
+            String::new(),
+            minted.clone(),
+            format!("Basic {minted}"),
+            format!("Bearer {}", other.mint("acme")),
+            format!("Bearer {stripped}."),
+            format!("Bearer {}x", minted),
+            format!("Bearer {}", "a".repeat(9000)),
+            // alg none, with and without the rest
+            "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(),
+        ] {
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{header}");
+        }
+    }
+
+    #[test]
+    fn hs256_under_the_public_key_is_refused() {
+        let world = world();
+        let document = fs::read(world.folder.path().join("signer")).unwrap();
+        let public = Ed25519KeyPair::from_pkcs8(&document).unwrap().public_key().as_ref().to_vec();
+        let token =
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(&public)).unwrap();
+        assert_eq!(world.reason(Some(&format!("Bearer {token}"))), Reason::CredentialsInvalid);
+    }
+
+    #[test]
+    fn every_claim_is_required_in_its_form() {
+        let world = world();
+        assert!(world.identity.authenticate(Some(&format!("Bearer {}", world.sign(&claims())))).is_ok());
+        for (claim, value) in [
+            ("exp", json!("1795348900")),
+            ("exp", json!(null)),
+            ("exp", json!(1)),
+            ("aud", json!("other")),
+            ("iss", json!("other")),
+            ("sub", json!("")),
+            ("roles", json!(["Admin"])),
+            ("roles", json!(["root"])),
+            ("workspace", json!("")),
+            ("workspace", json!("a/b")),
+            ("workspace", json!(null)),
+            ("purposes", json!(["Training"])),
+        ] {
+            let mut bad = claims();
+            bad[claim] = value.clone();
+            let header = format!("Bearer {}", world.sign(&bad));
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{claim} = {value}");
+        }
+        for claim in ["exp", "aud", "iss", "sub", "roles", "workspace"] {
+            let mut bad = claims();
+            bad.as_object_mut().unwrap().remove(claim);
+            let header = format!("Bearer {}", world.sign(&bad));
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "without {claim}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A KMS of one file, for one machine: the KMS key lies beside the database it protects.
+//!
+//! The file is TOML, readable by its owner only: `id`, a UUID, and `key`, 64 hexadecimal digits. The KMS key's ARN is
+//! `local:<id>`. A wrapped data key is nonce (12 bytes), ciphertext and tag of AES-256-GCM, whose associated data are
+//! the encryption context, each name and value preceded by its length.
+//!
+//! Invariants: a key file is made only where none is, and only when told to; it is on disk before anything is wrapped
+//! under it. A file that others may read is refused.
+//!
+//! Absent: protection from whoever can read the whole machine. That is what a cloud KMS is for.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
+    rand::{SecureRandom as _, SystemRandom},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{EncryptionContext, Wrapped, corrupt};
+use crate::domain::error::{Error, Reason};
+
+const KEY_LEN: usize = 32;
+const NONCE_LEN: usize = 12;
+
+/// One or more key files; the first one wraps.
+pub struct LocalKms {
+    current: LocalKey,
+    previous: Vec<LocalKey>,
+}
+
+struct LocalKey {
+    arn: String,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    id: Uuid,
+    key: String,
+}
+
+impl std::fmt::Debug for LocalKms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalKms({})", self.current.arn)
+    }
+}
+
+impl LocalKms {
+    /// Reads the key file, and those of earlier KMS keys.
+    pub fn open(current: &Path, previous: &[std::path::PathBuf]) -> Result<Self, Error> {
+        Ok(Self {
+            current: LocalKey::read(current)?,
+            previous: previous.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Makes a key file. Refuses where a file is.
+    pub fn create(path: &Path) -> Result<(), Error> {
+        let mut secret = Zeroizing::new([0; KEY_LEN]);
+        SystemRandom::new().fill(&mut *secret).map_err(|_| Error::internal("the random source failed"))?;
+        let mut text = Zeroizing::new(format!(
+            "# byokd's local KMS key. Whoever has this file and the database has every key; without it, none opens.\n\
+             id = \"{}\"\nkey = \"",
+            Uuid::new_v4()
+        ));
+        for byte in secret.iter() {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        text.push_str("\"\n");
+        write_new(path, text.as_bytes()).map_err(|error| {
+            Error::new(Reason::KmsUnavailable, format!("cannot make the KMS key file {}: {error}", path.display()))
+        })
+    }
+
+    pub(super) fn allows(&self, arn: &str) -> bool {
+        self.find(arn).is_some()
+    }
+
+    pub(super) fn generate(&self, context: EncryptionContext) -> Result<(Zeroizing<Vec<u8>>, Wrapped), Error> {
+        let failed = |_| Error::internal("the cryptographic library refused to wrap");
+        let mut data_key = Zeroizing::new(vec![0; KEY_LEN]);
+        SystemRandom::new().fill(&mut data_key).map_err(failed)?;
+        let mut text = Zeroizing::new(data_key.to_vec());
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.current.secret).map_err(failed)?;
+        let (nonce, tag) =
+            key.seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text).map_err(failed)?;
+        let mut blob = nonce.as_ref().to_vec();
+        blob.extend(text.iter());
+        blob.extend(tag.as_ref());
+        Ok((data_key, Wrapped { blob, kms_key_arn: self.current.arn.clone() }))
+    }
+
+    pub(super) fn unwrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let key = self.find(&wrapped.kms_key_arn).ok_or_else(|| corrupt("a data key under another KMS key"))?;
+        let (nonce, text) =
+            wrapped.blob.split_at_checked(NONCE_LEN).ok_or_else(|| corrupt("a wrapped data key is too short"))?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt("a nonce of the wrong length"))?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let refused = |_| corrupt("a wrapped data key does not authenticate");
+        let opened = RandomizedNonceKey::new(&AES_256_GCM, &key.secret)
+            .and_then(|key| key.open_in_place(nonce, Aad::from(associated_data(context)), &mut text))
+            .map_err(refused)?;
+        Ok(Zeroizing::new(opened.to_vec()))
+    }
+
+    fn find(&self, arn: &str) -> Option<&LocalKey> {
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.arn == arn)
+    }
+}
+
+impl LocalKey {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let refused = |why: String| {
+            Error::new(Reason::KmsUnavailable, format!("the KMS key file {} {why}", path.display()))
+        };
+        let unreadable = |error: std::io::Error| refused(format!("cannot be read: {error}"));
+        let mut file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
+            return Err(refused("may be read by others; run: chmod 600".to_owned()));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        // toml's error would quote the line, and with it the key.
+        let parsed: Option<KeyFile> = toml::from_str(&text).ok();
+        let malformed = || refused("is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits".to_owned());
+        let mut parsed = parsed.ok_or_else(malformed)?;
+        let secret = unhex(&parsed.key).filter(|secret| secret.len() == KEY_LEN);
+        parsed.key.zeroize();
+        Ok(Self { arn: format!("local:{}", parsed.id), secret: secret.ok_or_else(malformed)? })
+    }
+}
+
+fn associated_data(context: EncryptionContext) -> Vec<u8> {
+    let mut data = Vec::new();
+    for (name, value) in context.pairs() {
+        for part in [name, &value] {
+            data.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            data.extend(part.as_bytes());
+        }
+    }
+    data
+}
+
+fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
+    let digits = Zeroizing::new(digits?);
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    Some(Zeroizing::new(pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect()))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    if fresh.exists() {
+        fs::remove_file(&fresh)?;
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    // A hard link fails where the name is taken; a rename would replace it.
+    fs::hard_link(&fresh, path)?;
+    fs::remove_file(&fresh)?;
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::envelope::DataKeyId;
+
+    fn context(bucket: u16) -> EncryptionContext {
+        EncryptionContext { deployment: Uuid::from_u128(1), data_key: DataKeyId { bucket, version: 1 } }
+    }
+
+    fn kms() -> (tempfile::TempDir, LocalKms) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kms.key");
+        LocalKms::create(&path).unwrap();
+        let kms = LocalKms::open(&path, &[]).unwrap();
+        (folder, kms)
+    }
+
+    #[test]
+    fn unwraps_only_in_its_context_and_undamaged() {
+        let (_folder, kms) = kms();
+        let (secret, wrapped) = kms.generate(context(7)).unwrap();
+        assert_eq!(*kms.unwrap(&wrapped, context(7)).unwrap(), *secret);
+        assert!(kms.unwrap(&wrapped, context(8)).is_err());
+        for bit in 0..wrapped.blob.len() * 8 {
+            let mut blob = wrapped.blob.clone();
+            blob[bit / 8] ^= 1 << (bit % 8);
+            let damaged = Wrapped { blob, kms_key_arn: wrapped.kms_key_arn.clone() };
+            assert!(kms.unwrap(&damaged, context(7)).is_err());
+        }
+    }
+
+    #[test]
+    fn another_files_data_keys_are_refused_unless_it_is_a_previous_one() {
+        let (folder, old) = kms();
+        let (secret, wrapped) = old.generate(context(1)).unwrap();
+        let path = folder.path().join("new.key");
+        LocalKms::create(&path).unwrap();
+        assert!(LocalKms::open(&path, &[]).unwrap().unwrap(&wrapped, context(1)).is_err());
+        let both = LocalKms::open(&path, &[folder.path().join("kms.key")]).unwrap();
+        assert_eq!(*both.unwrap(&wrapped, context(1)).unwrap(), *secret);
+    }
+
+    #[test]
+    fn never_replaces_a_key_file_and_never_prints_it() {
+        let (folder, _kms) = kms();
+        let path = folder.path().join("kms.key");
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(LocalKms::create(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        fs::write(&path, before.replace("key = ", "kay = ")).unwrap();
+        let error = LocalKms::open(&path, &[]).unwrap_err();
+        let secret = before.rsplit('"').nth(1).unwrap();
+        assert!(!format!("{error} {error:?}").contains(&secret[..8]));
+    }
+}
