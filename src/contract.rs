@@ -11,6 +11,8 @@ use std::fmt;
 #[allow(
     missing_docs,
     clippy::all,
+    clippy::as_conversions,
+    clippy::clone_on_ref_ptr,
     clippy::allow_attributes_without_reason,
     unreachable_pub,
     reason = "generated code; the contract's comments are its documentation"

@@ -1,3 +1,8 @@
-//! The binary.
+//! The binary: arguments in, exit code out. Everything else is the library's.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    byokd::cli::run(std::env::args_os()).await
+}

@@ -7,14 +7,15 @@
 
 use std::collections::BTreeMap;
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    error::Error,
     names::{ModelName, ProviderName},
     verdict::{Condemnation, Verdict},
     workspace::{Holder, Listing, Platform, Selection, StoredKey, Workspace},
 };
-use time::OffsetDateTime;
 
 /// What happens to one row of keys.
 #[derive(Debug)]
@@ -49,6 +50,14 @@ impl Draft {
     /// What will be.
     pub fn after(&self) -> &Holder {
         &self.after
+    }
+
+    /// The workspace that will be.
+    pub fn workspace(&self) -> Result<&Workspace, Error> {
+        match &self.after {
+            Holder::Workspace(workspace) => Ok(workspace),
+            Holder::Platform(_) => Err(Error::internal("a workspace's change was made to the platform")),
+        }
     }
 
     /// The rows of keys to write.

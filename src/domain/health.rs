@@ -129,7 +129,10 @@ impl Health {
         let (Some(first), Some(last)) = (self.refused_since, self.checked_at) else {
             return false;
         };
-        self.refused_count >= condemnation.verdicts.max(1) && last - first >= condemnation.over
+        let long_enough = first
+            .checked_add(condemnation.over)
+            .is_some_and(|ripe| last >= ripe);
+        self.refused_count >= condemnation.verdicts.max(1) && long_enough
     }
 
     fn knows_something(&self) -> bool {
@@ -153,6 +156,7 @@ impl Badge {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the times of a test are small")]
 mod tests {
     use time::macros::datetime;
 

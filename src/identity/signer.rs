@@ -25,6 +25,9 @@ use zeroize::Zeroizing;
 use super::{AUDIENCE, Claims, ISSUER, refused};
 use crate::domain::error::{Error, Reason};
 
+/// The signer's file in the data folder.
+const FILE: &str = "token-signer";
+
 /// Signs and verifies.
 pub struct Signer {
     signing: EncodingKey,
@@ -39,8 +42,18 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
+    /// The signer of the byokd whose data lie in this folder.
+    pub fn in_folder(data_dir: &Path) -> Result<Self, Error> {
+        Self::open(&data_dir.join(FILE))
+    }
+
+    /// The same, made where there is none.
+    pub fn in_folder_or_new(data_dir: &Path) -> Result<Self, Error> {
+        Self::open_or_create(&data_dir.join(FILE))
+    }
+
     /// Reads the signer's file.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    fn open(path: &Path) -> Result<Self, Error> {
         let unusable = |why: String| {
             Error::new(Reason::CredentialsInvalid, format!("the token signer {} {why}", path.display()))
         };
@@ -61,7 +74,7 @@ impl Signer {
     }
 
     /// Reads the signer's file, or makes it where none is.
-    pub fn open_or_create(path: &Path) -> Result<Self, Error> {
+    fn open_or_create(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             create(path).map_err(|error| {
                 let why = format!("cannot make the token signer {}: {error}", path.display());

@@ -8,7 +8,7 @@
 
 mod load;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use time::Date;
 
@@ -141,9 +141,15 @@ impl Catalog {
         self.families.values()
     }
 
-    /// Whether the catalog sells this id or alias.
-    pub fn sells(&self, id: &str) -> bool {
-        self.ids.contains_key(id)
+    /// The ids and aliases that the catalog sells of a provider.
+    pub fn sold(&self, provider: &Provider) -> HashSet<String> {
+        self.families
+            .values()
+            .filter(|family| family.provider == provider.name)
+            .flat_map(|family| &family.ids)
+            .flat_map(|id| id.aliases.iter().chain([&id.id]))
+            .cloned()
+            .collect()
     }
 
     /// Who pays for a purpose; `None`: the catalog does not know it.

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 pub use candidates::{Candidate, candidates};
-pub use model::Wanted;
+pub use model::{Wanted, usable};
 pub use offers::{Offer, offers};
 
 use super::{
@@ -101,6 +101,18 @@ pub struct Decision<'a> {
     pub grant: Grant<'a>,
 }
 
+/// Who pays the provider, and whether the product charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BillingMode {
+    /// Metered, on the platform's key.
+    Credits,
+    /// The provider bills the customer.
+    Byo,
+    /// Nothing is charged.
+    Unmetered,
+}
+
 /// A key together with its payer.
 #[derive(Debug)]
 pub enum Grant<'a> {
@@ -120,6 +132,15 @@ impl<'a> Grant<'a> {
         match self {
             Self::Local => None,
             Self::Free(key) | Self::Credits(key, _) | Self::Byo(key, _) => Some(key),
+        }
+    }
+
+    /// Who pays.
+    pub fn billing_mode(&self) -> BillingMode {
+        match self {
+            Self::Local | Self::Free(_) => BillingMode::Unmetered,
+            Self::Credits(..) => BillingMode::Credits,
+            Self::Byo(..) => BillingMode::Byo,
         }
     }
 

@@ -9,7 +9,7 @@ use time::Date;
 
 use super::{Ask, Facts};
 use crate::domain::{
-    catalog::{ConcreteId, Family, Listed, Price, Provider},
+    catalog::{Catalog, ConcreteId, Family, Listed, Price, Provider},
     error::{Error, Reason},
     models::ModelList,
     names::{ModelName, ProviderName},
@@ -33,7 +33,7 @@ pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<Wanted
         known(facts, provider)?;
     }
     if let Some(model) = &ask.model {
-        return asked(facts, model, ask.provider.as_ref());
+        return asked(facts.catalog, model, ask.provider.as_ref());
     }
     let mut selections: Vec<_> = facts
         .workspace
@@ -54,6 +54,17 @@ pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<Wanted
     }
 }
 
+/// The id that a workspace's key would use for a model, or why it cannot: what a selection is judged by.
+pub fn usable(
+    catalog: &Catalog,
+    provider: &ProviderName,
+    model: &ModelName,
+    fresh: Option<&ModelList>,
+    today: Date,
+) -> Result<String, Error> {
+    asked(catalog, model, Some(provider))?.concrete(fresh, true, today)
+}
+
 fn known(facts: Facts<'_>, provider: &ProviderName) -> Result<(), Error> {
     if facts.catalog.providers.contains_key(provider) || facts.workspace.knows(provider) {
         return Ok(());
@@ -63,8 +74,12 @@ fn known(facts: Facts<'_>, provider: &ProviderName) -> Result<(), Error> {
         .with("provider", provider.as_str()))
 }
 
-fn asked<'a>(facts: Facts<'a>, model: &ModelName, provider: Option<&ProviderName>) -> Result<Wanted<'a>, Error> {
-    match (facts.catalog.find(model.as_str()), provider) {
+fn asked<'a>(
+    catalog: &'a Catalog,
+    model: &ModelName,
+    provider: Option<&ProviderName>,
+) -> Result<Wanted<'a>, Error> {
+    match (catalog.find(model.as_str()), provider) {
         (Some(listed), Some(provider)) if listed.family().provider != *provider => Err(Error::new(
             Reason::FieldInvalid,
             format!("the model {model} is served by {}, not by {provider}; name one of them", listed.family().provider),

@@ -1,0 +1,144 @@
+//! The command line: one file a command, each a struct of arguments with a `run`.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 a local mistake, 2 the server
+//! refused or did not answer. No argument ever carries a key, and none that looks like one is shown again.
+//!
+//! To add a command: a file with its arguments and `run`, a variant of `Command`, and its line in `Command::run`.
+//!
+//! Absent: any decision about keys and payers. A command asks the server and shows what it said.
+
+mod argument;
+mod change;
+mod explain;
+mod failure;
+mod key;
+mod models;
+mod output;
+mod platform;
+mod refusal;
+mod resolve;
+mod secret_input;
+mod select;
+mod target;
+mod toggle;
+mod view;
+mod workspace;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use target::Target;
+
+const EXAMPLES: &str = "\
+Examples:
+  byokd key set acme openai --enable-byo        type the key at the prompt; test it, store it, use it
+  byokd key set acme openai < openai.key        the same from a file, for scripts
+  byokd resolve acme --model gpt-4o-mini        whose key, which model, where, and who pays
+  byokd explain acme --model gpt-4o-mini        and why not another
+  byokd models acme --all                       every model, and why some cannot be used
+  byokd toggle acme off                         back to the platform's keys
+  byokd platform set anthropic                  the operator's own key
+
+Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
+
+/// Whose key, which model, where, and who pays.
+#[derive(Debug, Parser)]
+#[command(name = "byokd", version, about, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The keys that a workspace brings
+    #[command(subcommand)]
+    Key(key::Key),
+    /// The operator's own keys
+    #[command(subcommand)]
+    Platform(platform::Platform),
+    /// Switch a workspace between its own keys and the platform's
+    Toggle(toggle::Toggle),
+    /// List the models that a workspace can use
+    Models(models::Models),
+    /// Select the model that is used when a call names none
+    Select(select::Select),
+    /// Ask as a service would: whose key, which model, where, and who pays
+    Resolve(resolve::Resolve),
+    /// The same decision without the key, and why each other candidate was not taken
+    Explain(explain::Explain),
+    /// Show a workspace, or delete what is stored about it
+    #[command(subcommand)]
+    Workspace(workspace::Workspace),
+}
+
+impl Command {
+    async fn run(self, target: &Target) -> Result<(), Failure> {
+        match self {
+            Self::Key(command) => command.run(target).await,
+            Self::Platform(command) => command.run(target).await,
+            Self::Toggle(command) => command.run(target).await,
+            Self::Models(command) => command.run(target).await,
+            Self::Select(command) => command.run(target).await,
+            Self::Resolve(command) => command.run(target).await,
+            Self::Explain(command) => command.run(target).await,
+            Self::Workspace(command) => command.run(target).await,
+        }
+    }
+}
+
+/// Runs one command line, its first item being the program's name, and says how it ended.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refusal::tell(&error, &arguments),
+    };
+    match cli.command.run(&cli.target).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(cli.target.output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn understands_what_the_examples_show() {
+        for line in EXAMPLES.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let words = line.split("   ").next().unwrap_or_default();
+            let words = words.split_whitespace().take_while(|word| *word != "<");
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_contradicts_itself() {
+        for line in [
+            "byokd",
+            "byokd key",
+            "byokd toggle acme",
+            "byokd toggle acme maybe",
+            "byokd select acme",
+            "byokd select acme --clear",
+            "byokd select acme gpt-4o-mini --clear --provider openai",
+            "byokd key set acme openai --header novalue",
+            "byokd key set acme openai --expected-revision -1",
+            "byokd resolve acme -o yaml",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

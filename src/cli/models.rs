@@ -1,0 +1,94 @@
+//! `byokd models`: the models that a workspace can use, or all with the reason why not.
+//!
+//! Pages are followed to the end. The providers are asked once, with the first page: asking again with each would
+//! cost a test call a page and could change the list half way.
+//!
+//! Absent: paging for people; that is what a pager is for.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{
+    argument,
+    failure::Failure,
+    output,
+    target::Target,
+    view::{self, ModelView},
+};
+use crate::domain::principal::Role;
+use crate::{client::answer, contract::v1};
+
+const PAGE_SIZE: u32 = 1000;
+
+#[derive(Args, Debug)]
+pub(super) struct Models {
+    /// The workspace
+    #[arg(value_parser = argument::word)]
+    workspace: String,
+    /// Only this provider's models
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = argument::provider)]
+    provider: String,
+    /// Also those that cannot be used, with the reason
+    #[arg(long)]
+    all: bool,
+    /// Ask the providers for their lists first
+    #[arg(long)]
+    refresh: bool,
+}
+
+impl Models {
+    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+        let connection = target.connect(Role::Viewer, &self.workspace).await?;
+        let mut keys = connection.keys();
+        let mut request = v1::ListModelsRequest {
+            workspace_id: self.workspace,
+            provider: self.provider,
+            include_unavailable: self.all,
+            refresh: self.refresh,
+            page_size: PAGE_SIZE,
+            page_token: String::new(),
+        };
+        let mut shown = Listed {
+            models: Vec::new(),
+            as_of: None,
+        };
+        loop {
+            let page = answer(keys.list_models(request.clone())).await?;
+            shown.models.extend(page.models.into_iter().map(ModelView::from));
+            shown.as_of = view::older(shown.as_of, view::moment(page.as_of));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            if page.next_page_token == request.page_token {
+                return Err(Failure::Local("the server gave the same page twice".to_owned()));
+            }
+            request.page_token = page.next_page_token;
+            request.refresh = false;
+        }
+        output::answer(target.output, &shown)?;
+        if shown.models.is_empty() && !self.all {
+            target.note("no model can be used: `--all` lists them with the reasons");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    models: Vec<ModelView>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    as_of: Option<OffsetDateTime>,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", view::Models(&self.models))?;
+        match self.as_of {
+            Some(at) => writeln!(f, "\nThe providers' lists are of {}.", view::when(Some(at))),
+            None => Ok(()),
+        }
+    }
+}

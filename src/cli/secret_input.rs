@@ -1,0 +1,136 @@
+//! How a key gets in: typed at a prompt without echo, piped, or from a file. Never as an argument.
+//!
+//! What is read is bounded, held in memory that is wiped, and never repeated in an error. Standard input is read
+//! without the standard library's buffer, which nobody wipes.
+//!
+//! Absent: judging the key. Its form and its worth are the server's to judge.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Read},
+    os::fd::AsFd as _,
+    path::Path,
+};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+
+/// Far beyond any key; more is a wrong file.
+const MAX_BYTES: usize = 4096;
+
+/// Room for one byte too many, and so much that the buffer never grows: growing leaves an unwiped copy behind.
+const BUFFER: usize = MAX_BYTES.saturating_mul(2);
+
+/// Reads a key from the file, else from the prompt on a terminal, else from standard input.
+pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, Failure> {
+    let told = |origin: String| {
+        move |problem: Problem| Failure::Local(format!("no key could be read from {origin}: {problem}"))
+    };
+    if let Some(path) = file {
+        let told = told(path.display().to_string());
+        let file = File::open(path).map_err(|error| told(Problem::Io(error)))?;
+        return bounded(file).and_then(|bytes| parse(&bytes)).map_err(told);
+    }
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        let typed = rpassword::prompt_password(format!("Key for {provider} (not shown): "));
+        return typed
+            .map_err(Problem::Io)
+            .map(Zeroizing::new)
+            .and_then(|typed| parse(typed.as_bytes()))
+            .map_err(told("the prompt".to_owned()));
+    }
+    let told = told("standard input".to_owned());
+    let unbuffered = stdin
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| told(Problem::Io(error)))?;
+    bounded(File::from(unbuffered))
+        .and_then(|bytes| parse(&bytes))
+        .map_err(told)
+}
+
+/// What was wrong with the input, without any of it.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("it is empty")]
+    Empty,
+    #[error("it is longer than {MAX_BYTES} bytes, which no key is")]
+    TooLong,
+    #[error("it is not text")]
+    NotText,
+    #[error("it has more than one line: give the key alone")]
+    ManyLines,
+}
+
+fn bounded(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(BUFFER));
+    let one_too_many = MAX_BYTES.saturating_add(1);
+    from.take(u64::try_from(one_too_many).unwrap_or(u64::MAX))
+        .read_to_end(&mut bytes)
+        .map_err(Problem::Io)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<SecretString, Problem> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Problem::TooLong);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::NotText)?.trim();
+    if text.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(Problem::ManyLines);
+    }
+    if text.contains(char::is_control) {
+        return Err(Problem::NotText);
+    }
+    Ok(SecretString::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn key(input: &[u8]) -> Result<String, String> {
+        bounded(input)
+            .and_then(|bytes| parse(&bytes))
+            .map(|key| key.expose_secret().to_owned())
+            .map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn white_space_around_a_key_is_not_part_of_it() {
+        assert_eq!(key(b"sk-abc\n"), Ok("sk-abc".to_owned()));
+        assert_eq!(key(b"  sk-abc\r\n\n"), Ok("sk-abc".to_owned()));
+        assert_eq!(key(&[b'k'; MAX_BYTES]).map(|key| key.len()), Ok(MAX_BYTES));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_repeated() {
+        let long = vec![b'k'; 1_000_000];
+        for bad in [
+            &b""[..],
+            b" \n",
+            b"sk-abc\nsk-def",
+            b"sk-\xff",
+            b"sk-\x1babc",
+            &long,
+        ] {
+            assert!(key(bad).is_err_and(|told| !told.contains("sk-") && !told.contains("kkk")));
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let told = read(Some(Path::new("/nonexistent/key")), "openai").err();
+        assert!(told.is_some_and(|told| told.to_string().contains("/nonexistent/key")));
+    }
+}

@@ -1,0 +1,88 @@
+//! The options that every command takes: which server, as whom, and how the answer is written.
+//!
+//! An option goes before its environment variable, that before what the data folder holds.
+//!
+//! Absent: defaults for the server and the token; `client` knows them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    argument,
+    failure::Failure,
+    output::{self, Format},
+};
+use crate::domain::{names::PurposeName, principal::Role};
+use crate::client::{Access, ConnectError, Connection, ServerAddress, TokenSource};
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Target {
+    /// The server, as http://HOST:PORT [default: the one running in the data folder]
+    #[arg(long, global = true, value_name = "URL", env = "BYOKD_SERVER", hide_env_values = true, value_parser = argument::word)]
+    server: Option<String>,
+    /// A file that holds the bearer token [default: minted by the signer in the data folder]
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TOKEN_FILE", hide_env_values = true, value_parser = argument::path())]
+    token_file: Option<PathBuf>,
+    /// The folder of a byokd that runs on this machine
+    #[arg(long, global = true, value_name = "DIR", default_value = "./byokd-data", value_parser = argument::path())]
+    pub(super) data_dir: PathBuf,
+    /// How the answer is written: text for people, json for programs
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub(super) output: Format,
+}
+
+impl Target {
+    /// Connects with the rights that a command needs: a role in one workspace, or in all (`*`).
+    pub(super) async fn connect(&self, role: Role, workspace: &str) -> Result<Connection, Failure> {
+        self.connect_for(role, workspace, "").await
+    }
+
+    /// As `connect`, also for a purpose. Empty: the default one.
+    pub(super) async fn connect_for(
+        &self,
+        role: Role,
+        workspace: &str,
+        purpose: &str,
+    ) -> Result<Connection, Failure> {
+        // An empty variable is how a shell or a container says "not set".
+        let named = self.server.as_deref().filter(|server| !server.is_empty());
+        let server = ServerAddress::find(named, &self.data_dir).map_err(ConnectError::from)?;
+        if !server.is_loopback() {
+            let server = server.as_str();
+            self.note(&format!(
+                "the connection to {server} is not encrypted: the token and any key travel readable"
+            ));
+        }
+        let token = match self
+            .token_file
+            .as_ref()
+            .filter(|file| !file.as_os_str().is_empty())
+        {
+            Some(file) => TokenSource::File(file.clone()),
+            None => TokenSource::DataDir(self.data_dir.clone()),
+        };
+        let access = Access {
+            role,
+            workspace,
+            // A malformed purpose is the server's to refuse.
+            purpose: PurposeName::parse(purpose).ok(),
+        };
+        Ok(Connection::open(&server, &token, &access).await?)
+    }
+
+    /// Says something beside the answer, to people only.
+    pub(super) fn note(&self, text: &str) {
+        if self.output == Format::Text {
+            output::aside(&format!("note: {text}\n"));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Where the server is: named by the caller, else as a running server left it in its data folder, else the default.
+//!
+//! An address is `http://HOST:PORT` and nothing more; a user, a path or a query in it is a mistake and refused.
+//!
+//! Absent: environment variables (the command line reads them) and name resolution.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use url::{Host, Url};
+
+/// Where a byokd without configuration listens.
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
+
+/// The file in the data folder into which a running server writes its address.
+const FILE: &str = "server";
+
+/// An address longer than this is not an address.
+const MAX_BYTES: u64 = 1024;
+
+/// The address of one byokd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    url: String,
+    loopback: bool,
+}
+
+impl ServerAddress {
+    /// Takes `named` if there is one, else what stands in `data_dir`, else the default.
+    ///
+    /// # Errors
+    ///
+    /// The address is not one, or the file is there and cannot be read.
+    pub fn find(named: Option<&str>, data_dir: &Path) -> Result<Self, AddressError> {
+        if let Some(named) = named {
+            return Self::parse(named, "the server address");
+        }
+        let path = data_dir.join(FILE);
+        match read(&path) {
+            Ok(line) => Self::parse(&line, &path.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::parse(DEFAULT_SERVER, "the default address")
+            }
+            Err(error) => Err(AddressError::Unreadable { path, error }),
+        }
+    }
+
+    /// The address as a URL without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// True: what is sent there does not leave this machine.
+    #[must_use]
+    pub const fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    fn parse(text: &str, origin: &str) -> Result<Self, AddressError> {
+        let text = text.trim();
+        let refused = |problem| AddressError::Malformed {
+            origin: origin.to_owned(),
+            // What stands before an `@` is somebody's password.
+            value: if text.contains('@') {
+                "(not shown)".to_owned()
+            } else {
+                text.to_owned()
+            },
+            problem,
+        };
+        let url = Url::parse(text).map_err(|_| refused("is not a URL"))?;
+        match url.scheme() {
+            "http" => {}
+            "https" => return Err(refused("asks for TLS, which this client does not speak")),
+            _ => return Err(refused("does not begin with http://")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("has a user or password in it"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(refused("has something after the host and port"));
+        }
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => return Err(refused("names no host")),
+        };
+        Ok(Self {
+            url: url.as_str().trim_end_matches('/').to_owned(),
+            loopback,
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut line = String::new();
+    File::open(path)?.take(MAX_BYTES).read_to_string(&mut line)?;
+    Ok(line)
+}
+
+/// Why there is no address.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// Not an address.
+    #[error("{origin} {value:?} {problem}: write it as http://HOST:PORT, for example {DEFAULT_SERVER}")]
+    Malformed {
+        /// Who said so: the caller, or the file.
+        origin: String,
+        /// What was said.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The file is there and cannot be read.
+    #[error("the server's address in {} cannot be read: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_goes_before_the_folder_and_the_folder_before_the_default()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        assert_eq!(ServerAddress::find(None, folder.path())?.as_str(), DEFAULT_SERVER);
+        std::fs::write(folder.path().join(FILE), "http://127.0.0.1:4000\n")?;
+        assert_eq!(
+            ServerAddress::find(None, folder.path())?.as_str(),
+            "http://127.0.0.1:4000"
+        );
+        let named = ServerAddress::find(Some("http://byokd.internal:50051/"), folder.path())?;
+        assert_eq!(named.as_str(), "http://byokd.internal:50051");
+        assert!(!named.is_loopback());
+        assert!(ServerAddress::find(Some("http://[::1]:1"), folder.path())?.is_loopback());
+        Ok(())
+    }
+
+    #[test]
+    fn refuses_what_is_not_host_and_port() {
+        let nowhere = Path::new("/nonexistent");
+        for bad in [
+            "",
+            "localhost:50051",
+            "https://a",
+            "ftp://a",
+            "http://a/b",
+            "http://a?b",
+            "http://",
+        ] {
+            assert!(ServerAddress::find(Some(bad), nowhere).is_err(), "{bad}");
+        }
+        let told = ServerAddress::find(Some("http://me:hunter2@host"), nowhere)
+            .err()
+            .map(|error| error.to_string());
+        assert!(told.is_some_and(|told| !told.contains("hunter2")));
+    }
+}

@@ -1,0 +1,178 @@
+//! What went wrong with a connection or a call, read once from the transport's types into plain values.
+//!
+//! A refusal by byokd carries a stable reason, the fields that are wrong and when to try again; a failure of the
+//! transport has none of these, and its deepest cause is told instead.
+//!
+//! Absent: advice that names a command or an option, and any decision to try again.
+
+use std::{collections::BTreeMap, error::Error, time::Duration};
+
+use tonic::{Code, Status, TimeoutExpired};
+use tonic_types::StatusExt as _;
+
+use super::{AddressError, CALL_DEADLINE, ServerAddress, TokenError};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is wrong.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// There is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nobody listens there.
+    #[error("no byokd answers at {server} ({cause})")]
+    Unreachable {
+        /// The address.
+        server: String,
+        /// What the network said.
+        cause: String,
+    },
+}
+
+impl ConnectError {
+    pub(super) fn unreachable(server: &ServerAddress, error: &(dyn Error + 'static)) -> Self {
+        Self::Unreachable {
+            server: server.as_str().to_owned(),
+            cause: innermost(error).to_string(),
+        }
+    }
+}
+
+/// A call that the server refused, or that got no answer.
+#[derive(Clone, Debug)]
+pub struct CallError {
+    /// The name of the gRPC status code, e.g. `INVALID_ARGUMENT`.
+    pub code: &'static str,
+    /// The stable reason of the contract. Absent: byokd did not make this status.
+    pub reason: Option<String>,
+    /// What is wrong, for people.
+    pub message: String,
+    /// What the server added to the reason, e.g. the verdict.
+    pub metadata: BTreeMap<String, String>,
+    /// The fields of the request that are wrong.
+    pub field_violations: Vec<FieldProblem>,
+    /// When a retry may help. Absent: the server did not say.
+    pub retry_after: Option<Duration>,
+}
+
+/// One field of the request that is wrong.
+#[derive(Clone, Debug)]
+pub struct FieldProblem {
+    /// The field's name.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl CallError {
+    pub(super) fn read(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let fields = details.bad_request().map(|bad| bad.field_violations.as_slice());
+        // Only a status made on this side has a source.
+        let (code, message) = match status.source() {
+            Some(cause) => local(status.code(), cause),
+            None => (status.code(), status.message().to_owned()),
+        };
+        Self {
+            code: code_name(code),
+            reason: info.map(|info| info.reason.clone()),
+            message,
+            metadata: info
+                .map(|info| info.metadata.clone().into_iter().collect())
+                .unwrap_or_default(),
+            field_violations: fields
+                .unwrap_or_default()
+                .iter()
+                .map(|violation| FieldProblem {
+                    field: violation.field.clone(),
+                    description: violation.description.clone(),
+                })
+                .collect(),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+        }
+    }
+}
+
+/// The transport calls its own deadline "cancelled" and a broken connection "unknown"; a caller cannot act on these.
+fn local(code: Code, cause: &(dyn Error + 'static)) -> (Code, String) {
+    let deepest = innermost(cause);
+    if deepest.is::<TimeoutExpired>() {
+        let limit = CALL_DEADLINE.as_secs();
+        return (Code::DeadlineExceeded, format!("no answer came within {limit} s"));
+    }
+    let code = if code == Code::Unknown {
+        Code::Unavailable
+    } else {
+        code
+    };
+    (code, format!("no answer came: {deepest}"))
+}
+
+/// The transport wraps its errors in words like "transport error"; the innermost says what happened.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    #[test]
+    fn reads_what_the_server_said() {
+        let mut details =
+            ErrorDetails::with_error_info("RATE_LIMITED", "byokd", [("limit".into(), "60".into())]);
+        details
+            .set_retry_info(Some(Duration::from_millis(1500)))
+            .add_bad_request_violation("provider", "is not known");
+        let error = CallError::read(&Status::with_error_details(
+            Code::ResourceExhausted,
+            "too many",
+            details,
+        ));
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            ("RESOURCE_EXHAUSTED", "too many")
+        );
+        assert_eq!(error.reason.as_deref(), Some("RATE_LIMITED"));
+        assert_eq!(error.retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(error.metadata.get("limit").map(String::as_str), Some("60"));
+        assert_eq!(
+            error
+                .field_violations
+                .first()
+                .map(|problem| problem.field.as_str()),
+            Some("provider")
+        );
+    }
+}

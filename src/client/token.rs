@@ -1,0 +1,134 @@
+//! Who we are to the server: a token from a file, or one minted on the spot by the signer in the data folder.
+//!
+//! A minted token asks for exactly the rights that one command needs and is never written down. What is read is wiped
+//! after use; the copy in the connection lives as long as that.
+//!
+//! Absent: verifying or decoding a token, which is the server's.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use tonic::metadata::{Ascii, MetadataValue};
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::{clock::Clock, error::Error, names::PurposeName, principal::Role},
+    identity::{self, MintRequest, Signer},
+};
+
+/// A token longer than this is not one: no server would take it as metadata.
+const MAX_BYTES: u64 = 8 * 1024;
+
+/// Where the token comes from.
+#[derive(Clone, Debug)]
+pub enum TokenSource {
+    /// This file holds it.
+    File(PathBuf),
+    /// The embedded signer in this folder mints it.
+    DataDir(PathBuf),
+}
+
+/// The rights that a minted token gets. A token from a file has its own.
+#[derive(Clone, Debug)]
+pub struct Access<'a> {
+    /// The role.
+    pub role: Role,
+    /// One workspace, or `*`.
+    pub workspace: &'a str,
+    /// A purpose that it may ask for. `None`: the default.
+    pub purpose: Option<PurposeName>,
+}
+
+impl TokenSource {
+    /// The value of the `authorization` metadata.
+    pub(super) fn authorization(&self, access: &Access<'_>) -> Result<MetadataValue<Ascii>, TokenError> {
+        let token = match self {
+            Self::File(path) => read(path)?,
+            Self::DataDir(folder) => {
+                let request = MintRequest {
+                    subject: "cli".to_owned(),
+                    roles: vec![access.role],
+                    workspace: access.workspace.to_owned(),
+                    purposes: access.purpose.iter().cloned().collect(),
+                };
+                Zeroizing::new(identity::mint(&Signer::in_folder(folder)?, &request, &Clock::system())?)
+            }
+        };
+        let header = Zeroizing::new(format!("Bearer {}", token.as_str()));
+        let mut value: MetadataValue<Ascii> = header.parse().map_err(|_| TokenError::Unsendable)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
+    let unreadable = |error| TokenError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenError::NotAToken(path.to_owned()));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("the token file {} cannot be read: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file holds something else.
+    #[error("the token file {} does not hold one token on one line", .0.display())]
+    NotAToken(PathBuf),
+    /// The signer gave none.
+    #[error(transparent)]
+    Mint(#[from] Error),
+    /// The signer gave something that cannot travel.
+    #[error("the minted token cannot be sent: it is not plain text")]
+    Unsendable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCESS: Access<'_> = Access {
+        role: Role::Viewer,
+        workspace: "acme",
+        purpose: None,
+    };
+
+    #[test]
+    fn a_file_holds_one_token() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("token");
+        std::fs::write(&path, "eyJ.a.b\n")?;
+        let value = TokenSource::File(path.clone()).authorization(&ACCESS)?;
+        assert_eq!(value.to_str()?, "Bearer eyJ.a.b");
+        assert!(!format!("{value:?}").contains("eyJ"));
+        for bad in ["", "\n", "two tokens", "two\ntokens"] {
+            std::fs::write(&path, bad)?;
+            assert!(
+                TokenSource::File(path.clone()).authorization(&ACCESS).is_err(),
+                "{bad:?}"
+            );
+        }
+        Ok(())
+    }
+}

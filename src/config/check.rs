@@ -1,0 +1,53 @@
+//! What no setting may be, alone or together with another.
+//!
+//! Invariant: every fault names the setting to change and what to set it to.
+
+use super::{Config, EmbeddedSigner, Plaintext};
+
+impl Config {
+    /// The faults, each with the setting that is to blame.
+    pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let mut unless = |holds: bool, setting: &'static str, fault: &str| {
+            if !holds {
+                faults.push((setting, fault.to_owned()));
+            }
+        };
+        let loopback = self.server.listen.ip().is_loopback();
+        unless(
+            loopback || self.server.plaintext == Plaintext::Mesh,
+            "server.listen",
+            "is not a loopback address, and this byokd has no TLS of its own: keys would travel in clear text. Listen \
+             on 127.0.0.1, or set server.plaintext = \"mesh\" if a service mesh encrypts",
+        );
+        unless(
+            loopback || self.auth.embedded == EmbeddedSigner::Allow,
+            "server.listen",
+            "is not a loopback address, where tokens of the embedded signer are not accepted; set auth.embedded = \
+             \"allow\" on a single private machine",
+        );
+        unless(
+            self.server.listen.port() == 0 || self.server.listen != self.server.admin_listen,
+            "server.admin_listen",
+            "is the same as server.listen",
+        );
+        unless(
+            self.database.url.is_empty() || self.database.url.starts_with("sqlite:"),
+            "database.url",
+            "must be sqlite: and the path of a file",
+        );
+        unless((5..=300).contains(&self.resolution.lease_seconds), "resolution.lease_seconds", "must be 5 to 300");
+        unless(self.checks.condemn_after >= 2, "checks.condemn_after", "must be at least 2: one verdict never condemns");
+        unless((100..=60_000).contains(&self.checks.deadline_ms), "checks.deadline_ms", "must be 100 to 60000");
+        for (setting, limit) in [
+            ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),
+            ("checks.per_principal_per_minute", self.checks.per_principal_per_minute),
+            ("checks.per_provider_per_second", self.checks.per_provider_per_second),
+        ] {
+            unless(limit > 0, setting, "must be at least 1");
+        }
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
+        unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
+        faults
+    }
+}

@@ -1,0 +1,266 @@
+//! From flags, environment and file to a checked configuration.
+//!
+//! The layers are merged here and not by a library, since each fault must be reported with its source, and all at once:
+//! every setting is tried on its own against the typed defaults.
+//!
+//! Invariants: a value from the environment has the type of its default; an unknown key is a fault; a fault quotes a
+//! setting's name, never the value of `database.url`.
+
+use std::{collections::BTreeMap, fmt, fs, path::{Path, PathBuf}};
+
+use toml::{Table, Value};
+
+use super::Config;
+
+const PREFIX: &str = "BYOKD__";
+const DEFAULT_FILE: &str = "byokd.toml";
+
+/// What is wrong with a configuration, one line each.
+#[derive(Debug)]
+pub struct ConfigFaults(pub Vec<String>);
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+/// Where settings may come from, the strongest last.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// The file that was named; `None`: `byokd.toml`, if it is there.
+    pub file: Option<PathBuf>,
+    /// The process's environment, or a test's.
+    pub environment: Vec<(String, String)>,
+    /// Flags: the flag's name, the setting, the value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// One setting from one source.
+struct Setting {
+    path: String,
+    value: Value,
+    source: String,
+}
+
+impl Layers {
+    /// Merges the layers over the defaults and checks the outcome.
+    pub fn load(&self) -> Result<Config, ConfigFaults> {
+        let mut faults = Vec::new();
+        let defaults = match Table::try_from(Config::default()) {
+            Ok(defaults) => defaults,
+            Err(error) => return Err(ConfigFaults(vec![format!("the defaults cannot be written: {error}")])),
+        };
+        let mut settings = self.from_file(&mut faults);
+        settings.extend(self.from_environment(&defaults));
+        settings.extend(self.flags.iter().map(|(flag, path, value)| Setting {
+            path: (*path).to_owned(),
+            value: typed(&defaults, path, value),
+            source: (*flag).to_owned(),
+        }));
+        let mut merged = defaults.clone();
+        let mut sources = BTreeMap::new();
+        for setting in settings {
+            match judge(&defaults, &setting) {
+                Some(fault) => faults.push(format!("{}: {} {fault}", setting.source, setting.path)),
+                None => {
+                    put(&mut merged, &setting.path, setting.value);
+                    sources.insert(setting.path, setting.source);
+                }
+            }
+        }
+        let config = merged.try_into::<Config>().unwrap_or_else(|error| {
+            faults.push(error.message().to_owned());
+            Config::default()
+        });
+        let config = with_secret_files(config, &mut faults);
+        for (path, fault) in config.faults() {
+            let source = sources.get(path).map_or("default", String::as_str);
+            faults.push(format!("{source}: {path} {fault}"));
+        }
+        if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
+    }
+
+    fn from_file(&self, faults: &mut Vec<String>) -> Vec<Setting> {
+        let path = match &self.file {
+            Some(path) => path.clone(),
+            None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
+            None => return Vec::new(),
+        };
+        let source = path.display().to_string();
+        let table = match fs::read_to_string(&path).map(|text| text.parse::<Table>()) {
+            Ok(Ok(table)) => table,
+            Ok(Err(error)) => {
+                // The message alone: the rendered error would quote the line, which may hold a secret.
+                faults.push(format!("{source}: {}", error.message()));
+                return Vec::new();
+            }
+            Err(error) => {
+                faults.push(format!("{source}: cannot be read: {error}"));
+                return Vec::new();
+            }
+        };
+        let mut settings = Vec::new();
+        for (section, value) in table {
+            match value {
+                Value::Table(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
+                    path: format!("{section}.{key}"),
+                    value,
+                    source: source.clone(),
+                })),
+                value => settings.push(Setting { path: section, value, source: source.clone() }),
+            }
+        }
+        settings
+    }
+
+    fn from_environment(&self, defaults: &Table) -> Vec<Setting> {
+        let named = self.environment.iter().filter_map(|(name, text)| Some((name, name.strip_prefix(PREFIX)?, text)));
+        named
+            .map(|(name, rest, text)| {
+                let path = rest.to_ascii_lowercase().replacen("__", ".", 1);
+                Setting { value: typed(defaults, &path, text), path, source: name.clone() }
+            })
+            .collect()
+    }
+}
+
+fn default_of<'t>(defaults: &'t Table, path: &str) -> Option<&'t Value> {
+    let (section, key) = path.split_once('.')?;
+    defaults.get(section)?.as_table()?.get(key)
+}
+
+/// A text as a value of its default's type. What does not fit stays text, and is reported when it is judged.
+fn typed(defaults: &Table, path: &str, text: &str) -> Value {
+    match default_of(defaults, path) {
+        Some(Value::String(_)) | None => Value::String(text.to_owned()),
+        Some(_) => {
+            let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+            parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+        }
+    }
+}
+
+/// What is wrong with one setting, tried alone on the defaults.
+fn judge(defaults: &Table, setting: &Setting) -> Option<String> {
+    if default_of(defaults, &setting.path).is_none() {
+        let section = setting.path.split_once('.').map_or(setting.path.as_str(), |(section, _)| section);
+        let known = match defaults.get(section).and_then(Value::as_table) {
+            Some(keys) => format!("[{section}] has: {}", list(keys)),
+            None => format!("the sections are: {}", list(defaults)),
+        };
+        return Some(format!("is not a setting; {known}"));
+    }
+    let mut tried = defaults.clone();
+    put(&mut tried, &setting.path, setting.value.clone());
+    let error = tried.try_into::<Config>().err()?;
+    let fault = error.message().trim().replace('\n', " ");
+    Some(if setting.path == "database.url" { "has the wrong type".to_owned() } else { format!("is wrong: {fault}") })
+}
+
+fn list(keys: &Table) -> String {
+    keys.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn put(table: &mut Table, path: &str, value: Value) {
+    let Some((section, key)) = path.split_once('.') else { return };
+    if let Some(Value::Table(keys)) = table.get_mut(section) {
+        keys.insert(key.to_owned(), value);
+    }
+}
+
+fn with_secret_files(mut config: Config, faults: &mut Vec<String>) -> Config {
+    let file = &config.database.url_file;
+    if file.as_os_str().is_empty() {
+        return config;
+    }
+    if !config.database.url.is_empty() {
+        faults.push("database.url and database.url_file are both set; keep one".to_owned());
+        return config;
+    }
+    match fs::read_to_string(file) {
+        Ok(url) => config.database.url = url.trim().to_owned(),
+        Err(error) => faults.push(format!("database.url_file {} cannot be read: {error}", file.display())),
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("byokd.toml");
+        fs::write(&file, "[resolution]\nlease_seconds = 10\n[checks]\ncondemn_after = 4\n[log]\nformat = \"json\"").unwrap();
+        let layers = Layers {
+            file: Some(file),
+            environment: environment(&[
+                ("BYOKD__RESOLUTION__LEASE_SECONDS", "20"),
+                ("BYOKD__CHECKS__CONDEMN_AFTER", "5"),
+                ("BYOKD__EGRESS__PRIVATE_HOSTS", "[\"gateway.internal\"]"),
+                ("BYOKD_SERVER", "not a setting of ours"),
+            ]),
+            flags: vec![("--lease", "resolution.lease_seconds", "30".to_owned())],
+        };
+        let config = layers.load().unwrap();
+        assert_eq!(config.resolution.lease_seconds, 30);
+        assert_eq!(config.checks.condemn_after, 5);
+        assert_eq!(config.egress.private_hosts, ["gateway.internal"]);
+        assert_eq!(config.log.format, super::super::LogFormat::Json);
+        assert_eq!(config.checks.per_provider_per_second, 20);
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_their_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("byokd.toml");
+        fs::write(&file, "colour = 1\n[server]\nlisten = \"0.0.0.0:50051\"\nport = 1\n[log]\nformat = \"xml\"").unwrap();
+        let layers = Layers {
+            file: Some(file),
+            environment: environment(&[
+                ("BYOKD__RESOLUTION__LEASE_SECONDS", "4"),
+                ("BYOKD__CHECKS__CONDEMN_AFTER", "many"),
+                ("BYOKD__NO__SUCH", "x"),
+            ]),
+            flags: vec![],
+        };
+        let faults = layers.load().unwrap_err().0;
+        let has = |source: &str, text: &str| {
+            assert!(
+                faults.iter().any(|fault| fault.contains(source) && fault.contains(text)),
+                "{source} {text}: {faults:#?}"
+            );
+        };
+        has("byokd.toml: colour", "is not a setting");
+        has("byokd.toml: server.port", "[server] has:");
+        has("byokd.toml: server.listen", "mesh");
+        has("byokd.toml: server.listen", "auth.embedded");
+        has("byokd.toml: log.format", "xml");
+        has("BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds", "5 to 300");
+        has("BYOKD__CHECKS__CONDEMN_AFTER: checks.condemn_after", "wrong");
+        has("BYOKD__NO__SUCH: no.such", "is not a setting");
+        assert_eq!(faults.len(), 8, "{faults:#?}");
+    }
+
+    #[test]
+    fn a_database_url_may_stand_in_a_file_and_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        fs::write(&file, "sqlite:/x/y.db\n").unwrap();
+        let with = |pairs: &[(&str, &str)]| Layers { environment: environment(pairs), ..Layers::default() }.load();
+        let path = file.display().to_string();
+        assert_eq!(with(&[("BYOKD__DATABASE__URL_FILE", &path)]).unwrap().database_url(), "sqlite:/x/y.db");
+        let both = with(&[("BYOKD__DATABASE__URL_FILE", &path), ("BYOKD__DATABASE__URL", "sqlite:z")]);
+        assert!(both.unwrap_err().to_string().contains("keep one"));
+        let wrong = with(&[("BYOKD__DATABASE__URL", "postgres://byokd:hunter2@db/x")]).unwrap_err().to_string();
+        assert!(wrong.contains("database.url") && !wrong.contains("hunter2"));
+    }
+}

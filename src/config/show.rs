@@ -1,0 +1,33 @@
+//! A configuration as it is shown: every setting, what may hold a password left out.
+
+use url::Url;
+
+use super::Config;
+
+impl Config {
+    /// The configuration as TOML, redacted.
+    pub fn redacted(&self) -> Result<String, toml::ser::Error> {
+        let mut shown = self.clone();
+        if let Ok(mut url) = Url::parse(&shown.database.url)
+            && url.password().is_some()
+            && url.set_password(Some("redacted")).is_ok()
+        {
+            shown.database.url = url.to_string();
+        }
+        toml::to_string(&shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let mut config = Config::default();
+        config.database.url = "postgres://byokd:hunter2@db/byokd".to_owned();
+        let shown = config.redacted().unwrap();
+        assert!(shown.contains("byokd:redacted@db") && !shown.contains("hunter2"));
+        assert!(shown.contains("lease_seconds = 60"));
+    }
+}

@@ -1,0 +1,237 @@
+//! `byok.v1.KeyService`: each RPC admits, parses, runs its operation, answers.
+//!
+//! Invariant: nothing is decided here. Absent: what a later version serves answers `NOT_IMPLEMENTED_YET`, to callers
+//! that may call it.
+
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{Services, answer, not_served_yet, parse, status};
+use crate::{
+    contract::v1::{self, key_service_server::KeyService},
+    domain::{
+        error::Error,
+        names::Scope,
+        principal::{Principal, Rpc},
+    },
+    ops::{self, ListModels, SelectModel, SetKey},
+};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl Services {
+    /// Admits a caller, runs the rest of an RPC, and makes statuses of its errors.
+    pub(super) async fn run<T>(
+        &self,
+        rpc: Rpc,
+        metadata: &MetadataMap,
+        rest: impl AsyncFnOnce(Principal) -> Result<T, Error>,
+    ) -> Answer<T> {
+        let result = match self.gate.admit(metadata, rpc) {
+            Ok(caller) => rest(caller).await,
+            Err(refused) => Err(refused),
+        };
+        result.map(Response::new).map_err(|error| status::of(error, rpc))
+    }
+}
+
+/// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
+async fn later<T>(services: &Services, rpc: Rpc, metadata: &MetadataMap, workspace: Option<&str>) -> Answer<T> {
+    let checked = services.run(rpc, metadata, async |caller: Principal| {
+        workspace.map(|id| parse::workspace(&caller, id)).transpose().map(|_| ())
+    });
+    checked.await?;
+    Err(not_served_yet(rpc))
+}
+
+#[tonic::async_trait]
+impl KeyService for Services {
+    async fn resolve_credentials(
+        &self,
+        request: Request<v1::ResolveCredentialsRequest>,
+    ) -> Answer<v1::ResolveCredentialsResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::ResolveCredentials, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+            let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
+            Ok(answer::resolved(resolved))
+        })
+        .await
+    }
+
+    async fn explain_resolution(
+        &self,
+        request: Request<v1::ExplainResolutionRequest>,
+    ) -> Answer<v1::ExplainResolutionResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::ExplainResolution, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+            let explained = ops::explain_resolution(&self.parts, &caller, &workspace, &ask).await?;
+            Ok(answer::explained(explained))
+        })
+        .await
+    }
+
+    async fn report_outcome(
+        &self,
+        request: Request<v1::ReportOutcomeRequest>,
+    ) -> Answer<v1::ReportOutcomeResponse> {
+        let (metadata, _, body) = request.into_parts();
+        later(self, Rpc::ReportOutcome, &metadata, Some(&body.workspace_id)).await
+    }
+
+    type WatchInvalidationsStream = tokio_stream::Empty<Result<v1::WatchInvalidationsResponse, Status>>;
+
+    async fn watch_invalidations(
+        &self,
+        request: Request<v1::WatchInvalidationsRequest>,
+    ) -> Answer<Self::WatchInvalidationsStream> {
+        later(self, Rpc::WatchInvalidations, request.metadata(), None).await
+    }
+
+    async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::SetKey, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
+            key.validate_only = body.validate_only;
+            key.allow_unverified = body.allow_unverified;
+            let request =
+                SetKey { key, model: parse::optional_model(&body.model)?, enable_byo: body.enable_byo };
+            let set = ops::set_key(&self.parts, &caller, workspace, request).await?;
+            Ok(v1::SetKeyResponse {
+                key: Some(answer::key(set.key)),
+                models: set.models.into_iter().map(answer::model).collect(),
+                workspace: Some(answer::workspace(set.workspace)),
+                cleared_selection: set.cleared_selection.unwrap_or_default(),
+            })
+        })
+        .await
+    }
+
+    async fn verify_key(&self, request: Request<v1::VerifyKeyRequest>) -> Answer<v1::VerifyKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::VerifyKey, &metadata, async |caller: Principal| {
+            let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
+            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
+            let checked = ops::verify_key(&self.parts, &caller, Rpc::VerifyKey, scope, provider, model).await?;
+            Ok(v1::VerifyKeyResponse {
+                key: Some(answer::key(checked.key)),
+                verdict: answer::verdict(checked.verdict).into(),
+            })
+        })
+        .await
+    }
+
+    async fn select_model(&self, request: Request<v1::SelectModelRequest>) -> Answer<v1::SelectModelResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::SelectModel, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let request = SelectModel {
+                model: parse::optional_model(&body.model)?,
+                provider: parse::optional_provider(&body.provider)?,
+                meta: parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?,
+            };
+            let workspace = ops::select_model(&self.parts, &caller, workspace, request).await?;
+            Ok(v1::SelectModelResponse { workspace: Some(answer::workspace(workspace)) })
+        })
+        .await
+    }
+
+    async fn delete_key(&self, request: Request<v1::DeleteKeyRequest>) -> Answer<v1::DeleteKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::DeleteKey, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let provider = parse::provider(&body.provider)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let gone = ops::delete_key(&self.parts, &caller, workspace, provider, meta).await?;
+            Ok(v1::DeleteKeyResponse {
+                workspace: Some(answer::workspace(gone.workspace)),
+                deleted: gone.deleted,
+            })
+        })
+        .await
+    }
+
+    async fn toggle_byo(&self, request: Request<v1::ToggleByoRequest>) -> Answer<v1::ToggleByoResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::ToggleByo, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let enabled = body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let toggled = ops::toggle_byo(&self.parts, &caller, workspace, enabled, meta).await?;
+            Ok(v1::ToggleByoResponse {
+                workspace: Some(answer::workspace(toggled.workspace)),
+                providers_without_usable_key: toggled.providers_without_usable_key,
+            })
+        })
+        .await
+    }
+
+    async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::ListModels, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
+            let request = ListModels {
+                provider: parse::optional_provider(&body.provider)?,
+                include_unavailable: body.include_unavailable,
+                refresh: body.refresh,
+                page_size,
+                offset,
+            };
+            let page = ops::list_models(&self.parts, &caller, workspace, request).await?;
+            Ok(v1::ListModelsResponse {
+                models: page.models.into_iter().map(answer::model).collect(),
+                next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+                as_of: page.as_of.map(answer::timestamp),
+            })
+        })
+        .await
+    }
+
+    async fn get_workspace(
+        &self,
+        request: Request<v1::GetWorkspaceRequest>,
+    ) -> Answer<v1::GetWorkspaceResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::GetWorkspace, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let workspace = ops::get_workspace(&self.parts, &workspace).await?;
+            Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
+        })
+        .await
+    }
+
+    async fn delete_workspace(
+        &self,
+        request: Request<v1::DeleteWorkspaceRequest>,
+    ) -> Answer<v1::DeleteWorkspaceResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::DeleteWorkspace, &metadata, async |caller: Principal| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
+            Ok(v1::DeleteWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
+        })
+        .await
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<v1::ListAuditEventsRequest>,
+    ) -> Answer<v1::ListAuditEventsResponse> {
+        let (metadata, _, body) = request.into_parts();
+        later(self, Rpc::ListAuditEvents, &metadata, Some(&body.workspace_id)).await
+    }
+
+    async fn list_key_usage(
+        &self,
+        request: Request<v1::ListKeyUsageRequest>,
+    ) -> Answer<v1::ListKeyUsageResponse> {
+        let (metadata, _, body) = request.into_parts();
+        later(self, Rpc::ListKeyUsage, &metadata, Some(&body.workspace_id)).await
+    }
+}

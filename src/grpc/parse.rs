@@ -1,0 +1,120 @@
+//! From messages to the domain's types.
+//!
+//! Invariants: the workspace's form comes first, then whether the caller may speak of it, then everything else. A field
+//! of the wrong form is named and never repeated. A key leaves its message at once and is wiped where it was.
+//!
+//! Absent: whether names mean anything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::domain::{
+    error::{Error, Reason},
+    names::{Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
+    principal::Principal,
+    resolution::Ask,
+    secret::ApiKey,
+};
+use crate::ops::{ChangeMeta, NewKey};
+
+const DEFAULT_PAGE: usize = 100;
+const MAX_PAGE: u32 = 1000;
+const MAX_HEADERS: usize = 16;
+
+/// The workspace, if the caller may speak of it.
+pub(super) fn workspace(caller: &Principal, id: &str) -> Result<WorkspaceId, Error> {
+    let workspace = required("workspace_id", id, WorkspaceId::parse)?;
+    caller.may_touch(&workspace)?;
+    Ok(workspace)
+}
+
+/// A field that must be there.
+pub(super) fn required<T>(
+    field: &'static str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, Malformed>,
+) -> Result<T, Error> {
+    if text.is_empty() {
+        return Err(Error::field(field, "is required"));
+    }
+    parse(text).map_err(|malformed| Error::field(field, malformed))
+}
+
+/// A field that may be empty.
+pub(super) fn optional<T>(
+    field: &'static str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, Malformed>,
+) -> Result<Option<T>, Error> {
+    if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
+}
+
+pub(super) fn provider(name: &str) -> Result<ProviderName, Error> {
+    required("provider", name, ProviderName::parse)
+}
+
+pub(super) fn optional_provider(name: &str) -> Result<Option<ProviderName>, Error> {
+    optional("provider", name, ProviderName::parse)
+}
+
+pub(super) fn optional_model(name: &str) -> Result<Option<ModelName>, Error> {
+    optional("model", name, ModelName::parse)
+}
+
+/// What a resolution is asked for.
+pub(super) fn ask(model: &str, provider: &str, purpose: &str) -> Result<Ask, Error> {
+    Ok(Ask {
+        model: optional_model(model)?,
+        provider: optional_provider(provider)?,
+        purpose: optional("purpose", purpose, PurposeName::parse)?.unwrap_or_else(PurposeName::reply),
+    })
+}
+
+/// What every change may carry.
+pub(super) fn meta(
+    request_id: &str,
+    expected_revision: Option<u64>,
+    on_behalf_of: &str,
+) -> Result<ChangeMeta, Error> {
+    Ok(ChangeMeta {
+        request_id: optional("request_id", request_id, RequestId::parse)?,
+        expected_revision,
+        on_behalf_of: OnBehalfOf::parse(on_behalf_of).map_err(|why| Error::field("on_behalf_of", why))?,
+    })
+}
+
+/// A key that is brought, before its options.
+pub(super) fn new_key(
+    name: &str,
+    api_key: String,
+    base_url: String,
+    headers: HashMap<String, String>,
+    meta: ChangeMeta,
+) -> Result<NewKey, Error> {
+    if headers.len() > MAX_HEADERS {
+        return Err(Error::field("headers", "may hold at most 16 headers"));
+    }
+    Ok(NewKey {
+        provider: provider(name)?,
+        api_key: ApiKey::parse(api_key)
+            .map_err(|fault| Error::new(Reason::KeyMalformed, fault.mend()).in_field("api_key"))?,
+        base_url,
+        headers: BTreeMap::from_iter(headers),
+        validate_only: false,
+        allow_unverified: false,
+        meta,
+    })
+}
+
+/// How many entries of a list, and after how many.
+pub(super) fn page(size: u32, token: &str) -> Result<(usize, usize), Error> {
+    let size = match size {
+        0 => DEFAULT_PAGE,
+        1..=MAX_PAGE => usize::try_from(size).map_err(Error::internal)?,
+        _ => return Err(Error::field("page_size", "must be at most 1000")),
+    };
+    let offset = match token {
+        "" => 0,
+        token => token.parse().map_err(|_| Error::field("page_token", "is not one that this RPC gave"))?,
+    };
+    Ok((size, offset))
+}

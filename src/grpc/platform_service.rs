@@ -1,0 +1,86 @@
+//! `byok.v1.PlatformService`: each RPC admits, parses, runs its operation, answers.
+//!
+//! Invariant: nothing is decided here. Absent: workspaces; an operator's token needs none for these.
+
+use tonic::{Request, Response, Status};
+
+use super::{Services, answer, not_served_yet, parse};
+use crate::{
+    contract::v1::{self, platform_service_server::PlatformService},
+    domain::principal::{Principal, Rpc},
+    ops,
+};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl PlatformService for Services {
+    async fn set_platform_key(
+        &self,
+        request: Request<v1::SetPlatformKeyRequest>,
+    ) -> Answer<v1::SetPlatformKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::SetPlatformKey, &metadata, async |caller: Principal| {
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
+            key.validate_only = body.validate_only;
+            key.allow_unverified = body.allow_unverified;
+            let set = ops::set_platform_key(&self.parts, &caller, key).await?;
+            Ok(v1::SetPlatformKeyResponse { key: Some(answer::key(set.key)), revision: set.revision })
+        })
+        .await
+    }
+
+    async fn verify_platform_key(
+        &self,
+        request: Request<v1::VerifyPlatformKeyRequest>,
+    ) -> Answer<v1::VerifyPlatformKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::VerifyPlatformKey, &metadata, async |caller: Principal| {
+            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
+            let checked = ops::verify_platform_key(&self.parts, &caller, provider, model).await?;
+            Ok(v1::VerifyPlatformKeyResponse {
+                key: Some(answer::key(checked.key)),
+                verdict: answer::verdict(checked.verdict).into(),
+            })
+        })
+        .await
+    }
+
+    async fn delete_platform_key(
+        &self,
+        request: Request<v1::DeletePlatformKeyRequest>,
+    ) -> Answer<v1::DeletePlatformKeyResponse> {
+        let (metadata, _, body) = request.into_parts();
+        self.run(Rpc::DeletePlatformKey, &metadata, async |caller: Principal| {
+            let provider = parse::provider(&body.provider)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let gone = ops::delete_platform_key(&self.parts, &caller, provider, meta).await?;
+            Ok(v1::DeletePlatformKeyResponse { deleted: gone.deleted, revision: gone.revision })
+        })
+        .await
+    }
+
+    async fn list_platform_keys(
+        &self,
+        request: Request<v1::ListPlatformKeysRequest>,
+    ) -> Answer<v1::ListPlatformKeysResponse> {
+        self.run(Rpc::ListPlatformKeys, request.metadata(), async |_: Principal| {
+            let listed = ops::list_platform_keys(&self.parts).await?;
+            Ok(v1::ListPlatformKeysResponse {
+                keys: listed.keys.into_iter().map(answer::key).collect(),
+                revision: listed.revision,
+            })
+        })
+        .await
+    }
+
+    async fn list_platform_audit_events(
+        &self,
+        request: Request<v1::ListPlatformAuditEventsRequest>,
+    ) -> Answer<v1::ListPlatformAuditEventsResponse> {
+        let admitted = self.run(Rpc::ListPlatformAuditEvents, request.metadata(), async |_: Principal| Ok(()));
+        admitted.await?;
+        Err(not_served_yet(Rpc::ListPlatformAuditEvents))
+    }
+}

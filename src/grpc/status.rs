@@ -1,0 +1,79 @@
+//! The one place where an error becomes a status.
+//!
+//! Invariants: every reason has one code, and the list has no wildcard, so that a new reason does not compile until it
+//! has a code. A cause is logged here, once, and never sent. What is byokd's own fault is answered with a fixed text
+//! and a trace id that stands in the log, too.
+//!
+//! Absent: statuses that the transport makes itself; they carry no reason.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use uuid::Uuid;
+
+use crate::domain::{
+    error::{Error, Reason},
+    principal::Rpc,
+};
+
+const DOMAIN: &str = "byokd";
+
+/// The status of an error in this RPC.
+pub(super) fn of(error: Error, rpc: Rpc) -> Status {
+    let (code, reason) = (code(error.reason()), error.reason().as_str());
+    let mut metadata: HashMap<String, String> =
+        error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    if let Some(cause) = error.cause() {
+        let trace_id = Uuid::new_v4().simple().to_string();
+        match code {
+            Code::Unauthenticated => tracing::info!(rpc = rpc.as_str(), reason, cause, trace_id, "caller refused"),
+            Code::Internal | Code::DataLoss => {
+                tracing::error!(rpc = rpc.as_str(), reason, cause, trace_id, "call failed");
+            }
+            _ => tracing::warn!(rpc = rpc.as_str(), reason, cause, trace_id, "call failed"),
+        }
+        metadata.insert("trace_id".to_owned(), trace_id);
+    }
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, metadata);
+    if let Some(field) = error.blamed_field() {
+        details.add_bad_request_violation(field, error.message());
+    }
+    if let Some(delay) = error.retry_delay() {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code, error.message(), details)
+}
+
+fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::FieldInvalid
+        | Reason::ProviderUnknown
+        | Reason::PurposeUnknown
+        | Reason::KeyMalformed
+        | Reason::KeyWrongKind
+        | Reason::KeyRejected
+        | Reason::BaseUrlNotAllowed => Code::InvalidArgument,
+        Reason::ModelUnknown | Reason::KeyNotFound | Reason::WorkspaceUnknown => Code::NotFound,
+        Reason::ByoKeyMissing
+        | Reason::ByoKeyRejected
+        | Reason::ModelNotAvailable
+        | Reason::PlatformKeyMissing
+        | Reason::PlatformKeyRejected
+        | Reason::ProviderDisabled
+        | Reason::EndpointNoLongerAllowed => Code::FailedPrecondition,
+        Reason::RequestIdReused => Code::AlreadyExists,
+        Reason::RevisionMismatch => Code::Aborted,
+        Reason::RateLimited | Reason::Overloaded => Code::ResourceExhausted,
+        Reason::CredentialsMissing | Reason::CredentialsInvalid => Code::Unauthenticated,
+        Reason::RoleRequired | Reason::WorkspaceMismatch | Reason::PurposeNotGranted => Code::PermissionDenied,
+        Reason::ProviderUnreachable
+        | Reason::KmsUnavailable
+        | Reason::StoreUnavailable
+        | Reason::AuditUnavailable => Code::Unavailable,
+        Reason::RecordCorrupt => Code::DataLoss,
+        Reason::Internal => Code::Internal,
+        Reason::NotImplementedYet => Code::Unimplemented,
+    }
+}

@@ -1,0 +1,179 @@
+//! The one road of every change: remembered result, lock, plan, commit, invalidation.
+//!
+//! Invariants: lock, plan, commit and invalidation run in a task of their own, so that a caller who is gone leaves a
+//! whole change or none. A plan is a pure function of the locked state. A request id is looked up before and again
+//! under the lock; its payload is compared by an HMAC under the bucket's data key. No KMS and no provider is called
+//! while the transaction is open.
+//!
+//! Absent: what any change is about.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use time::Duration;
+use zeroize::Zeroizing;
+
+use super::Parts;
+use crate::{
+    domain::{
+        audit::AuditEvent,
+        change::Draft,
+        error::{Error, Reason},
+        names::{OnBehalfOf, ProviderName, RequestId, Scope},
+        principal::{Principal, Rpc},
+        verdict::Verdict,
+    },
+    store::Remembered,
+};
+
+/// For how long a retry finds the first result.
+const REMEMBERED_FOR: Duration = Duration::hours(24);
+
+/// What every change may carry.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeMeta {
+    /// The retry's name for it.
+    pub request_id: Option<RequestId>,
+    /// The revision that it rests on; 0: never seen.
+    pub expected_revision: Option<u64>,
+    /// The product's end user.
+    pub on_behalf_of: OnBehalfOf,
+}
+
+/// Which change, by whom, to what.
+#[derive(Clone)]
+pub(super) struct Intent {
+    pub(super) rpc: Rpc,
+    pub(super) scope: Scope,
+    pub(super) actor: String,
+    pub(super) meta: ChangeMeta,
+    payload: Arc<Zeroizing<Vec<u8>>>,
+}
+
+/// What a plan answers, and what is remembered of it.
+pub(super) struct Planned<T> {
+    pub(super) answer: T,
+    pub(super) provider: Option<ProviderName>,
+    pub(super) before: Value,
+    pub(super) after: Value,
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl Intent {
+    /// `fields` are everything in the request that makes it this change, in a fixed order.
+    pub(super) fn new(rpc: Rpc, scope: Scope, caller: &Principal, meta: ChangeMeta, fields: &[&str]) -> Self {
+        let mut payload = Zeroizing::new(Vec::new());
+        let revision = meta.expected_revision.map(|revision| revision.to_string()).unwrap_or_default();
+        for field in fields.iter().copied().chain([meta.on_behalf_of.as_str(), revision.as_str()]) {
+            payload.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+            payload.extend(field.as_bytes());
+        }
+        Self { rpc, scope, actor: caller.subject.clone(), meta, payload: Arc::new(payload) }
+    }
+
+    /// Refuses a stale `expected_revision`: `REVISION_MISMATCH`.
+    pub(super) fn expects(&self, revision: u64) -> Result<(), Error> {
+        match self.meta.expected_revision {
+            Some(expected) if expected != revision => Err(Error::new(
+                Reason::RevisionMismatch,
+                format!("the change rests on revision {expected}, but the current one is {revision}; read again"),
+            )
+            .with("revision", revision.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The first result of this request id, if there is one; `REQUEST_ID_REUSED` if its payload was another.
+pub(super) async fn replayed<T: DeserializeOwned>(parts: &Parts, intent: &Intent) -> Result<Option<T>, Error> {
+    let Some(request_id) = &intent.meta.request_id else { return Ok(None) };
+    let now = parts.clock.now();
+    let Some(found) = parts.store.find_result(&intent.scope, intent.rpc, request_id, now).await? else {
+        return Ok(None);
+    };
+    let data_key = parts.keyring.get(found.data_key).await?;
+    if data_key.fingerprint(&intent.payload) != found.fingerprint {
+        return Err(Error::new(
+            Reason::RequestIdReused,
+            "this request_id belongs to an earlier change with another content; use a new one",
+        ));
+    }
+    serde_json::from_value(found.result).map(Some).map_err(Error::internal)
+}
+
+/// Makes a change. The plan edits the draft and says what to answer; it may refuse, and then nothing is written.
+pub(super) async fn commit<T>(
+    parts: &Arc<Parts>,
+    intent: Intent,
+    plan: impl FnOnce(&mut Draft) -> Result<Planned<T>, Error> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    if let Some(answer) = replayed(parts, &intent).await? {
+        return Ok(answer);
+    }
+    let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
+    let task = tokio::spawn(async move {
+        let result = locked(&task_parts, task_intent.clone(), plan).await;
+        if result.is_err() {
+            // A commit whose answer was lost may have happened all the same.
+            task_parts.directory.invalidate(&task_intent.scope, 0);
+        }
+        result
+    });
+    match task.await.map_err(Error::internal)?? {
+        Some(answer) => Ok(answer),
+        // The twin of this request committed while this one waited for the lock.
+        None => replayed(parts, &intent).await?.ok_or_else(|| Error::internal("a remembered result vanished")),
+    }
+}
+
+async fn locked<T: Serialize>(
+    parts: &Parts,
+    intent: Intent,
+    plan: impl FnOnce(&mut Draft) -> Result<Planned<T>, Error>,
+) -> Result<Option<T>, Error> {
+    let now = parts.clock.now();
+    let fingerprint = match &intent.meta.request_id {
+        None => None,
+        Some(request_id) => {
+            let data_key = parts.keyring.active(&intent.scope).await?;
+            Some((request_id.clone(), data_key.id, data_key.fingerprint(&intent.payload)))
+        }
+    };
+    let change = parts.store.begin(&intent.scope).await?;
+    if let Some(request_id) = &intent.meta.request_id
+        && change.remembers(intent.rpc, request_id, now).await?
+    {
+        return Ok(None);
+    }
+    let mut draft = Draft::new(change.holder().await?);
+    intent.expects(draft.before().revision())?;
+    let planned = plan(&mut draft)?;
+    let remembered = match fingerprint {
+        None => None,
+        Some((request_id, data_key, fingerprint)) => Some(Remembered {
+            rpc: intent.rpc,
+            request_id,
+            data_key,
+            fingerprint,
+            result: serde_json::to_value(&planned.answer).map_err(Error::internal)?,
+            expires_at: now.saturating_add(REMEMBERED_FOR),
+        }),
+    };
+    let event = AuditEvent {
+        actor: intent.actor,
+        on_behalf_of: intent.meta.on_behalf_of,
+        action: intent.rpc,
+        provider: planned.provider,
+        before: planned.before,
+        after: planned.after,
+        verdict: planned.verdict,
+        request_id: intent.meta.request_id,
+    };
+    change.commit(&draft, event, remembered, now).await?;
+    parts.directory.invalidate(&intent.scope, draft.after().revision());
+    Ok(Some(planned.answer))
+}

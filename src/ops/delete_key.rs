@@ -1,0 +1,52 @@
+//! DeleteKey: the workspace's key for one provider goes. An absent key is fine; so is a provider no longer configured.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ChangeMeta, Parts, WorkspaceView,
+    commit::{Intent, Planned, commit},
+    view::remembered_key,
+};
+use crate::domain::{
+    error::Error,
+    names::{ProviderName, Scope, WorkspaceId},
+    principal::{Principal, Rpc},
+};
+
+/// The workspace without the key.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct KeyDeleted {
+    /// The workspace.
+    pub workspace: WorkspaceView,
+    /// Whether there was a key.
+    pub deleted: bool,
+}
+
+/// Deletes a key.
+pub async fn delete_key(
+    parts: &Arc<Parts>,
+    caller: &Principal,
+    workspace: WorkspaceId,
+    provider: ProviderName,
+    meta: ChangeMeta,
+) -> Result<KeyDeleted, Error> {
+    let scope = Scope::Workspace(workspace);
+    let intent = Intent::new(Rpc::DeleteKey, scope, caller, meta, &[provider.as_str()]);
+    let planning = Arc::clone(parts);
+    commit(parts, intent, move |draft| {
+        let before = remembered_key(draft.before().keys().get(&provider));
+        let deleted = draft.drop_key(&provider);
+        let workspace = WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation);
+        Ok(Planned {
+            answer: KeyDeleted { workspace, deleted },
+            provider: Some(provider),
+            before,
+            after: Value::Null,
+            verdict: None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,48 @@
+//! DeletePlatformKey: the operator's key for one provider goes. An absent key is fine.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ChangeMeta, Parts,
+    commit::{Intent, Planned, commit},
+    view::remembered_key,
+};
+use crate::domain::{
+    error::Error,
+    names::{ProviderName, Scope},
+    principal::{Principal, Rpc},
+};
+
+/// The platform without the key.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct PlatformKeyDeleted {
+    /// Whether there was a key.
+    pub deleted: bool,
+    /// The platform's revision.
+    pub revision: u64,
+}
+
+/// Deletes a platform key.
+pub async fn delete_platform_key(
+    parts: &Arc<Parts>,
+    caller: &Principal,
+    provider: ProviderName,
+    meta: ChangeMeta,
+) -> Result<PlatformKeyDeleted, Error> {
+    let intent = Intent::new(Rpc::DeletePlatformKey, Scope::Platform, caller, meta, &[provider.as_str()]);
+    commit(parts, intent, move |draft| {
+        let before = remembered_key(draft.before().keys().get(&provider));
+        let deleted = draft.drop_key(&provider);
+        Ok(Planned {
+            answer: PlatformKeyDeleted { deleted, revision: draft.after().revision() },
+            provider: Some(provider),
+            before,
+            after: Value::Null,
+            verdict: None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,23 @@
+//! ListPlatformKeys: the operator's keys, masked. Read from the database.
+
+use super::{KeyView, Parts};
+use crate::domain::error::Error;
+
+/// The platform's keys.
+#[derive(Debug)]
+pub struct PlatformKeys {
+    /// By provider.
+    pub keys: Vec<KeyView>,
+    /// The platform's revision.
+    pub revision: u64,
+}
+
+/// Lists the platform's keys.
+pub async fn list_platform_keys(parts: &Parts) -> Result<PlatformKeys, Error> {
+    let platform = parts.store.platform().await?;
+    let condemnation = &parts.policy.condemnation;
+    Ok(PlatformKeys {
+        keys: platform.keys.iter().map(|(provider, key)| KeyView::new(provider, key, condemnation)).collect(),
+        revision: platform.revision,
+    })
+}

@@ -1,0 +1,124 @@
+//! The operations: one file for each RPC, named like it.
+//!
+//! Each reads like a recipe: who may, what was asked, what is known, what follows, what is written. The caller's role,
+//! workspace and fields have been checked by the time an operation runs; purposes, limits and state are checked here.
+//!
+//! Invariants: a change goes through `commit`, which is the only road to the store's transactions; a key in the clear
+//! lives for one call. No operation catches another's refusal to try something else.
+//!
+//! Absent: gRPC. What goes in and out are the domain's types and the views of `view`.
+
+mod check_key;
+mod commit;
+mod delete_key;
+mod delete_platform_key;
+mod delete_workspace;
+mod explain_resolution;
+mod get_workspace;
+mod limits;
+mod list_models;
+mod list_platform_keys;
+mod new_key;
+mod resolve_credentials;
+mod select_model;
+mod set_key;
+mod set_platform_key;
+mod toggle_byo;
+mod verify_key;
+mod verify_platform_key;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+pub use commit::ChangeMeta;
+pub use delete_key::{KeyDeleted, delete_key};
+pub use delete_platform_key::{PlatformKeyDeleted, delete_platform_key};
+pub use delete_workspace::delete_workspace;
+pub use explain_resolution::{Explanation, explain_resolution};
+pub use get_workspace::get_workspace;
+pub use limits::{TestLimits, TestLimiter};
+pub use list_models::{ListModels, ModelPage, list_models};
+pub use list_platform_keys::{PlatformKeys, list_platform_keys};
+pub use new_key::NewKey;
+pub use resolve_credentials::{Lease, Resolved, resolve_credentials};
+pub use select_model::{SelectModel, select_model};
+pub use set_key::{KeySet, SetKey, set_key};
+pub use set_platform_key::{PlatformKeySet, set_platform_key};
+pub use toggle_byo::{ByoToggled, toggle_byo};
+pub use verify_key::verify_key;
+pub use verify_platform_key::verify_platform_key;
+pub use view::{
+    BillingView, ChargeView, KeyChecked, KeySource, KeyView, ModelView, ProviderEntryView, ResolutionView,
+    WorkspaceView,
+};
+
+use crate::{
+    directory::Directory,
+    domain::{
+        catalog::{Catalog, Provider},
+        clock::Clock,
+        error::{Error, Reason},
+        names::{ProviderName, PurposeName},
+        principal::Principal,
+        protocol::Protocol,
+        resolution::{Facts, Policy},
+        workspace::{Platform, Workspace},
+    },
+    keyring::Keyring,
+    provider::Providers,
+    store::Store,
+};
+
+/// What the operations are made of.
+pub struct Parts {
+    /// Everything that is kept.
+    pub store: Arc<Store>,
+    /// The hot path's view of it.
+    pub directory: Directory,
+    /// The data keys.
+    pub keyring: Keyring,
+    /// The way out to the providers.
+    pub providers: Providers,
+    /// What is offered.
+    pub catalog: Catalog,
+    /// The operator's choices in the decision.
+    pub policy: Policy,
+    /// What keeps test calls from being an oracle.
+    pub limiter: TestLimiter,
+    /// How long a lease is.
+    pub lease: Duration,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Parts {
+    /// What a decision about this workspace rests on.
+    fn facts<'a>(&'a self, workspace: &'a Workspace, platform: &'a Platform) -> Facts<'a> {
+        Facts { workspace, platform, catalog: &self.catalog, policy: &self.policy, now: self.clock.now() }
+    }
+
+    /// A configured provider that has keys.
+    fn provider_with_keys(&self, name: &ProviderName) -> Result<&Provider, Error> {
+        let provider = self.catalog.providers.get(name).ok_or_else(|| {
+            Error::new(Reason::ProviderUnknown, format!("no provider {name} is configured"))
+                .in_field("provider")
+                .with("provider", name.as_str())
+        })?;
+        match provider.protocol {
+            Protocol::Local => Err(Error::field("provider", "is local and has no keys")),
+            Protocol::Openai | Protocol::Anthropic => Ok(provider),
+        }
+    }
+
+    /// Refuses a purpose that is unknown, then one that the caller was not granted.
+    fn admit_purpose(&self, caller: &Principal, purpose: &PurposeName) -> Result<(), Error> {
+        if self.catalog.payer(purpose).is_none() {
+            return Err(Error::new(
+                Reason::PurposeUnknown,
+                format!("the catalog has no purpose {purpose}; add it under [purposes]"),
+            )
+            .in_field("purpose"));
+        }
+        caller.may_ask_for(purpose)
+    }
+}

@@ -1,0 +1,84 @@
+//! ResolveCredentials: whose key, which model, where, and who pays; with the credential.
+//!
+//! Invariants: answered from memory while that is fresh; no provider is asked. The key is opened for this call and
+//! belongs to the answer alone. A lease never outlasts `validated_at` + lease + 5 s, so that a degraded answer is a
+//! short one.
+//!
+//! Absent: any second choice. A refusal is the answer.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Parts, ResolutionView};
+use crate::domain::{
+    error::{Error, Reason},
+    names::{Scope, WorkspaceId},
+    principal::Principal,
+    resolution::{Ask, Grant, decide},
+    secret::ApiKey,
+};
+
+/// What a lease may exceed the moment of validation by, beside its own length.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// A granted call.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The decision.
+    pub resolution: ResolutionView,
+    /// The secret; none for a local model.
+    pub api_key: Option<ApiKey>,
+    /// How long it may be used.
+    pub lease: Lease,
+    /// The database did not answer; the decision rests on what was known.
+    pub degraded: bool,
+    /// Names this answer.
+    pub resolution_id: Uuid,
+}
+
+/// How long an answer may be used, from when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Until then.
+    pub ttl: Duration,
+    /// Ask again from here on.
+    pub refresh_after: Duration,
+}
+
+/// Decides one call and opens its key.
+pub async fn resolve_credentials(
+    parts: &Parts,
+    caller: &Principal,
+    workspace: &WorkspaceId,
+    ask: &Ask,
+) -> Result<Resolved, Error> {
+    parts.admit_purpose(caller, &ask.purpose)?;
+    let (own, platform) = (parts.directory.workspace(workspace).await?, parts.directory.platform().await?);
+    let decision = decide(parts.facts(&own.entry, &platform.entry), ask)?;
+    let scope = match decision.grant {
+        Grant::Byo(..) => Scope::Workspace(workspace.clone()),
+        Grant::Local | Grant::Free(_) | Grant::Credits(..) => Scope::Platform,
+    };
+    let api_key = match decision.grant.key() {
+        Some(key) => Some(parts.keyring.open_key(&scope, &decision.provider.name, key).await?),
+        None => None,
+    };
+    Ok(Resolved {
+        resolution: ResolutionView::new(&decision, &parts.catalog),
+        api_key,
+        lease: lease(parts, own.validated_at.min(platform.validated_at))?,
+        degraded: own.degraded || platform.degraded,
+        resolution_id: Uuid::now_v7(),
+    })
+}
+
+fn lease(parts: &Parts, validated_at: Duration) -> Result<Lease, Error> {
+    let latest = validated_at.saturating_add(parts.lease).saturating_add(SLACK);
+    let ttl = parts.lease.min(latest.saturating_sub(parts.clock.elapsed()));
+    if ttl.is_zero() {
+        return Err(Error::new(Reason::StoreUnavailable, "what is known is too old to lease; try again")
+            .retry_after(Duration::from_secs(1)));
+    }
+    Ok(Lease { ttl, refresh_after: ttl.checked_div(2).unwrap_or(ttl) })
+}

@@ -1,0 +1,100 @@
+//! SelectModel: the model that is used when a call names none.
+//!
+//! Invariants: what the workspace's key surely cannot use is not selected. A selection is stored as it was chosen, so
+//! that a family goes on meaning its best id.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    ChangeMeta, Parts, WorkspaceView,
+    commit::{Intent, Planned, commit},
+};
+use crate::domain::{
+    error::{Error, Reason},
+    names::{ModelName, ProviderName, Scope, WorkspaceId},
+    principal::{Principal, Rpc},
+    protocol::Protocol,
+    resolution::usable,
+    workspace::Workspace,
+};
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct SelectModel {
+    /// `None`: clear the selection.
+    pub model: Option<ModelName>,
+    /// Needed to clear, and outside the catalog.
+    pub provider: Option<ProviderName>,
+    /// What every change may carry.
+    pub meta: ChangeMeta,
+}
+
+/// Selects a model.
+pub async fn select_model(
+    parts: &Arc<Parts>,
+    caller: &Principal,
+    workspace: WorkspaceId,
+    request: SelectModel,
+) -> Result<WorkspaceView, Error> {
+    let SelectModel { model, provider, meta } = request;
+    let provider = provider_of(parts, model.as_ref(), provider)?;
+    let fields = [provider.as_str(), model.as_ref().map_or("", ModelName::as_str)];
+    let intent = Intent::new(Rpc::SelectModel, Scope::Workspace(workspace), caller, meta, &fields);
+    let planning = Arc::clone(parts);
+    commit(parts, intent, move |draft| {
+        let selected = |workspace: &Workspace| workspace.selections.get(&provider).map(|now| now.model.to_string());
+        let before = selected(draft.workspace()?);
+        if let Some(model) = &model {
+            selectable(&planning, draft.workspace()?, &provider, model)?;
+        }
+        draft.select(&provider, model);
+        let workspace = draft.workspace()?;
+        Ok(Planned {
+            answer: WorkspaceView::new(workspace, &planning.catalog, &planning.policy.condemnation),
+            before: json!({ "selected_model": before }),
+            after: json!({ "selected_model": selected(workspace) }),
+            provider: Some(provider.clone()),
+            verdict: None,
+        })
+    })
+    .await
+}
+
+fn provider_of(
+    parts: &Parts,
+    model: Option<&ModelName>,
+    provider: Option<ProviderName>,
+) -> Result<ProviderName, Error> {
+    match (model.and_then(|model| parts.catalog.find(model.as_str())), provider) {
+        (_, Some(provider)) => Ok(provider),
+        (Some(listed), None) => Ok(listed.family().provider.clone()),
+        (None, None) => Err(match model {
+            None => Error::field("provider", "must be named to clear its selection"),
+            Some(model) => Error::new(
+                Reason::ModelUnknown,
+                format!("the catalog does not know the model {model}; name its provider to select it all the same"),
+            )
+            .in_field("model"),
+        }),
+    }
+}
+
+fn selectable(parts: &Parts, workspace: &Workspace, provider: &ProviderName, model: &ModelName) -> Result<(), Error> {
+    let configured = parts.catalog.providers.get(provider).ok_or_else(|| {
+        Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured")).in_field("provider")
+    })?;
+    let now = parts.clock.now();
+    let key = workspace.keys.get(provider);
+    if parts.catalog.find(model.as_str()).is_none() && key.is_none() && configured.protocol != Protocol::Local {
+        return Err(Error::new(
+            Reason::ModelUnknown,
+            format!("the catalog does not know the model {model}; only the workspace's own key could use it: set one"),
+        )
+        .in_field("model"));
+    }
+    // While the platform pays, its key's list is not the workspace's business.
+    let fresh = key.filter(|_| workspace.byo_enabled).and_then(|key| key.fresh_models(now));
+    usable(&parts.catalog, provider, model, fresh, now.date()).map(|_| ())
+}

@@ -1,0 +1,76 @@
+//! ToggleByo: the platform's keys and credits, or the workspace's own keys.
+//!
+//! Invariant: switching on without keys is allowed and reported; it never falls back.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    ChangeMeta, Parts, WorkspaceView,
+    commit::{Intent, Planned, commit},
+};
+use crate::domain::{
+    error::Error,
+    names::{Scope, WorkspaceId},
+    principal::{Principal, Rpc},
+    protocol::Protocol,
+    resolution::binding_allowed,
+    workspace::{Holder, Workspace},
+};
+
+/// The toggle after the change.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ByoToggled {
+    /// The workspace.
+    pub workspace: WorkspaceView,
+    /// Configured providers whose models do not run while BYO is on.
+    pub providers_without_usable_key: Vec<String>,
+}
+
+/// Sets the toggle.
+pub async fn toggle_byo(
+    parts: &Arc<Parts>,
+    caller: &Principal,
+    workspace: WorkspaceId,
+    enabled: bool,
+    meta: ChangeMeta,
+) -> Result<ByoToggled, Error> {
+    let word = if enabled { "on" } else { "off" };
+    let intent = Intent::new(Rpc::ToggleByo, Scope::Workspace(workspace), caller, meta, &[word]);
+    let planning = Arc::clone(parts);
+    commit(parts, intent, move |draft| {
+        let before = byo_enabled(draft.before());
+        draft.set_byo(enabled);
+        let after = draft.workspace()?;
+        Ok(Planned {
+            answer: ByoToggled {
+                workspace: WorkspaceView::new(after, &planning.catalog, &planning.policy.condemnation),
+                providers_without_usable_key: without_usable_key(&planning, after),
+            },
+            provider: None,
+            before: json!({ "byo_enabled": before }),
+            after: json!({ "byo_enabled": enabled }),
+            verdict: None,
+        })
+    })
+    .await
+}
+
+fn byo_enabled(holder: &Holder) -> bool {
+    matches!(holder, Holder::Workspace(workspace) if workspace.byo_enabled)
+}
+
+fn without_usable_key(parts: &Parts, workspace: &Workspace) -> Vec<String> {
+    let keyed = parts.catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local);
+    keyed
+        .filter(|provider| {
+            let key = workspace.keys.get(&provider.name);
+            !key.is_some_and(|key| {
+                binding_allowed(key, provider) && !key.health.condemned(&parts.policy.condemnation)
+            })
+        })
+        .map(|provider| provider.name.to_string())
+        .collect()
+}
