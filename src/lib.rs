@@ -1,5 +1,6 @@
 //! byokd: whose key, which model, where, and who pays.
 
+pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -12,4 +13,6 @@ pub mod keyring;
 pub mod kms;
 pub mod ops;
 pub mod provider;
+pub mod server;
 pub mod store;
+pub mod telemetry;

@@ -9,9 +9,11 @@
 
 mod argument;
 mod change;
+mod config;
 mod explain;
 mod failure;
 mod key;
+mod migrate;
 mod models;
 mod output;
 mod platform;
@@ -19,8 +21,11 @@ mod refusal;
 mod resolve;
 mod secret_input;
 mod select;
+mod serve;
+mod settings;
 mod target;
 mod toggle;
+mod token;
 mod view;
 mod workspace;
 
@@ -33,13 +38,15 @@ use target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
-  byokd key set acme openai --enable-byo        type the key at the prompt; test it, store it, use it
-  byokd key set acme openai < openai.key        the same from a file, for scripts
-  byokd resolve acme --model gpt-4o-mini        whose key, which model, where, and who pays
-  byokd explain acme --model gpt-4o-mini        and why not another
-  byokd models acme --all                       every model, and why some cannot be used
-  byokd toggle acme off                         back to the platform's keys
-  byokd platform set anthropic                  the operator's own key
+  byokd serve                                    serve on 127.0.0.1:50051, everything embedded
+  byokd token --role resolver --workspace acme   a token for a service that resolves
+  byokd key set acme openai --enable-byo         type the key at the prompt; test it, store it, use it
+  byokd key set acme openai < openai.key         the same from a file, for scripts
+  byokd resolve acme --model gpt-4o-mini         whose key, which model, where, and who pays
+  byokd explain acme --model gpt-4o-mini         and why not another
+  byokd models acme --all                        every model, and why some cannot be used
+  byokd toggle acme off                          back to the platform's keys
+  byokd platform set anthropic                   the operator's own key
 
 Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
 
@@ -50,11 +57,21 @@ struct Cli {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve (the default)
+    Serve(serve::Serve),
+    /// Bring the database to this version's schema, or say where it stands
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    /// Mint a token with the embedded signer of the data folder
+    Token(token::Token),
+    /// Check the configuration, or show it
+    #[command(subcommand)]
+    Config(config::Config),
     /// The keys that a workspace brings
     #[command(subcommand)]
     Key(key::Key),
@@ -79,6 +96,10 @@ enum Command {
 impl Command {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         match self {
+            Self::Serve(command) => command.run(target).await,
+            Self::Migrate(command) => command.run(target).await,
+            Self::Token(command) => command.run(target),
+            Self::Config(command) => command.run(target),
             Self::Key(command) => command.run(target).await,
             Self::Platform(command) => command.run(target).await,
             Self::Toggle(command) => command.run(target).await,
@@ -98,7 +119,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refusal::tell(&error, &arguments),
     };
-    match cli.command.run(&cli.target).await {
+    let command = cli
+        .command
+        .unwrap_or_else(|| Command::Serve(serve::Serve::default()));
+    match command.run(&cli.target).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(cli.target.output),
     }
@@ -127,7 +151,6 @@ mod tests {
     #[test]
     fn refuses_what_contradicts_itself() {
         for line in [
-            "byokd",
             "byokd key",
             "byokd toggle acme",
             "byokd toggle acme maybe",

@@ -13,8 +13,8 @@ use super::{
     failure::Failure,
     output::{self, Format},
 };
-use crate::domain::{names::PurposeName, principal::Role};
 use crate::client::{Access, ConnectError, Connection, ServerAddress, TokenSource};
+use crate::domain::{names::PurposeName, principal::Role};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
@@ -25,9 +25,9 @@ pub(super) struct Target {
     /// A file that holds the bearer token [default: minted by the signer in the data folder]
     #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TOKEN_FILE", hide_env_values = true, value_parser = argument::path())]
     token_file: Option<PathBuf>,
-    /// The folder of a byokd that runs on this machine
-    #[arg(long, global = true, value_name = "DIR", default_value = "./byokd-data", value_parser = argument::path())]
-    pub(super) data_dir: PathBuf,
+    /// The folder of a byokd that runs on this machine [default: ./byokd-data]
+    #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
+    pub(super) data_dir: Option<PathBuf>,
     /// How the answer is written: text for people, json for programs
     #[arg(
         short,
@@ -41,6 +41,13 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The folder that was named, or the default.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.data_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("./byokd-data"))
+    }
+
     /// Connects with the rights that a command needs: a role in one workspace, or in all (`*`).
     pub(super) async fn connect(&self, role: Role, workspace: &str) -> Result<Connection, Failure> {
         self.connect_for(role, workspace, "").await
@@ -55,7 +62,7 @@ impl Target {
     ) -> Result<Connection, Failure> {
         // An empty variable is how a shell or a container says "not set".
         let named = self.server.as_deref().filter(|server| !server.is_empty());
-        let server = ServerAddress::find(named, &self.data_dir).map_err(ConnectError::from)?;
+        let server = ServerAddress::find(named, &self.data_dir()).map_err(ConnectError::from)?;
         if !server.is_loopback() {
             let server = server.as_str();
             self.note(&format!(
@@ -68,7 +75,7 @@ impl Target {
             .filter(|file| !file.as_os_str().is_empty())
         {
             Some(file) => TokenSource::File(file.clone()),
-            None => TokenSource::DataDir(self.data_dir.clone()),
+            None => TokenSource::DataDir(self.data_dir()),
         };
         let access = Access {
             role,

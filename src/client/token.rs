@@ -54,7 +54,11 @@ impl TokenSource {
                     workspace: access.workspace.to_owned(),
                     purposes: access.purpose.iter().cloned().collect(),
                 };
-                Zeroizing::new(identity::mint(&Signer::in_folder(folder)?, &request, &Clock::system())?)
+                Zeroizing::new(identity::mint(
+                    &Signer::in_folder(folder)?,
+                    &request,
+                    &Clock::system(),
+                )?)
             }
         };
         let header = Zeroizing::new(format!("Bearer {}", token.as_str()));

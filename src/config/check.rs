@@ -36,18 +36,43 @@ impl Config {
             "database.url",
             "must be sqlite: and the path of a file",
         );
-        unless((5..=300).contains(&self.resolution.lease_seconds), "resolution.lease_seconds", "must be 5 to 300");
-        unless(self.checks.condemn_after >= 2, "checks.condemn_after", "must be at least 2: one verdict never condemns");
-        unless((100..=60_000).contains(&self.checks.deadline_ms), "checks.deadline_ms", "must be 100 to 60000");
+        unless(
+            (5..=300).contains(&self.resolution.lease_seconds),
+            "resolution.lease_seconds",
+            "must be 5 to 300",
+        );
+        unless(
+            self.checks.condemn_after >= 2,
+            "checks.condemn_after",
+            "must be at least 2: one verdict never condemns",
+        );
+        unless(
+            (100..=60_000).contains(&self.checks.deadline_ms),
+            "checks.deadline_ms",
+            "must be 100 to 60000",
+        );
         for (setting, limit) in [
-            ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),
-            ("checks.per_principal_per_minute", self.checks.per_principal_per_minute),
-            ("checks.per_provider_per_second", self.checks.per_provider_per_second),
+            (
+                "checks.per_workspace_per_minute",
+                self.checks.per_workspace_per_minute,
+            ),
+            (
+                "checks.per_principal_per_minute",
+                self.checks.per_principal_per_minute,
+            ),
+            (
+                "checks.per_provider_per_second",
+                self.checks.per_provider_per_second,
+            ),
         ] {
             unless(limit > 0, setting, "must be at least 1");
         }
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
-        unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
+        unless(
+            filter.is_ok(),
+            "log.filter",
+            "is not a filter; write e.g. info,byokd=debug",
+        );
         faults
     }
 }

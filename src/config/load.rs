@@ -6,7 +6,11 @@
 //! Invariants: a value from the environment has the type of its default; an unknown key is a fault; a fault quotes a
 //! setting's name, never the value of `database.url`.
 
-use std::{collections::BTreeMap, fmt, fs, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use toml::{Table, Value};
 
@@ -51,10 +55,14 @@ impl Layers {
         let mut faults = Vec::new();
         let defaults = match Table::try_from(Config::default()) {
             Ok(defaults) => defaults,
-            Err(error) => return Err(ConfigFaults(vec![format!("the defaults cannot be written: {error}")])),
+            Err(error) => {
+                return Err(ConfigFaults(vec![format!(
+                    "the defaults cannot be written: {error}"
+                )]));
+            }
         };
-        let mut settings = self.from_file(&mut faults);
-        settings.extend(self.from_environment(&defaults));
+        let mut settings = self.file_settings(&mut faults);
+        settings.extend(self.environment_settings(&defaults));
         settings.extend(self.flags.iter().map(|(flag, path, value)| Setting {
             path: (*path).to_owned(),
             value: typed(&defaults, path, value),
@@ -80,10 +88,14 @@ impl Layers {
             let source = sources.get(path).map_or("default", String::as_str);
             faults.push(format!("{source}: {path} {fault}"));
         }
-        if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigFaults(faults))
+        }
     }
 
-    fn from_file(&self, faults: &mut Vec<String>) -> Vec<Setting> {
+    fn file_settings(&self, faults: &mut Vec<String>) -> Vec<Setting> {
         let path = match &self.file {
             Some(path) => path.clone(),
             None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
@@ -110,18 +122,29 @@ impl Layers {
                     value,
                     source: source.clone(),
                 })),
-                value => settings.push(Setting { path: section, value, source: source.clone() }),
+                value => settings.push(Setting {
+                    path: section,
+                    value,
+                    source: source.clone(),
+                }),
             }
         }
         settings
     }
 
-    fn from_environment(&self, defaults: &Table) -> Vec<Setting> {
-        let named = self.environment.iter().filter_map(|(name, text)| Some((name, name.strip_prefix(PREFIX)?, text)));
+    fn environment_settings(&self, defaults: &Table) -> Vec<Setting> {
+        let named = self
+            .environment
+            .iter()
+            .filter_map(|(name, text)| Some((name, name.strip_prefix(PREFIX)?, text)));
         named
             .map(|(name, rest, text)| {
                 let path = rest.to_ascii_lowercase().replacen("__", ".", 1);
-                Setting { value: typed(defaults, &path, text), path, source: name.clone() }
+                Setting {
+                    value: typed(defaults, &path, text),
+                    path,
+                    source: name.clone(),
+                }
             })
             .collect()
     }
@@ -137,7 +160,10 @@ fn typed(defaults: &Table, path: &str, text: &str) -> Value {
     match default_of(defaults, path) {
         Some(Value::String(_)) | None => Value::String(text.to_owned()),
         Some(_) => {
-            let parsed = format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+            let parsed = format!("value = {text}")
+                .parse::<Table>()
+                .ok()
+                .and_then(|mut table| table.remove("value"));
             parsed.unwrap_or_else(|| Value::String(text.to_owned()))
         }
     }
@@ -146,7 +172,10 @@ fn typed(defaults: &Table, path: &str, text: &str) -> Value {
 /// What is wrong with one setting, tried alone on the defaults.
 fn judge(defaults: &Table, setting: &Setting) -> Option<String> {
     if default_of(defaults, &setting.path).is_none() {
-        let section = setting.path.split_once('.').map_or(setting.path.as_str(), |(section, _)| section);
+        let section = setting
+            .path
+            .split_once('.')
+            .map_or(setting.path.as_str(), |(section, _)| section);
         let known = match defaults.get(section).and_then(Value::as_table) {
             Some(keys) => format!("[{section}] has: {}", list(keys)),
             None => format!("the sections are: {}", list(defaults)),
@@ -157,7 +186,11 @@ fn judge(defaults: &Table, setting: &Setting) -> Option<String> {
     put(&mut tried, &setting.path, setting.value.clone());
     let error = tried.try_into::<Config>().err()?;
     let fault = error.message().trim().replace('\n', " ");
-    Some(if setting.path == "database.url" { "has the wrong type".to_owned() } else { format!("is wrong: {fault}") })
+    Some(if setting.path == "database.url" {
+        "has the wrong type".to_owned()
+    } else {
+        format!("is wrong: {fault}")
+    })
 }
 
 fn list(keys: &Table) -> String {
@@ -165,7 +198,9 @@ fn list(keys: &Table) -> String {
 }
 
 fn put(table: &mut Table, path: &str, value: Value) {
-    let Some((section, key)) = path.split_once('.') else { return };
+    let Some((section, key)) = path.split_once('.') else {
+        return;
+    };
     if let Some(Value::Table(keys)) = table.get_mut(section) {
         keys.insert(key.to_owned(), value);
     }
@@ -182,7 +217,10 @@ fn with_secret_files(mut config: Config, faults: &mut Vec<String>) -> Config {
     }
     match fs::read_to_string(file) {
         Ok(url) => config.database.url = url.trim().to_owned(),
-        Err(error) => faults.push(format!("database.url_file {} cannot be read: {error}", file.display())),
+        Err(error) => faults.push(format!(
+            "database.url_file {} cannot be read: {error}",
+            file.display()
+        )),
     }
     config
 }
@@ -192,14 +230,21 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn flags_win_over_environment_over_file_over_defaults() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("byokd.toml");
-        fs::write(&file, "[resolution]\nlease_seconds = 10\n[checks]\ncondemn_after = 4\n[log]\nformat = \"json\"").unwrap();
+        fs::write(
+            &file,
+            "[resolution]\nlease_seconds = 10\n[checks]\ncondemn_after = 4\n[log]\nformat = \"json\"",
+        )
+        .unwrap();
         let layers = Layers {
             file: Some(file),
             environment: environment(&[
@@ -222,7 +267,11 @@ mod tests {
     fn all_faults_are_reported_at_once_with_their_source() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("byokd.toml");
-        fs::write(&file, "colour = 1\n[server]\nlisten = \"0.0.0.0:50051\"\nport = 1\n[log]\nformat = \"xml\"").unwrap();
+        fs::write(
+            &file,
+            "colour = 1\n[server]\nlisten = \"0.0.0.0:50051\"\nport = 1\n[log]\nformat = \"xml\"",
+        )
+        .unwrap();
         let layers = Layers {
             file: Some(file),
             environment: environment(&[
@@ -235,7 +284,9 @@ mod tests {
         let faults = layers.load().unwrap_err().0;
         let has = |source: &str, text: &str| {
             assert!(
-                faults.iter().any(|fault| fault.contains(source) && fault.contains(text)),
+                faults
+                    .iter()
+                    .any(|fault| fault.contains(source) && fault.contains(text)),
                 "{source} {text}: {faults:#?}"
             );
         };
@@ -244,7 +295,10 @@ mod tests {
         has("byokd.toml: server.listen", "mesh");
         has("byokd.toml: server.listen", "auth.embedded");
         has("byokd.toml: log.format", "xml");
-        has("BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds", "5 to 300");
+        has(
+            "BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds",
+            "5 to 300",
+        );
         has("BYOKD__CHECKS__CONDEMN_AFTER: checks.condemn_after", "wrong");
         has("BYOKD__NO__SUCH: no.such", "is not a setting");
         assert_eq!(faults.len(), 8, "{faults:#?}");
@@ -255,12 +309,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("url");
         fs::write(&file, "sqlite:/x/y.db\n").unwrap();
-        let with = |pairs: &[(&str, &str)]| Layers { environment: environment(pairs), ..Layers::default() }.load();
+        let with = |pairs: &[(&str, &str)]| {
+            Layers {
+                environment: environment(pairs),
+                ..Layers::default()
+            }
+            .load()
+        };
         let path = file.display().to_string();
-        assert_eq!(with(&[("BYOKD__DATABASE__URL_FILE", &path)]).unwrap().database_url(), "sqlite:/x/y.db");
-        let both = with(&[("BYOKD__DATABASE__URL_FILE", &path), ("BYOKD__DATABASE__URL", "sqlite:z")]);
+        assert_eq!(
+            with(&[("BYOKD__DATABASE__URL_FILE", &path)])
+                .unwrap()
+                .database_url(),
+            "sqlite:/x/y.db"
+        );
+        let both = with(&[
+            ("BYOKD__DATABASE__URL_FILE", &path),
+            ("BYOKD__DATABASE__URL", "sqlite:z"),
+        ]);
         assert!(both.unwrap_err().to_string().contains("keep one"));
-        let wrong = with(&[("BYOKD__DATABASE__URL", "postgres://byokd:hunter2@db/x")]).unwrap_err().to_string();
+        let wrong = with(&[("BYOKD__DATABASE__URL", "postgres://byokd:hunter2@db/x")])
+            .unwrap_err()
+            .to_string();
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"));
     }
 }

@@ -39,7 +39,11 @@ pub struct Draft {
 impl Draft {
     /// No change yet.
     pub fn new(holder: Holder) -> Self {
-        Self { before: holder.clone(), after: holder, edits: Vec::new() }
+        Self {
+            before: holder.clone(),
+            after: holder,
+            edits: Vec::new(),
+        }
     }
 
     /// What was.
@@ -72,7 +76,12 @@ impl Draft {
 
     /// The generation that the next key of a provider gets.
     pub fn next_generation(&self, provider: &ProviderName) -> u64 {
-        self.after.generations().get(provider).copied().unwrap_or(0).saturating_add(1)
+        self.after
+            .generations()
+            .get(provider)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(1)
     }
 
     /// Makes `key` the active one of its provider.
@@ -106,7 +115,13 @@ impl Draft {
         condemnation: &Condemnation,
         now: OffsetDateTime,
     ) -> bool {
-        let Some(old) = self.after.keys().get(provider).filter(|key| key.key_id == key_id).cloned() else {
+        let Some(old) = self
+            .after
+            .keys()
+            .get(provider)
+            .filter(|key| key.key_id == key_id)
+            .cloned()
+        else {
             return false;
         };
         let mut new = old.clone();
@@ -117,7 +132,8 @@ impl Draft {
             new.models = Some(listing);
         }
         let list = |key: &StoredKey| key.models.as_ref().map(|listing| listing.models.hash());
-        let seen = old.health.badge(condemnation) != new.health.badge(condemnation) || list(&old) != list(&new);
+        let seen =
+            old.health.badge(condemnation) != new.health.badge(condemnation) || list(&old) != list(&new);
         let keys = if seen { self.touch().0 } else { self.holdings().0 };
         keys.insert(provider.clone(), new.clone());
         self.edits.push(KeyEdit::Checked(Box::new(new)));
@@ -126,7 +142,8 @@ impl Draft {
 
     /// Sets the BYO toggle; a workspace never seen comes into being also by `false`.
     pub fn set_byo(&mut self, enabled: bool) {
-        let differs = matches!(&self.after, Holder::Workspace(old) if !old.exists || old.byo_enabled != enabled);
+        let differs =
+            matches!(&self.after, Holder::Workspace(old) if !old.exists || old.byo_enabled != enabled);
         if differs {
             self.touch();
         }
@@ -138,7 +155,9 @@ impl Draft {
 
     /// Selects a model for a provider, or clears the selection.
     pub fn select(&mut self, provider: &ProviderName, model: Option<ModelName>) {
-        let Holder::Workspace(workspace) = &self.after else { return };
+        let Holder::Workspace(workspace) = &self.after else {
+            return;
+        };
         if model.is_none() && !workspace.selections.contains_key(provider) {
             return;
         }
@@ -146,7 +165,9 @@ impl Draft {
         if let Holder::Workspace(workspace) = &mut self.after {
             let revision = workspace.revision;
             match model {
-                Some(model) => workspace.selections.insert(provider.clone(), Selection { model, revision }),
+                Some(model) => workspace
+                    .selections
+                    .insert(provider.clone(), Selection { model, revision }),
                 None => workspace.selections.remove(provider),
             };
         }
@@ -170,7 +191,12 @@ impl Draft {
     }
 
     /// Counts the change, once.
-    fn touch(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
+    fn touch(
+        &mut self,
+    ) -> (
+        &mut BTreeMap<ProviderName, StoredKey>,
+        &mut BTreeMap<ProviderName, u64>,
+    ) {
         let revision = self.before.revision().saturating_add(1);
         match &mut self.after {
             Holder::Workspace(workspace) => workspace.revision = revision,
@@ -179,10 +205,19 @@ impl Draft {
         self.holdings()
     }
 
-    fn holdings(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
+    fn holdings(
+        &mut self,
+    ) -> (
+        &mut BTreeMap<ProviderName, StoredKey>,
+        &mut BTreeMap<ProviderName, u64>,
+    ) {
         match &mut self.after {
-            Holder::Workspace(Workspace { keys, generations, .. })
-            | Holder::Platform(Platform { keys, generations, .. }) => (keys, generations),
+            Holder::Workspace(Workspace {
+                keys, generations, ..
+            })
+            | Holder::Platform(Platform {
+                keys, generations, ..
+            }) => (keys, generations),
         }
     }
 }

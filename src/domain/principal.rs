@@ -117,10 +117,18 @@ impl Principal {
         if self.roles.iter().any(|role| rpc.roles().contains(role)) {
             return Ok(());
         }
-        let needed = rpc.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+        let needed = rpc
+            .roles()
+            .iter()
+            .map(|role| role.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         Err(Error::new(
             Reason::RoleRequired,
-            format!("{} needs one of the roles: {needed}; the caller's token names none of them", rpc.as_str()),
+            format!(
+                "{} needs one of the roles: {needed}; the caller's token names none of them",
+                rpc.as_str()
+            ),
         ))
     }
 
@@ -143,7 +151,9 @@ impl Principal {
         }
         Err(Error::new(
             Reason::PurposeNotGranted,
-            format!("the caller's token does not grant the purpose {purpose}; mint one with it in `purposes`"),
+            format!(
+                "the caller's token does not grant the purpose {purpose}; mint one with it in `purposes`"
+            ),
         ))
     }
 }

@@ -35,9 +35,17 @@ impl Services {
 }
 
 /// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
-async fn later<T>(services: &Services, rpc: Rpc, metadata: &MetadataMap, workspace: Option<&str>) -> Answer<T> {
+async fn later<T>(
+    services: &Services,
+    rpc: Rpc,
+    metadata: &MetadataMap,
+    workspace: Option<&str>,
+) -> Answer<T> {
     let checked = services.run(rpc, metadata, async |caller: Principal| {
-        workspace.map(|id| parse::workspace(&caller, id)).transpose().map(|_| ())
+        workspace
+            .map(|id| parse::workspace(&caller, id))
+            .transpose()
+            .map(|_| ())
     });
     checked.await?;
     Err(not_served_yet(rpc))
@@ -98,8 +106,11 @@ impl KeyService for Services {
             let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
             key.allow_unverified = body.allow_unverified;
-            let request =
-                SetKey { key, model: parse::optional_model(&body.model)?, enable_byo: body.enable_byo };
+            let request = SetKey {
+                key,
+                model: parse::optional_model(&body.model)?,
+                enable_byo: body.enable_byo,
+            };
             let set = ops::set_key(&self.parts, &caller, workspace, request).await?;
             Ok(v1::SetKeyResponse {
                 key: Some(answer::key(set.key)),
@@ -115,8 +126,12 @@ impl KeyService for Services {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::VerifyKey, &metadata, async |caller: Principal| {
             let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
-            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
-            let checked = ops::verify_key(&self.parts, &caller, Rpc::VerifyKey, scope, provider, model).await?;
+            let (provider, model) = (
+                parse::provider(&body.provider)?,
+                parse::optional_model(&body.model)?,
+            );
+            let checked =
+                ops::verify_key(&self.parts, &caller, Rpc::VerifyKey, scope, provider, model).await?;
             Ok(v1::VerifyKeyResponse {
                 key: Some(answer::key(checked.key)),
                 verdict: answer::verdict(checked.verdict).into(),
@@ -125,7 +140,10 @@ impl KeyService for Services {
         .await
     }
 
-    async fn select_model(&self, request: Request<v1::SelectModelRequest>) -> Answer<v1::SelectModelResponse> {
+    async fn select_model(
+        &self,
+        request: Request<v1::SelectModelRequest>,
+    ) -> Answer<v1::SelectModelResponse> {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::SelectModel, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
@@ -135,7 +153,9 @@ impl KeyService for Services {
                 meta: parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?,
             };
             let workspace = ops::select_model(&self.parts, &caller, workspace, request).await?;
-            Ok(v1::SelectModelResponse { workspace: Some(answer::workspace(workspace)) })
+            Ok(v1::SelectModelResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
         })
         .await
     }
@@ -159,7 +179,9 @@ impl KeyService for Services {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::ToggleByo, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let enabled = body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
+            let enabled = body
+                .enabled
+                .ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let toggled = ops::toggle_byo(&self.parts, &caller, workspace, enabled, meta).await?;
             Ok(v1::ToggleByoResponse {
@@ -200,7 +222,9 @@ impl KeyService for Services {
         self.run(Rpc::GetWorkspace, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let workspace = ops::get_workspace(&self.parts, &workspace).await?;
-            Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
+            Ok(v1::GetWorkspaceResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
         })
         .await
     }
@@ -214,7 +238,9 @@ impl KeyService for Services {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
-            Ok(v1::DeleteWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
+            Ok(v1::DeleteWorkspaceResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
         })
         .await
     }

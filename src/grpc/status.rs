@@ -22,12 +22,17 @@ const DOMAIN: &str = "byokd";
 /// The status of an error in this RPC.
 pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     let (code, reason) = (code(error.reason()), error.reason().as_str());
-    let mut metadata: HashMap<String, String> =
-        error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut metadata: HashMap<String, String> = error
+        .metadata()
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect();
     if let Some(cause) = error.cause() {
         let trace_id = Uuid::new_v4().simple().to_string();
         match code {
-            Code::Unauthenticated => tracing::info!(rpc = rpc.as_str(), reason, cause, trace_id, "caller refused"),
+            Code::Unauthenticated => {
+                tracing::info!(rpc = rpc.as_str(), reason, cause, trace_id, "caller refused")
+            }
             Code::Internal | Code::DataLoss => {
                 tracing::error!(rpc = rpc.as_str(), reason, cause, trace_id, "call failed");
             }
@@ -67,7 +72,9 @@ fn code(reason: Reason) -> Code {
         Reason::RevisionMismatch => Code::Aborted,
         Reason::RateLimited | Reason::Overloaded => Code::ResourceExhausted,
         Reason::CredentialsMissing | Reason::CredentialsInvalid => Code::Unauthenticated,
-        Reason::RoleRequired | Reason::WorkspaceMismatch | Reason::PurposeNotGranted => Code::PermissionDenied,
+        Reason::RoleRequired | Reason::WorkspaceMismatch | Reason::PurposeNotGranted => {
+            Code::PermissionDenied
+        }
         Reason::ProviderUnreachable
         | Reason::KmsUnavailable
         | Reason::StoreUnavailable

@@ -77,7 +77,9 @@ impl Identity {
                 "no `authorization` metadata; send `authorization: Bearer <token>` (byokd token mints one)",
             )
         })?;
-        let (scheme, token) = header.split_once(' ').ok_or_else(|| refused("not of the form `Bearer <token>`"))?;
+        let (scheme, token) = header
+            .split_once(' ')
+            .ok_or_else(|| refused("not of the form `Bearer <token>`"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refused("the scheme is not Bearer"));
         }
@@ -97,8 +99,11 @@ impl Identity {
             return Err(refused("`sub` is empty, too long or not printable"));
         }
         let roles: Option<Vec<Role>> = claims.roles.iter().map(|name| Role::parse(name)).collect();
-        let purposes: Result<Vec<PurposeName>, _> =
-            claims.purposes.iter().map(|name| PurposeName::parse(name)).collect();
+        let purposes: Result<Vec<PurposeName>, _> = claims
+            .purposes
+            .iter()
+            .map(|name| PurposeName::parse(name))
+            .collect();
         let mut purposes = purposes.map_err(|_| refused("a purpose is malformed"))?;
         if purposes.is_empty() {
             purposes.push(PurposeName::reply());
@@ -115,10 +120,16 @@ impl Identity {
 /// Mints a token that is good for an hour.
 pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<String, Error> {
     scope(&request.workspace).map_err(|malformed| {
-        Error::new(Reason::FieldInvalid, format!("the workspace {malformed}, or `*` for every workspace"))
+        Error::new(
+            Reason::FieldInvalid,
+            format!("the workspace {malformed}, or `*` for every workspace"),
+        )
     })?;
     if request.roles.is_empty() {
-        return Err(Error::new(Reason::FieldInvalid, "a token needs at least one role"));
+        return Err(Error::new(
+            Reason::FieldInvalid,
+            "a token needs at least one role",
+        ));
     }
     let now = clock.now().unix_timestamp();
     signer.sign(&Claims {
@@ -127,7 +138,11 @@ pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<Str
         sub: request.subject.clone(),
         iat: now,
         exp: now.saturating_add(LIFETIME_SECONDS),
-        roles: request.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        roles: request
+            .roles
+            .iter()
+            .map(|role| role.as_str().to_owned())
+            .collect(),
         workspace: request.workspace.clone(),
         purposes: request.purposes.iter().map(ToString::to_string).collect(),
     })
@@ -142,6 +157,9 @@ fn scope(claim: &str) -> Result<WorkspaceScope, &'static str> {
 
 /// One text for every fault, so that an attacker learns nothing from it.
 fn refused(why: &'static str) -> Error {
-    Error::new(Reason::CredentialsInvalid, "the bearer token is not valid here; mint a new one with `byokd token`")
-        .caused_by(why)
+    Error::new(
+        Reason::CredentialsInvalid,
+        "the bearer token is not valid here; mint a new one with `byokd token`",
+    )
+    .caused_by(why)
 }

@@ -59,14 +59,19 @@ impl LocalKms {
     pub fn open(current: &Path, previous: &[std::path::PathBuf]) -> Result<Self, Error> {
         Ok(Self {
             current: LocalKey::read(current)?,
-            previous: previous.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>()?,
+            previous: previous
+                .iter()
+                .map(|path| LocalKey::read(path))
+                .collect::<Result<_, _>>()?,
         })
     }
 
     /// Makes a key file. Refuses where a file is.
     pub fn create(path: &Path) -> Result<(), Error> {
         let mut secret = Zeroizing::new([0; KEY_LEN]);
-        SystemRandom::new().fill(&mut *secret).map_err(|_| Error::internal("the random source failed"))?;
+        SystemRandom::new()
+            .fill(&mut *secret)
+            .map_err(|_| Error::internal("the random source failed"))?;
         let mut text = Zeroizing::new(format!(
             "# byokd's local KMS key. Whoever has this file and the database has every key; without it, none opens.\n\
              id = \"{}\"\nkey = \"",
@@ -77,7 +82,10 @@ impl LocalKms {
         }
         text.push_str("\"\n");
         write_new(path, text.as_bytes()).map_err(|error| {
-            Error::new(Reason::KmsUnavailable, format!("cannot make the KMS key file {}: {error}", path.display()))
+            Error::new(
+                Reason::KmsUnavailable,
+                format!("cannot make the KMS key file {}: {error}", path.display()),
+            )
         })
     }
 
@@ -85,25 +93,44 @@ impl LocalKms {
         self.find(arn).is_some()
     }
 
-    pub(super) fn generate(&self, context: EncryptionContext) -> Result<(Zeroizing<Vec<u8>>, Wrapped), Error> {
+    pub(super) fn generate(
+        &self,
+        context: EncryptionContext,
+    ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), Error> {
         let failed = |_| Error::internal("the cryptographic library refused to wrap");
         let mut data_key = Zeroizing::new(vec![0; KEY_LEN]);
         SystemRandom::new().fill(&mut data_key).map_err(failed)?;
         let mut text = Zeroizing::new(data_key.to_vec());
         let key = RandomizedNonceKey::new(&AES_256_GCM, &self.current.secret).map_err(failed)?;
-        let (nonce, tag) =
-            key.seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text).map_err(failed)?;
+        let (nonce, tag) = key
+            .seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text)
+            .map_err(failed)?;
         let mut blob = nonce.as_ref().to_vec();
         blob.extend(text.iter());
         blob.extend(tag.as_ref());
-        Ok((data_key, Wrapped { blob, kms_key_arn: self.current.arn.clone() }))
+        Ok((
+            data_key,
+            Wrapped {
+                blob,
+                kms_key_arn: self.current.arn.clone(),
+            },
+        ))
     }
 
-    pub(super) fn unwrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let key = self.find(&wrapped.kms_key_arn).ok_or_else(|| corrupt("a data key under another KMS key"))?;
-        let (nonce, text) =
-            wrapped.blob.split_at_checked(NONCE_LEN).ok_or_else(|| corrupt("a wrapped data key is too short"))?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt("a nonce of the wrong length"))?;
+    pub(super) fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let key = self
+            .find(&wrapped.kms_key_arn)
+            .ok_or_else(|| corrupt("a data key under another KMS key"))?;
+        let (nonce, text) = wrapped
+            .blob
+            .split_at_checked(NONCE_LEN)
+            .ok_or_else(|| corrupt("a wrapped data key is too short"))?;
+        let nonce =
+            Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt("a nonce of the wrong length"))?;
         let mut text = Zeroizing::new(text.to_vec());
         let refused = |_| corrupt("a wrapped data key does not authenticate");
         let opened = RandomizedNonceKey::new(&AES_256_GCM, &key.secret)
@@ -113,14 +140,19 @@ impl LocalKms {
     }
 
     fn find(&self, arn: &str) -> Option<&LocalKey> {
-        std::iter::once(&self.current).chain(&self.previous).find(|key| key.arn == arn)
+        std::iter::once(&self.current)
+            .chain(&self.previous)
+            .find(|key| key.arn == arn)
     }
 }
 
 impl LocalKey {
     fn read(path: &Path) -> Result<Self, Error> {
         let refused = |why: String| {
-            Error::new(Reason::KmsUnavailable, format!("the KMS key file {} {why}", path.display()))
+            Error::new(
+                Reason::KmsUnavailable,
+                format!("the KMS key file {} {why}", path.display()),
+            )
         };
         let unreadable = |error: std::io::Error| refused(format!("cannot be read: {error}"));
         let mut file = File::open(path).map_err(unreadable)?;
@@ -131,11 +163,15 @@ impl LocalKey {
         file.read_to_string(&mut text).map_err(unreadable)?;
         // toml's error would quote the line, and with it the key.
         let parsed: Option<KeyFile> = toml::from_str(&text).ok();
-        let malformed = || refused("is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits".to_owned());
+        let malformed =
+            || refused("is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits".to_owned());
         let mut parsed = parsed.ok_or_else(malformed)?;
         let secret = unhex(&parsed.key).filter(|secret| secret.len() == KEY_LEN);
         parsed.key.zeroize();
-        Ok(Self { arn: format!("local:{}", parsed.id), secret: secret.ok_or_else(malformed)? })
+        Ok(Self {
+            arn: format!("local:{}", parsed.id),
+            secret: secret.ok_or_else(malformed)?,
+        })
     }
 }
 
@@ -151,14 +187,20 @@ fn associated_data(context: EncryptionContext) -> Vec<u8> {
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
+        .collect();
     let digits = Zeroizing::new(digits?);
     let pairs = digits.chunks_exact(2);
     if !pairs.remainder().is_empty() {
         return None;
     }
-    Some(Zeroizing::new(pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect()))
+    Some(Zeroizing::new(
+        pairs
+            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
+            .collect(),
+    ))
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
@@ -167,7 +209,11 @@ fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if fresh.exists() {
         fs::remove_file(&fresh)?;
     }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(content)?;
     file.sync_all()?;
     // A hard link fails where the name is taken; a rename would replace it.
@@ -185,7 +231,10 @@ mod tests {
     use crate::domain::envelope::DataKeyId;
 
     fn context(bucket: u16) -> EncryptionContext {
-        EncryptionContext { deployment: Uuid::from_u128(1), data_key: DataKeyId { bucket, version: 1 } }
+        EncryptionContext {
+            deployment: Uuid::from_u128(1),
+            data_key: DataKeyId { bucket, version: 1 },
+        }
     }
 
     fn kms() -> (tempfile::TempDir, LocalKms) {
@@ -205,7 +254,10 @@ mod tests {
         for bit in 0..wrapped.blob.len() * 8 {
             let mut blob = wrapped.blob.clone();
             blob[bit / 8] ^= 1 << (bit % 8);
-            let damaged = Wrapped { blob, kms_key_arn: wrapped.kms_key_arn.clone() };
+            let damaged = Wrapped {
+                blob,
+                kms_key_arn: wrapped.kms_key_arn.clone(),
+            };
             assert!(kms.unwrap(&damaged, context(7)).is_err());
         }
     }
@@ -216,7 +268,12 @@ mod tests {
         let (secret, wrapped) = old.generate(context(1)).unwrap();
         let path = folder.path().join("new.key");
         LocalKms::create(&path).unwrap();
-        assert!(LocalKms::open(&path, &[]).unwrap().unwrap(&wrapped, context(1)).is_err());
+        assert!(
+            LocalKms::open(&path, &[])
+                .unwrap()
+                .unwrap(&wrapped, context(1))
+                .is_err()
+        );
         let both = LocalKms::open(&path, &[folder.path().join("kms.key")]).unwrap();
         assert_eq!(*both.unwrap(&wrapped, context(1)).unwrap(), *secret);
     }

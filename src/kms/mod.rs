@@ -13,7 +13,10 @@ use zeroize::Zeroizing;
 
 pub use local::LocalKms;
 
-use crate::domain::{envelope::DataKeyId, error::{Error, Reason}};
+use crate::domain::{
+    envelope::DataKeyId,
+    error::{Error, Reason},
+};
 
 /// The closed list of backends.
 #[derive(Debug)]
@@ -61,7 +64,11 @@ impl Kms {
     }
 
     /// Unwraps a data key.
-    pub async fn unwrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Zeroizing<Vec<u8>>, Error> {
+    pub async fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
         if !self.allows(&wrapped.kms_key_arn) {
             return Err(corrupt("a data key names a KMS key that is not allowed"));
         }
@@ -79,6 +86,9 @@ impl Kms {
 }
 
 fn corrupt(what: &'static str) -> Error {
-    Error::new(Reason::RecordCorrupt, "a data key is damaged, or was wrapped by another KMS key; tell the operator")
-        .caused_by(what)
+    Error::new(
+        Reason::RecordCorrupt,
+        "a data key is damaged, or was wrapped by another KMS key; tell the operator",
+    )
+    .caused_by(what)
 }

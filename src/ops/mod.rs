@@ -36,7 +36,7 @@ pub use delete_platform_key::{PlatformKeyDeleted, delete_platform_key};
 pub use delete_workspace::delete_workspace;
 pub use explain_resolution::{Explanation, explain_resolution};
 pub use get_workspace::get_workspace;
-pub use limits::{TestLimits, TestLimiter};
+pub use limits::{TestLimiter, TestLimits};
 pub use list_models::{ListModels, ModelPage, list_models};
 pub use list_platform_keys::{PlatformKeys, list_platform_keys};
 pub use new_key::NewKey;
@@ -94,15 +94,24 @@ pub struct Parts {
 impl Parts {
     /// What a decision about this workspace rests on.
     fn facts<'a>(&'a self, workspace: &'a Workspace, platform: &'a Platform) -> Facts<'a> {
-        Facts { workspace, platform, catalog: &self.catalog, policy: &self.policy, now: self.clock.now() }
+        Facts {
+            workspace,
+            platform,
+            catalog: &self.catalog,
+            policy: &self.policy,
+            now: self.clock.now(),
+        }
     }
 
     /// A configured provider that has keys.
     fn provider_with_keys(&self, name: &ProviderName) -> Result<&Provider, Error> {
         let provider = self.catalog.providers.get(name).ok_or_else(|| {
-            Error::new(Reason::ProviderUnknown, format!("no provider {name} is configured"))
-                .in_field("provider")
-                .with("provider", name.as_str())
+            Error::new(
+                Reason::ProviderUnknown,
+                format!("no provider {name} is configured"),
+            )
+            .in_field("provider")
+            .with("provider", name.as_str())
         })?;
         match provider.protocol {
             Protocol::Local => Err(Error::field("provider", "is local and has no keys")),

@@ -26,9 +26,19 @@ pub struct PlatformKeySet {
 }
 
 /// Sets a platform key.
-pub async fn set_platform_key(parts: &Arc<Parts>, caller: &Principal, key: NewKey) -> Result<PlatformKeySet, Error> {
+pub async fn set_platform_key(
+    parts: &Arc<Parts>,
+    caller: &Principal,
+    key: NewKey,
+) -> Result<PlatformKeySet, Error> {
     let provider = parts.provider_with_keys(&key.provider)?.name.clone();
-    let intent = Intent::new(Rpc::SetPlatformKey, Scope::Platform, caller, key.meta.clone(), &key.fields());
+    let intent = Intent::new(
+        Rpc::SetPlatformKey,
+        Scope::Platform,
+        caller,
+        key.meta.clone(),
+        &key.fields(),
+    );
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
@@ -37,7 +47,10 @@ pub async fn set_platform_key(parts: &Arc<Parts>, caller: &Principal, key: NewKe
     let validate_only = key.validate_only;
     let tested = TestedKey::test(parts, caller, &Scope::Platform, key).await?;
     if validate_only {
-        return Ok(PlatformKeySet { key: tested.view(parts), revision });
+        return Ok(PlatformKeySet {
+            key: tested.view(parts),
+            revision,
+        });
     }
     let sealing = Sealing::prepare(parts, &Scope::Platform).await?;
     let planning = Arc::clone(parts);

@@ -65,7 +65,10 @@ impl Change {
             .one(&transaction)
             .await
             .map_err(unavailable)?;
-        Ok(Self { transaction, scope: scope.clone() })
+        Ok(Self {
+            transaction,
+            scope: scope.clone(),
+        })
     }
 
     /// What the lock protects.
@@ -74,8 +77,17 @@ impl Change {
     }
 
     /// Whether a request id already has a result: its twin committed between the first look and the lock.
-    pub async fn remembers(&self, rpc: Rpc, request_id: &RequestId, now: OffsetDateTime) -> Result<bool, Error> {
-        Ok(requests::find(&self.transaction, &self.scope, rpc, request_id, now).await?.is_some())
+    pub async fn remembers(
+        &self,
+        rpc: Rpc,
+        request_id: &RequestId,
+        now: OffsetDateTime,
+    ) -> Result<bool, Error> {
+        Ok(
+            requests::find(&self.transaction, &self.scope, rpc, request_id, now)
+                .await?
+                .is_some(),
+        )
     }
 
     /// Writes everything and commits it.
@@ -109,7 +121,12 @@ impl Change {
         self.transaction.commit().await.map_err(unavailable)
     }
 
-    async fn end_active(&self, provider: &ProviderName, state: &str, now: OffsetDateTime) -> Result<(), Error> {
+    async fn end_active(
+        &self,
+        provider: &ProviderName,
+        state: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
         use provider_keys::Column;
         // Sealed bytes and the reference to a data key leave with the state; the masked history stays.
         provider_keys::Entity::update_many()
@@ -138,8 +155,11 @@ impl Change {
             .await
             .map_err(unavailable)?;
         if row.is_none_or(|row| row.state != "active") {
-            return Err(Error::new(Reason::StoreUnavailable, "the data key was retired meanwhile; try again")
-                .retry_after(std::time::Duration::from_secs(1)));
+            return Err(Error::new(
+                Reason::StoreUnavailable,
+                "the data key was retired meanwhile; try again",
+            )
+            .retry_after(std::time::Duration::from_secs(1)));
         }
         let hash = self.write_models(key).await?;
         let row = provider_keys::ActiveModel {
@@ -167,7 +187,10 @@ impl Change {
             set_at: Set(key.set_at),
             ended_at: Set(None),
         };
-        provider_keys::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        provider_keys::Entity::insert(row)
+            .exec_without_returning(&self.transaction)
+            .await
+            .map_err(unavailable)?;
         Ok(())
     }
 
@@ -175,13 +198,22 @@ impl Change {
         use provider_keys::Column;
         let hash = self.write_models(key).await?;
         provider_keys::Entity::update_many()
-            .col_expr(Column::Verdict, Expr::value(key.health.verdict.map(|verdict| verdict.as_str().to_owned())))
+            .col_expr(
+                Column::Verdict,
+                Expr::value(key.health.verdict.map(|verdict| verdict.as_str().to_owned())),
+            )
             .col_expr(Column::CheckedAt, Expr::value(key.health.checked_at))
             .col_expr(Column::VerifiedAt, Expr::value(key.health.verified_at))
-            .col_expr(Column::RefusedCount, Expr::value(i32::try_from(key.health.refused_count).unwrap_or(i32::MAX)))
+            .col_expr(
+                Column::RefusedCount,
+                Expr::value(i32::try_from(key.health.refused_count).unwrap_or(i32::MAX)),
+            )
             .col_expr(Column::RefusedSince, Expr::value(key.health.refused_since))
             .col_expr(Column::ModelListHash, Expr::value(hash))
-            .col_expr(Column::ModelsAsOf, Expr::value(key.models.as_ref().map(|listing| listing.as_of)))
+            .col_expr(
+                Column::ModelsAsOf,
+                Expr::value(key.models.as_ref().map(|listing| listing.as_of)),
+            )
             .filter(Column::Scope.eq(self.scope.kind()))
             .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
             .filter(Column::KeyId.eq(key.key_id))
@@ -193,9 +225,14 @@ impl Change {
 
     /// Stores a distinct list once; answers its hash.
     async fn write_models(&self, key: &StoredKey) -> Result<Option<Vec<u8>>, Error> {
-        let Some(listing) = &key.models else { return Ok(None) };
+        let Some(listing) = &key.models else {
+            return Ok(None);
+        };
         let hash = listing.models.hash();
-        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(listing.models.body()) };
+        let row = model_lists::ActiveModel {
+            hash: Set(hash.clone()),
+            body: Set(listing.models.body()),
+        };
         model_lists::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&self.transaction)
@@ -206,17 +243,29 @@ impl Change {
 
     async fn write_holder(&self, holder: &Holder, now: OffsetDateTime) -> Result<(), Error> {
         use holders::Column;
-        let generations: serde_json::Map<String, Value> =
-            holder.generations().iter().map(|(name, count)| (name.to_string(), Value::from(*count))).collect();
+        let generations: serde_json::Map<String, Value> = holder
+            .generations()
+            .iter()
+            .map(|(name, count)| (name.to_string(), Value::from(*count)))
+            .collect();
         let (present, byo_enabled, selections) = match holder {
             Holder::Platform(_) => (true, false, serde_json::Map::new()),
             Holder::Workspace(workspace) => {
                 let selections = workspace.selections.iter().map(|(name, selection)| {
-                    let json =
-                        SelectionJson { model: selection.model.to_string(), revision: selection.revision };
-                    Ok((name.to_string(), serde_json::to_value(json).map_err(Error::internal)?))
+                    let json = SelectionJson {
+                        model: selection.model.to_string(),
+                        revision: selection.revision,
+                    };
+                    Ok((
+                        name.to_string(),
+                        serde_json::to_value(json).map_err(Error::internal)?,
+                    ))
                 });
-                (workspace.exists, workspace.byo_enabled, selections.collect::<Result<_, Error>>()?)
+                (
+                    workspace.exists,
+                    workspace.byo_enabled,
+                    selections.collect::<Result<_, Error>>()?,
+                )
             }
         };
         holders::Entity::update_many()
@@ -250,7 +299,10 @@ impl Change {
             request_id: Set(event.request_id.map(|id| id.to_string())),
             revision: Set(stored(revision)?),
         };
-        audit_events::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        audit_events::Entity::insert(row)
+            .exec_without_returning(&self.transaction)
+            .await
+            .map_err(unavailable)?;
         Ok(())
     }
 
@@ -263,7 +315,10 @@ impl Change {
             revision: Set(stored(revision)?),
             at: Set(now),
         };
-        change_log::Entity::insert(row).exec_without_returning(&self.transaction).await.map_err(unavailable)?;
+        change_log::Entity::insert(row)
+            .exec_without_returning(&self.transaction)
+            .await
+            .map_err(unavailable)?;
         Ok(())
     }
 }

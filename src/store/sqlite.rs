@@ -26,9 +26,13 @@ const READERS: u32 = 4;
 
 /// The file that a URL names.
 pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
-    let file = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    let file = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"));
     match file {
-        Some(file) if !file.is_empty() && !file.contains('?') && !file.contains(":memory:") => Ok(file.into()),
+        Some(file) if !file.is_empty() && !file.contains('?') && !file.contains(":memory:") => {
+            Ok(file.into())
+        }
         _ => Err(Error::new(
             Reason::StoreUnavailable,
             "database.url must be sqlite: and the path of a file, e.g. sqlite:./byokd-data/byokd.db",
@@ -45,7 +49,12 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
         .truncate(false)
         .write(true)
         .open(&lock)
-        .map_err(|error| refused(format!("cannot open {}: {error}; is the folder writable?", lock.display())))?;
+        .map_err(|error| {
+            refused(format!(
+                "cannot open {}: {error}; is the folder writable?",
+                lock.display()
+            ))
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refused(format!(
@@ -66,7 +75,12 @@ pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, Error> {
     connect(path, READERS, READER_ACQUIRE, "ro").await
 }
 
-async fn connect(path: &Path, connections: u32, acquire: Duration, mode: &str) -> Result<DatabaseConnection, Error> {
+async fn connect(
+    path: &Path,
+    connections: u32,
+    acquire: Duration,
+    mode: &str,
+) -> Result<DatabaseConnection, Error> {
     let mut options = ConnectOptions::new(format!("sqlite:{}?mode={mode}", path.display()));
     let write = mode == "rwc";
     options
@@ -86,7 +100,10 @@ async fn connect(path: &Path, connections: u32, acquire: Duration, mode: &str) -
                 .pragma("secure_delete", "ON")
         });
     Database::connect(options).await.map_err(|error| {
-        let why = format!("cannot open the database {}; is its folder there and writable?", path.display());
+        let why = format!(
+            "cannot open the database {}; is its folder there and writable?",
+            path.display()
+        );
         Error::new(Reason::StoreUnavailable, why).caused_by(unavailable(error))
     })
 }

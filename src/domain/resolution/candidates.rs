@@ -20,11 +20,20 @@ pub struct Candidate {
 
 /// The models and keys that `decide` would not take for this ask, in its order.
 pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
-    let Some(payer) = facts.catalog.payer(&ask.purpose) else { return Vec::new() };
+    let Some(payer) = facts.catalog.payer(&ask.purpose) else {
+        return Vec::new();
+    };
     let byo = payer == Payer::FollowsToggle && facts.workspace.byo_enabled;
-    let Ok(wanted) = model::which(facts, ask, byo) else { return Vec::new() };
+    let Ok(wanted) = model::which(facts, ask, byo) else {
+        return Vec::new();
+    };
     let outcome = decide(facts, ask);
-    let mut found = keys_not_taken(facts, &wanted, payer, outcome.as_ref().ok().map(|decision| &decision.grant));
+    let mut found = keys_not_taken(
+        facts,
+        &wanted,
+        payer,
+        outcome.as_ref().ok().map(|decision| &decision.grant),
+    );
     let paying = match byo {
         true => facts.workspace.keys.get(wanted.provider()),
         false => facts.platform.keys.get(wanted.provider()),
@@ -42,7 +51,11 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
             (None, _) if taken.is_some() => "an id before it in the catalog was taken",
             (None, _) => "it could be used, but no key may pay for it",
         };
-        found.push(Candidate { kind: "model", name: id.id.clone(), reason: reason.to_owned() });
+        found.push(Candidate {
+            kind: "model",
+            name: id.id.clone(),
+            reason: reason.to_owned(),
+        });
     }
     found
 }
@@ -54,7 +67,11 @@ fn keys_not_taken(
     grant: Option<&Grant<'_>>,
 ) -> Vec<Candidate> {
     let provider = wanted.provider();
-    let local = facts.catalog.providers.get(provider).is_some_and(|found| found.protocol == Protocol::Local);
+    let local = facts
+        .catalog
+        .providers
+        .get(provider)
+        .is_some_and(|found| found.protocol == Protocol::Local);
     let mut found = Vec::new();
     if facts.workspace.keys.contains_key(provider) && !matches!(grant, Some(Grant::Byo(..))) {
         let reason = match payer {
@@ -69,10 +86,14 @@ fn keys_not_taken(
             reason: reason.to_owned(),
         });
     }
-    if facts.platform.keys.contains_key(provider) && !matches!(grant, Some(Grant::Free(_) | Grant::Credits(..))) {
+    if facts.platform.keys.contains_key(provider)
+        && !matches!(grant, Some(Grant::Free(_) | Grant::Credits(..)))
+    {
         let reason = match payer {
             _ if local => "the provider is local and needs no key",
-            Payer::FollowsToggle if facts.workspace.byo_enabled => "BYO is on: the platform's key is never used",
+            Payer::FollowsToggle if facts.workspace.byo_enabled => {
+                "BYO is on: the platform's key is never used"
+            }
             _ => "it is refused",
         };
         found.push(Candidate {

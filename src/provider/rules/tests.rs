@@ -46,7 +46,7 @@ fn every_recorded_body_means_what_is_recorded() {
                 meaning: means,
                 named_host: host.clone(),
             };
-            assert_eq!(judgement, expected, "{protocol} {probe:?} {status} {body}");
+            assert_eq!(judgement, expected, "{protocol:?} {probe:?} {status} {body}");
         }
     }
 }

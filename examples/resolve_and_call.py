@@ -1,0 +1,87 @@
+"""Asks byokd whose key to use, and makes one LLM call per prompt with the vendor's own SDK.
+
+    pip install -r examples/requirements.txt
+    export BYOKD_TOKEN=$(byokd token --role resolver --workspace acme)
+    python examples/resolve_and_call.py http://127.0.0.1:50051 acme gpt-4o-mini "Say hello." "And goodbye."
+
+MODEL may be a family of the catalog, an alias or a concrete id; "" leaves the choice to byokd.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import anthropic
+import grpc
+import openai
+
+# The contract is compiled when the program starts. A service would rather keep the stubs that
+# `python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. byok/v1/{types,key_service}.proto` writes.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "proto"))
+types = grpc.protos("byok/v1/types.proto")
+pb, rpc = grpc.protos_and_services("byok/v1/key_service.proto")
+
+AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class Resolver:
+    """Resolved credentials, each kept for its lease and no longer."""
+
+    def __init__(self, server: str, token: str) -> None:
+        self.stub = rpc.KeyServiceStub(grpc.insecure_channel(server.removeprefix("http://")))
+        self.metadata = [("authorization", f"Bearer {token}")]
+        self.cache = {}  # (workspace, model) -> (resolved, refresh from, use until)
+
+    def resolve(self, workspace: str, model: str):
+        resolved, refresh_from, use_until = self.cache.get((workspace, model), (None, 0.0, 0.0))
+        # A lease counts from when its request was sent, on a clock that nobody can set.
+        sent = time.monotonic()
+        if resolved and sent < refresh_from:
+            return resolved
+        request = pb.ResolveCredentialsRequest(workspace_id=workspace, model=model)
+        try:
+            resolved = self.stub.ResolveCredentials(request, metadata=self.metadata, timeout=5)
+        except grpc.RpcError as error:
+            # byokd is away for a moment: the old answer holds until its lease ends. A refusal ends it at once.
+            if error.code() in AWAY and time.monotonic() < use_until:
+                return resolved
+            self.cache.pop((workspace, model), None)
+            raise
+        refresh_after, ttl = resolved.lease.refresh_after.ToTimedelta(), resolved.lease.ttl.ToTimedelta()
+        self.cache[workspace, model] = (resolved, sent + refresh_after.total_seconds(), sent + ttl.total_seconds())
+        return resolved
+
+
+def call(resolved, prompt: str) -> str:
+    """One LLM call with exactly what byokd resolved. The SDKs put the key where endpoint.auth_header says."""
+    settings = {
+        "base_url": resolved.endpoint.base_url,
+        "api_key": resolved.credential.api_key or "none",  # a local model needs no key, the SDK wants some text
+        "default_headers": dict(resolved.endpoint.headers),
+    }
+    messages = [{"role": "user", "content": prompt}]
+    if resolved.endpoint.auth_header.lower() == "x-api-key":
+        client = anthropic.Anthropic(**settings)
+        answer = client.messages.create(model=resolved.model, max_tokens=256, messages=messages)
+        return "".join(block.text for block in answer.content if block.type == "text")
+    answer = openai.OpenAI(**settings).chat.completions.create(model=resolved.model, messages=messages)
+    return answer.choices[0].message.content or ""
+
+
+def main(server: str, workspace: str, model: str, *prompts: str) -> None:
+    resolver = Resolver(server, os.environ["BYOKD_TOKEN"])
+    for prompt in prompts or ("Say hello.",):
+        try:
+            resolved = resolver.resolve(workspace, model)
+        except grpc.RpcError as error:
+            sys.exit(f"byokd refused: {error.code().name}: {error.details()}")
+        payer = types.BillingMode.Name(resolved.billing.mode)
+        print(f"{resolved.provider} {resolved.model}, {payer}, resolution {resolved.resolution_id}")
+        print(call(resolved, prompt))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

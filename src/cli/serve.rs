@@ -1,0 +1,99 @@
+//! `byokd serve`: serve until SIGTERM or SIGINT.
+//!
+//! Invariant: what it prints to try next works when it is pasted into a shell in the same folder.
+//!
+//! Absent: anything about how to serve.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    failure::Failure,
+    output,
+    settings::{Settings, local},
+    target::Target,
+};
+use crate::{domain::clock::Clock, server::Server, telemetry};
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+        let config = self.settings.load(target)?;
+        telemetry::install(&config.log);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let data_dir = config.server.data_dir.clone();
+        let server = Server::start(config, Clock::system()).await.map_err(local)?;
+        let started = Started {
+            server: format!("http://{}", server.address()),
+            health: server.admin_address().to_string(),
+            data_dir: data_dir.display().to_string(),
+        };
+        output::answer(target.output, &started)?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+        };
+        server.run(stop).await.map_err(local)
+    }
+}
+
+/// What was started.
+#[derive(Serialize)]
+struct Started {
+    server: String,
+    health: String,
+    data_dir: String,
+}
+
+impl fmt::Display for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            server,
+            health,
+            data_dir,
+        } = self;
+        let byokd = std::env::args()
+            .next()
+            .map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
+        let folder = match data_dir.as_str() {
+            "./byokd-data" => String::new(),
+            other => format!(" --data-dir {}", quoted(other)),
+        };
+        let address = server.trim_start_matches("http://");
+        write!(
+            f,
+            "byokd serves on {server} (health on {health}), data in {data_dir}\n\n\
+             Try next:\n\
+             \x20   {byokd} workspace show acme{folder}\n\
+             \x20   {byokd} key set acme openai --enable-byo{folder}\n\
+             \x20   {byokd} resolve acme --provider openai{folder}\n\
+             \x20   {byokd} explain acme --provider anthropic{folder}\n\
+             \x20   grpcurl -plaintext -H \"authorization: Bearer $({byokd} token --role resolver --workspace \
+             acme{folder})\" -d '{{\"workspace_id\": \"acme\", \"provider\": \"openai\"}}' {address} \
+             byok.v1.KeyService/ResolveCredentials\n\n\
+             The second command asks for an OpenAI key, tests it and stores it; the last needs grpcurl.\n"
+        )
+    }
+}
+
+/// A word that a shell takes as one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

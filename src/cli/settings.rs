@@ -1,0 +1,64 @@
+//! The options that name a server's configuration, for the commands that run on the server's own machine.
+//!
+//! Invariant: a flag goes before the environment, that before the file; `config` does the merging.
+//!
+//! Absent: any setting that is not worth a flag; each has a variable and a place in the file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{argument, failure::Failure, target::Target};
+use crate::{
+    config::{Config, Layers},
+    domain::error::Error,
+};
+
+#[derive(Args, Debug, Default)]
+pub(super) struct Settings {
+    /// The configuration [default: ./byokd.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "BYOKD_CONFIG", hide_env_values = true, value_parser = argument::path())]
+    config: Option<PathBuf>,
+    /// Where to serve the contract [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS", value_parser = argument::word)]
+    listen: Option<String>,
+    /// Where to serve health [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS", value_parser = argument::word)]
+    admin_listen: Option<String>,
+}
+
+impl Settings {
+    /// The merged and checked configuration.
+    pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
+        let data_dir = target
+            .data_dir
+            .as_ref()
+            .map(|folder| folder.display().to_string());
+        let flags = [
+            ("--data-dir", "server.data_dir", data_dir),
+            ("--listen", "server.listen", self.listen.clone()),
+            ("--admin-listen", "server.admin_listen", self.admin_listen.clone()),
+        ];
+        let layers = Layers {
+            file: self.config.clone(),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags: flags
+                .into_iter()
+                .filter_map(|(flag, setting, value)| Some((flag, setting, value?)))
+                .collect(),
+        };
+        layers
+            .load()
+            .map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
+    }
+}
+
+/// An error of this machine's own byokd, with its cause: the operator is the reader.
+pub(super) fn local(error: Error) -> Failure {
+    Failure::Local(match error.cause() {
+        Some(cause) => format!("{error} (cause: {cause})"),
+        None => error.to_string(),
+    })
+}

@@ -1,0 +1,336 @@
+//! The wiring: a configuration in, a running server out. The one file that knows everybody.
+//!
+//! Invariants: everything that can be refused is refused before a port is opened; the address is written to the data
+//! folder once byokd listens and removed when it stops; a task that dies ends the server with an error.
+//!
+//! Absent: behaviour. What the parts do stands in their files.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server as Transport;
+use tonic_health::server::HealthReporter;
+use url::Url;
+
+use crate::{
+    admin,
+    config::{Config, Reflection},
+    contract::{
+        DESCRIPTORS,
+        v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
+    },
+    directory::Directory,
+    domain::{
+        catalog::Catalog,
+        clock::Clock,
+        error::{Error, Reason},
+        protocol::Protocol,
+        resolution::Policy,
+        verdict::Condemnation,
+    },
+    grpc::{Gate, Services},
+    identity::{Identity, Signer},
+    keyring::Keyring,
+    kms::{Kms, LocalKms},
+    ops::{Parts, TestLimiter, TestLimits},
+    provider::{Egress, Providers},
+    store::Store,
+};
+
+/// The file in the data folder that names the running server.
+const ADDRESS_FILE: &str = "server";
+/// How long a call may take at the most; a test call on two hosts takes 20 s.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// How long calls in flight may go on once the server stops.
+const DRAIN: Duration = Duration::from_secs(25);
+/// How often forgotten results are deleted and data keys refreshed.
+const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    address_file: PathBuf,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<Result<(), Error>>,
+    housekeeping: JoinHandle<()>,
+    health: HealthReporter,
+}
+
+impl Server {
+    /// Opens everything, then listens.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+        make_folder(&config.server.data_dir)?;
+        let catalog = catalog(&config)?;
+        let egress = egress(&config);
+        check_hosts(&catalog, &egress)?;
+        let store = Arc::new(Store::open(&config.database_url()).await?);
+        let kms = Kms::Local(local_kms(&config, &store).await?);
+        let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+        let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
+        let parts = Arc::new(Parts {
+            directory: Directory::new(Arc::clone(&store), clock.clone()),
+            store,
+            keyring,
+            providers: Providers::new(egress).map_err(Error::internal)?,
+            catalog,
+            policy: policy(&config),
+            limiter: TestLimiter::new(limits(&config)?),
+            lease: Duration::from_secs(config.resolution.lease_seconds),
+            clock: clock.clone(),
+        });
+        let listener = bind(config.server.listen).await?;
+        let admin_listener = bind(config.server.admin_listen).await?;
+        let (address, admin_address) = (
+            listener.local_addr().map_err(Error::internal)?,
+            admin_listener.local_addr().map_err(Error::internal)?,
+        );
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<KeyServiceServer<Services>>().await;
+        health.set_serving::<PlatformServiceServer<Services>>().await;
+        let services = Services::new(Gate::new(Identity::new(signer, clock)), Arc::clone(&parts));
+        let reflected = match config.server.reflection {
+            Reflection::On => true,
+            Reflection::Off => false,
+            Reflection::Loopback => address.ip().is_loopback(),
+        };
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection_v1 = reflected
+            .then(|| reflection().build_v1())
+            .transpose()
+            .map_err(Error::internal)?;
+        let reflection_v1alpha = reflected
+            .then(|| reflection().build_v1alpha())
+            .transpose()
+            .map_err(Error::internal)?;
+        let (stop, stopping) = watch::channel(false);
+        let contract = Transport::builder()
+            .timeout(CALL_DEADLINE)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .max_concurrent_streams(1024)
+            .add_service(health_service.clone())
+            .add_optional_service(reflection_v1)
+            .add_optional_service(reflection_v1alpha)
+            .add_service(services.key_service())
+            .add_service(services.platform_service())
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping.clone()));
+        let admin = admin::serve(admin_listener, health_service, stopped(stopping));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { contract.await.map_err(Error::internal) });
+        tasks.spawn(async move { admin.await.map_err(Error::internal) });
+        let address_file = config.server.data_dir.join(ADDRESS_FILE);
+        write_address(&address_file, address)?;
+        Ok(Self {
+            address,
+            admin_address,
+            address_file,
+            stop,
+            tasks,
+            housekeeping: tokio::spawn(housekeeping(parts)),
+            health,
+        })
+    }
+
+    /// Where the contract is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health is served.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Serves until `until` resolves, then drains. A task that ends before that is an error.
+    pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Error> {
+        let mut result = tokio::select! {
+            () = until => Ok(()),
+            ended = self.tasks.join_next() => Err(Error::internal(format!("a task ended by itself: {ended:?}"))),
+        };
+        self.health.set_not_serving::<KeyServiceServer<Services>>().await;
+        self.health
+            .set_not_serving::<PlatformServiceServer<Services>>()
+            .await;
+        self.stop.send_replace(true);
+        self.housekeeping.abort();
+        let drained = async {
+            let mut outcome = Ok(());
+            while let Some(ended) = self.tasks.join_next().await {
+                outcome = outcome.and(ended.map_err(Error::internal).and_then(|ended| ended));
+            }
+            outcome
+        };
+        match tokio::time::timeout(DRAIN, drained).await {
+            Ok(outcome) => result = result.and(outcome),
+            Err(_) => tracing::warn!("calls were still running after {DRAIN:?} and were cut off"),
+        }
+        if let Err(error) = fs::remove_file(&self.address_file) {
+            tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");
+        }
+        result
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it the server.
+    let _gone = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn housekeeping(parts: Arc<Parts>) {
+    let mut round = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        round.tick().await;
+        if let Err(error) = parts.keyring.warm_up().await {
+            tracing::warn!(?error, "data keys could not be refreshed");
+        }
+        if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
+            tracing::warn!(?error, "old results could not be deleted");
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| {
+            let why = format!(
+                "cannot make the data folder {}: {error}; name another with --data-dir",
+                folder.display()
+            );
+            Error::new(Reason::StoreUnavailable, why)
+        })
+}
+
+fn catalog(config: &Config) -> Result<Catalog, Error> {
+    let file = &config.catalog.file;
+    let refused = |why: String| Error::new(Reason::FieldInvalid, why);
+    if file.as_os_str().is_empty() {
+        return Catalog::embedded().map_err(Error::internal);
+    }
+    let text = fs::read_to_string(file)
+        .map_err(|error| refused(format!("the catalog {} cannot be read: {error}", file.display())))?;
+    Catalog::parse(&text)
+        .map_err(|faults| refused(format!("the catalog {} is wrong:\n{faults}", file.display())))
+}
+
+fn egress(config: &Config) -> Egress {
+    Egress {
+        loopback_http: config.egress.loopback_http,
+        private_hosts: config.egress.private_hosts.clone(),
+        deadline: Duration::from_millis(config.checks.deadline_ms),
+    }
+}
+
+/// A host that no key could ever be tested on is a mistake to tell at start.
+fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), Error> {
+    for provider in catalog
+        .providers
+        .values()
+        .filter(|provider| provider.protocol != Protocol::Local)
+    {
+        for host in &provider.hosts {
+            let admitted = Url::parse(host)
+                .map_err(Error::internal)
+                .map(|url| egress.admits(&url))?;
+            if let Err(barred) = admitted {
+                return Err(Error::new(
+                    Reason::BaseUrlNotAllowed,
+                    format!(
+                        "the catalog's host {host} of {} may not be called: {barred}",
+                        provider.name
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The local KMS. Its key file is made only for a database that has no data keys yet.
+async fn local_kms(config: &Config, store: &Store) -> Result<LocalKms, Error> {
+    let file = config.kms_key_file();
+    if !file.exists() {
+        if let Some(row) = store.data_keys().await?.first() {
+            return Err(Error::new(
+                Reason::KmsUnavailable,
+                format!(
+                    "the KMS key file {} is not there, but the database has data keys under {}; restore the file, \
+                     byokd never makes a new one for them",
+                    file.display(),
+                    row.kms_key_arn
+                ),
+            ));
+        }
+        LocalKms::create(&file)?;
+    }
+    LocalKms::open(&file, &config.kms.previous_keys)
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        unknown_workspace: config.resolution.unknown_workspace,
+        condemnation: Condemnation {
+            verdicts: config.checks.condemn_after,
+            over: time::Duration::minutes(i64::from(config.checks.condemn_over_minutes)),
+        },
+    }
+}
+
+fn limits(config: &Config) -> Result<TestLimits, Error> {
+    let positive =
+        |limit| NonZeroU32::new(limit).ok_or_else(|| Error::internal("a limit of 0 passed the check"));
+    Ok(TestLimits {
+        per_workspace: positive(config.checks.per_workspace_per_minute)?,
+        per_principal: positive(config.checks.per_principal_per_minute)?,
+        per_provider: positive(config.checks.per_provider_per_second)?,
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "something else listens there; stop it, or name another address".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Error::new(
+            Reason::StoreUnavailable,
+            format!("cannot listen on {address}: {why}"),
+        )
+    })
+}
+
+/// Whole or not at all, so that a client never reads half an address.
+fn write_address(file: &Path, address: SocketAddr) -> Result<(), Error> {
+    let fresh = file.with_extension("new");
+    fs::write(&fresh, format!("http://{address}\n"))
+        .and_then(|()| fs::rename(&fresh, file))
+        .map_err(|error| {
+            Error::new(
+                Reason::StoreUnavailable,
+                format!("cannot write {}: {error}", file.display()),
+            )
+        })
+}

