@@ -66,31 +66,15 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<(), Error>>,
     housekeeping: JoinHandle<()>,
+    parts: Arc<Parts>,
     health: HealthReporter,
 }
 
 impl Server {
     /// Opens everything, then listens.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
-        make_folder(&config.server.data_dir)?;
-        let catalog = catalog(&config)?;
-        let egress = egress(&config);
-        check_hosts(&catalog, &egress)?;
-        let store = Arc::new(Store::open(&config.database_url()).await?);
-        let kms = Kms::Local(local_kms(&config, &store).await?);
-        let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+        let parts = open(&config, clock.clone()).await?;
         let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
-        let parts = Arc::new(Parts {
-            directory: Directory::new(Arc::clone(&store), clock.clone()),
-            store,
-            keyring,
-            providers: Providers::new(egress).map_err(Error::internal)?,
-            catalog,
-            policy: policy(&config),
-            limiter: TestLimiter::new(limits(&config)?),
-            lease: Duration::from_secs(config.resolution.lease_seconds),
-            clock: clock.clone(),
-        });
         let listener = bind(config.server.listen).await?;
         let admin_listener = bind(config.server.admin_listen).await?;
         let (address, admin_address) = (
@@ -144,7 +128,8 @@ impl Server {
             address_file,
             stop,
             tasks,
-            housekeeping: tokio::spawn(housekeeping(parts)),
+            housekeeping: tokio::spawn(housekeeping(Arc::clone(&parts))),
+            parts,
             health,
         })
     }
@@ -182,11 +167,34 @@ impl Server {
             Ok(outcome) => result = result.and(outcome),
             Err(_) => tracing::warn!("calls were still running after {DRAIN:?} and were cut off"),
         }
+        self.parts.store.close().await;
         if let Err(error) = fs::remove_file(&self.address_file) {
             tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");
         }
         result
     }
+}
+
+/// Opens everything that operations are made of; nothing listens yet.
+pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, Error> {
+    make_folder(&config.server.data_dir)?;
+    let catalog = catalog(config)?;
+    let egress = egress(config);
+    check_hosts(&catalog, &egress)?;
+    let store = Arc::new(Store::open(&config.database_url()).await?);
+    let kms = Kms::Local(local_kms(config, &store).await?);
+    let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+    Ok(Arc::new(Parts {
+        directory: Directory::new(Arc::clone(&store), clock.clone()),
+        store,
+        keyring,
+        providers: Providers::new(egress).map_err(Error::internal)?,
+        catalog,
+        policy: policy(config),
+        limiter: TestLimiter::new(limits(config)?),
+        lease: Duration::from_secs(config.resolution.lease_seconds),
+        clock,
+    }))
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -5,6 +5,8 @@
 //!
 //! Absent: traces and metrics.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};

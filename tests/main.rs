@@ -9,5 +9,6 @@
     reason = "a test fails by panicking, and its names are its documentation"
 )]
 
+mod main_road;
 mod providers;
 mod support;

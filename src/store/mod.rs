@@ -119,6 +119,15 @@ impl Store {
         load::holder(&self.readers, scope).await
     }
 
+    /// Closes the connections; what is still open is rolled back.
+    pub async fn close(&self) {
+        for connection in [&self.readers, &self.writer] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "a database connection did not close");
+            }
+        }
+    }
+
     /// Begins a change: from here on nobody else changes this workspace, or the platform.
     pub async fn begin(&self, scope: &Scope) -> Result<Change, Error> {
         Change::begin(&self.writer, scope).await

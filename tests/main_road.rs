@@ -1,0 +1,328 @@
+//! The main road: whose key, which model, where, and who pays, as a product walks it.
+
+use byokd::contract::v1::{self, BillingMode, KeySource};
+use tonic::Code;
+
+use crate::support::{Byokd, Reply, anthropic_key, ask, new_key, openai_key, reason, refused};
+
+/// Works with no set-up: the platform's key, in credits.
+#[tokio::test]
+async fn a_workspace_never_seen_gets_the_platforms_key_and_credits() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    let resolved = byokd.resolve("acme", "", "").await.unwrap();
+    assert_eq!(
+        (resolved.provider.as_str(), resolved.model.as_str()),
+        ("openai", "small-2030")
+    );
+    assert_eq!(resolved.credential.unwrap().api_key, openai_key(1));
+    let endpoint = resolved.endpoint.unwrap();
+    assert_eq!(endpoint.base_url, byokd.provider.base_url().as_str());
+    assert_eq!(
+        (endpoint.auth_header.as_str(), endpoint.auth_prefix.as_str()),
+        ("authorization", "Bearer ")
+    );
+    let billing = resolved.billing.unwrap();
+    assert_eq!(billing.mode(), BillingMode::Credits);
+    let charge = billing.charge.unwrap();
+    assert_eq!(
+        (charge.unit.as_str(), charge.micros_per_call),
+        ("credits", 1_000_000)
+    );
+    assert_eq!(charge.catalog_version, "test-1");
+    assert_eq!(resolved.key.unwrap().source(), KeySource::Platform);
+    let lease = resolved.lease.unwrap();
+    assert_eq!(
+        (lease.ttl.unwrap().seconds, lease.refresh_after.unwrap().seconds),
+        (60, 30)
+    );
+    assert!(!resolved.degraded && !resolved.resolution_id.is_empty());
+    assert_eq!(byokd.workspace("acme").await.revision, 0);
+}
+
+/// A stored key is used at once; its provider bills the customer, with the reduced fee; credits are untouched.
+#[tokio::test]
+async fn under_byo_the_workspaces_key_is_used_at_once_and_its_provider_bills() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+    let toggled = byokd.toggle("acme", true).await;
+    assert_eq!(toggled.providers_without_usable_key, ["anthropic", "groq"]);
+    let resolved = byokd.resolve("acme", "small", "").await.unwrap();
+    assert_eq!(resolved.credential.unwrap().api_key, openai_key(2));
+    let billing = resolved.billing.unwrap();
+    assert_eq!(billing.mode(), BillingMode::Byo);
+    assert_eq!(billing.charge.unwrap().micros_per_call, 1_000);
+    assert_eq!(resolved.key.unwrap().source(), KeySource::Workspace);
+}
+
+/// No key for a provider means that its models do not run; the platform's key is never used instead.
+#[tokio::test]
+async fn under_byo_another_providers_model_is_refused() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("anthropic", &anthropic_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    byokd.toggle("acme", true).await;
+    let status = byokd.resolve("acme", "haiku", "").await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "BYO_KEY_MISSING")
+    );
+}
+
+/// Several providers, one active key for each.
+#[tokio::test]
+async fn several_providers_each_with_its_own_key() {
+    let byokd = Byokd::start().await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
+    byokd.toggle("acme", true).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+    let resolved = byokd.resolve("acme", "haiku", "").await.unwrap();
+    assert_eq!(resolved.credential.unwrap().api_key, anthropic_key(1));
+    let endpoint = resolved.endpoint.unwrap();
+    assert_eq!(endpoint.auth_header, "x-api-key");
+    assert_eq!(endpoint.headers["anthropic-version"], "2023-06-01");
+    assert_eq!(byokd.workspace("acme").await.providers.len(), 2);
+}
+
+/// Saving can switch BYO on, in the same change.
+#[tokio::test]
+async fn saving_a_key_can_switch_byo_on_and_select_a_model() {
+    let byokd = Byokd::start().await;
+    let request = v1::SetKeyRequest {
+        enable_byo: true,
+        model: "large".into(),
+        ..new_key("acme", "openai", &openai_key(1))
+    };
+    let set = byokd.admin().set_key(request).await.unwrap().into_inner();
+    let workspace = set.workspace.unwrap();
+    assert!(workspace.byo_enabled);
+    assert_eq!(
+        (workspace.revision, workspace.providers[0].selected_model.as_str()),
+        (1, "large")
+    );
+    assert_eq!(byokd.resolve("acme", "", "").await.unwrap().model, "large-2030");
+}
+
+/// The toggle can be switched at any time; off means credits again, and the key stays.
+#[tokio::test]
+async fn the_toggle_goes_both_ways_and_keeps_the_key() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    for (enabled, key) in [(true, 2), (false, 1), (true, 2)] {
+        byokd.toggle("acme", enabled).await;
+        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(key));
+    }
+}
+
+/// A new key supersedes the old one; both of their bytes are gone from what is shown.
+#[tokio::test]
+async fn a_new_key_supersedes_and_delete_removes() {
+    let byokd = Byokd::start().await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    byokd.toggle("acme", true).await;
+    let set = byokd.set_key("acme", "openai", &openai_key(2)).await;
+    assert_eq!(set.key.unwrap().generation, 2);
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+    let request = || v1::DeleteKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    assert!(
+        byokd
+            .admin()
+            .delete_key(request())
+            .await
+            .unwrap()
+            .into_inner()
+            .deleted
+    );
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "BYO_KEY_MISSING"
+    );
+    assert!(
+        !byokd
+            .admin()
+            .delete_key(request())
+            .await
+            .unwrap()
+            .into_inner()
+            .deleted
+    );
+    assert_eq!(
+        byokd
+            .set_key("acme", "openai", &openai_key(3))
+            .await
+            .key
+            .unwrap()
+            .generation,
+        3
+    );
+}
+
+/// Masked, never readable: no answer but that of a resolve holds the key.
+#[tokio::test]
+async fn a_stored_key_is_shown_masked_only() {
+    let byokd = Byokd::start().await;
+    let set = byokd.set_key("acme", "openai", &openai_key(7)).await;
+    assert_eq!(set.key.as_ref().unwrap().masked, "…efgh");
+    assert_eq!(set.key.as_ref().unwrap().badge(), v1::Badge::Connected);
+    let shown = format!("{set:?} {:?}", byokd.workspace("acme").await);
+    assert!(!shown.contains("SYNTHETIC"));
+    let short = byokd.set_key("acme", "openai", "sk-short").await;
+    assert_eq!(short.key.unwrap().masked, "…");
+}
+
+/// Other features stay on credits, and training is free, whatever the toggle.
+#[tokio::test]
+async fn purposes_of_the_platform_stay_the_platforms() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    byokd.toggle("acme", true).await;
+    for (purpose, mode) in [
+        ("embedding", BillingMode::Credits),
+        ("training", BillingMode::Unmetered),
+    ] {
+        let resolved = byokd
+            .resolver()
+            .resolve_credentials(ask("acme", "small", "", purpose))
+            .await
+            .unwrap();
+        let resolved = resolved.into_inner();
+        assert_eq!(resolved.credential.unwrap().api_key, openai_key(1), "{purpose}");
+        assert_eq!(resolved.billing.unwrap().mode(), mode);
+    }
+}
+
+/// A local model is never metered, and has no credential.
+#[tokio::test]
+async fn a_local_model_is_never_metered() {
+    let byokd = Byokd::start().await;
+    for enabled in [false, true] {
+        byokd.toggle("acme", enabled).await;
+        let resolved = byokd.resolve("acme", "llama", "").await.unwrap();
+        assert!(resolved.credential.is_none());
+        let billing = resolved.billing.unwrap();
+        assert_eq!((billing.mode(), billing.charge), (BillingMode::Unmetered, None));
+        assert_eq!(resolved.key.unwrap().source(), KeySource::None);
+        assert_eq!(resolved.endpoint.unwrap().base_url, "http://localhost:1/v1");
+    }
+}
+
+/// A model outside the catalog can be used with the workspace's own key, at the provider's default fee.
+#[tokio::test]
+async fn a_model_outside_the_catalog_can_be_used() {
+    let byokd = Byokd::start().await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    byokd.toggle("acme", true).await;
+    let resolved = byokd.resolve("acme", "whisper-9", "openai").await.unwrap();
+    assert_eq!(resolved.model, "whisper-9");
+    assert_eq!(resolved.billing.unwrap().charge.unwrap().micros_per_call, 9);
+    assert_eq!(
+        refused(byokd.resolve("acme", "whisper-9", "").await),
+        "MODEL_UNKNOWN"
+    );
+    assert_eq!(
+        refused(byokd.resolve("acme", "not-listed", "openai").await),
+        "MODEL_NOT_AVAILABLE"
+    );
+}
+
+/// Scoped to the workspace: a key of one is never another's.
+#[tokio::test]
+async fn keys_are_scoped_to_their_workspace() {
+    let byokd = Byokd::start().await;
+    for (n, workspace) in ["acme", "globex"].into_iter().enumerate() {
+        byokd.set_key(workspace, "openai", &openai_key(n as u32)).await;
+        byokd.toggle(workspace, true).await;
+    }
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(0));
+    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(1));
+}
+
+/// Platform keys stand apart: no workspace's page shows them, and deleting a workspace's key leaves them.
+#[tokio::test]
+async fn platform_keys_stand_apart() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    assert!(byokd.workspace("acme").await.providers.is_empty());
+    let listed = byokd
+        .operator()
+        .list_platform_keys(v1::ListPlatformKeysRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (listed.keys.len(), listed.keys[0].masked.as_str(), listed.revision),
+        (1, "…efgh", 1)
+    );
+    let request = v1::DeletePlatformKeyRequest {
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    let deleted = byokd
+        .operator()
+        .delete_platform_key(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((deleted.deleted, deleted.revision), (true, 2));
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "PLATFORM_KEY_MISSING"
+    );
+}
+
+/// A refused key changes nothing, and the old one keeps serving.
+#[tokio::test]
+async fn a_bad_key_never_replaces_a_good_one() {
+    let byokd = Byokd::start().await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    byokd.toggle("acme", true).await;
+    byokd.provider.set_valid_keys(&[&openai_key(1)]);
+    let status = byokd
+        .admin()
+        .set_key(new_key("acme", "openai", &openai_key(2)))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "KEY_REJECTED")
+    );
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+    assert_eq!(byokd.workspace("acme").await.revision, 2);
+}
+
+/// Another provider of a known protocol is an entry in the catalog alone.
+#[tokio::test]
+async fn another_provider_is_an_entry_in_the_catalog_alone() {
+    let byokd = Byokd::start().await;
+    byokd
+        .provider
+        .on_generate_for("whisper-9", Reply::openai_model_not_found());
+    byokd.set_key("acme", "groq", "gsk_SYNTHETIC0123456789").await;
+    byokd.toggle("acme", true).await;
+    let resolved = byokd.resolve("acme", "large-2030-turbo", "groq").await;
+    assert_eq!(refused(resolved), "MODEL_NOT_AVAILABLE");
+    let resolved = byokd.resolve("acme", "whisper-9", "groq").await.unwrap();
+    assert_eq!(resolved.provider, "groq");
+    assert_eq!(resolved.billing.unwrap().charge.unwrap().micros_per_call, 5);
+}
+
+/// Everything is there again after a restart.
+#[tokio::test]
+async fn keys_outlive_a_restart() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    byokd.toggle("acme", true).await;
+    let byokd = byokd.restart().await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(1));
+}
