@@ -238,8 +238,8 @@ async fn a_model_outside_the_catalog_can_be_used() {
 #[tokio::test]
 async fn keys_are_scoped_to_their_workspace() {
     let byokd = Byokd::start().await;
-    for (n, workspace) in ["acme", "globex"].into_iter().enumerate() {
-        byokd.set_key(workspace, "openai", &openai_key(n as u32)).await;
+    for (n, workspace) in [(0, "acme"), (1, "globex")] {
+        byokd.set_key(workspace, "openai", &openai_key(n)).await;
         byokd.toggle(workspace, true).await;
     }
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(0));
