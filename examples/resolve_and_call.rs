@@ -30,15 +30,9 @@ async fn main() -> Result<()> {
     let [server, workspace, model] = arguments.as_slice() else {
         return Err("usage: resolve_and_call SERVER WORKSPACE MODEL, with a token in BYOKD_TOKEN".into());
     };
-    let channel = Endpoint::new(server.clone())?
-        .timeout(Duration::from_secs(5))
-        .connect()
-        .await?;
+    let channel = Endpoint::new(server.clone())?.timeout(Duration::from_secs(5)).connect().await?;
     let resolved = resolve(channel, workspace, model).await?;
-    let payer = resolved
-        .billing
-        .as_ref()
-        .map_or(BillingMode::Unspecified, |billing| billing.mode());
+    let payer = resolved.billing.as_ref().map_or(BillingMode::Unspecified, |billing| billing.mode());
     println!(
         "{} {}, {}, resolution {}",
         resolved.provider,
@@ -60,10 +54,7 @@ async fn resolve(channel: Channel, workspace: &str, model: &str) -> Result<Resol
     let mut bearer: MetadataValue<_> = format!("Bearer {}", env::var("BYOKD_TOKEN")?).parse()?;
     bearer.set_sensitive(true);
     request.metadata_mut().insert("authorization", bearer);
-    Ok(KeyServiceClient::new(channel)
-        .resolve_credentials(request)
-        .await?
-        .into_inner())
+    Ok(KeyServiceClient::new(channel).resolve_credentials(request).await?.into_inner())
 }
 
 /// One LLM call with exactly what was resolved: this host, these headers, this key, this model.

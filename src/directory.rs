@@ -89,15 +89,12 @@ impl Directory {
                 .get_or_insert_with(id, || Ok::<_, std::convert::Infallible>(Arc::default()))
                 .unwrap_or_else(|never| match never {}),
         };
-        slot.view(self, || self.store.workspace(id), |workspace| workspace.revision)
-            .await
+        slot.view(self, || self.store.workspace(id), |workspace| workspace.revision).await
     }
 
     /// The platform.
     pub async fn platform(&self) -> Result<View<Platform>, Error> {
-        self.platform
-            .view(self, || self.store.platform(), |platform| platform.revision)
-            .await
+        self.platform.view(self, || self.store.platform(), |platform| platform.revision).await
     }
 
     /// Makes an entry stale: this process committed `revision`.
@@ -115,13 +112,7 @@ impl Directory {
 
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self {
-            known: Mutex::new(Known {
-                floor: 0,
-                loaded: None,
-            }),
-            loading: tokio::sync::Mutex::default(),
-        }
+        Self { known: Mutex::new(Known { floor: 0, loaded: None }), loading: tokio::sync::Mutex::default() }
     }
 }
 
@@ -155,11 +146,7 @@ impl<T> Slot<T> {
                     if revision >= known.floor {
                         known.floor = revision;
                         known.loaded = Some((Arc::clone(&entry), began));
-                        return Ok(View {
-                            entry,
-                            validated_at: began,
-                            degraded: false,
-                        });
+                        return Ok(View { entry, validated_at: began, degraded: false });
                     }
                 }
                 Err(error) if error.reason() == Reason::StoreUnavailable => {
@@ -178,11 +165,7 @@ impl<T> Slot<T> {
         let known = self.known();
         let (entry, validated_at) = known.loaded.as_ref()?;
         let fresh = clock.elapsed().saturating_sub(*validated_at) <= age;
-        fresh.then(|| View {
-            entry: Arc::clone(entry),
-            validated_at: *validated_at,
-            degraded,
-        })
+        fresh.then(|| View { entry: Arc::clone(entry), validated_at: *validated_at, degraded })
     }
 
     fn invalidate(&self, revision: u64) {

@@ -62,10 +62,7 @@ impl Keyring {
     /// A keyring that holds nothing yet. Refuses if active data keys rest on a KMS key that is not allowed.
     pub async fn open(store: Arc<Store>, kms: Kms, clock: Clock) -> Result<Self, Error> {
         let rows = store.data_keys().await?;
-        if let Some(row) = rows
-            .iter()
-            .find(|row| row.active && !kms.allows(&row.kms_key_arn))
-        {
+        if let Some(row) = rows.iter().find(|row| row.active && !kms.allows(&row.kms_key_arn)) {
             return Err(Error::new(
                 Reason::KmsUnavailable,
                 format!(
@@ -75,13 +72,7 @@ impl Keyring {
                 ),
             ));
         }
-        Ok(Self {
-            store,
-            kms,
-            clock,
-            held: RwLock::default(),
-            fetching: tokio::sync::Mutex::default(),
-        })
+        Ok(Self { store, kms, clock, held: RwLock::default(), fetching: tokio::sync::Mutex::default() })
     }
 
     /// Creates every missing data key and holds all of them.
@@ -114,10 +105,8 @@ impl Keyring {
             return self.hold(row).await;
         }
         self.create(&[bucket]).await?;
-        let row = self
-            .active_row(bucket)
-            .await?
-            .ok_or_else(|| Error::internal("a new data key is not there"))?;
+        let row =
+            self.active_row(bucket).await?.ok_or_else(|| Error::internal("a new data key is not there"))?;
         self.hold(row).await
     }
 
@@ -145,9 +134,7 @@ impl Keyring {
         provider: &ProviderName,
         key: &StoredKey,
     ) -> Result<ApiKey, Error> {
-        let data_key = self
-            .get(envelope::data_key_of(&key.sealed).map_err(not_openable)?)
-            .await?;
+        let data_key = self.get(envelope::data_key_of(&key.sealed).map_err(not_openable)?).await?;
         let context = RecordContext {
             deployment: self.store.deployment(),
             scope,
@@ -171,10 +158,7 @@ impl Keyring {
     async fn create(&self, buckets: &[u16]) -> Result<(), Error> {
         let mut rows = Vec::with_capacity(buckets.len());
         for bucket in buckets {
-            let id = DataKeyId {
-                bucket: *bucket,
-                version: 1,
-            };
+            let id = DataKeyId { bucket: *bucket, version: 1 };
             let (_dropped, wrapped) = self.kms.generate(self.context(id)).await?;
             rows.push(DataKeyRow {
                 id,
@@ -188,21 +172,12 @@ impl Keyring {
 
     async fn hold(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
         let at = self.clock.elapsed();
-        let wrapped = Wrapped {
-            blob: row.wrapped,
-            kms_key_arn: row.kms_key_arn,
-        };
+        let wrapped = Wrapped { blob: row.wrapped, kms_key_arn: row.kms_key_arn };
         let secret = self.kms.unwrap(&wrapped, self.context(row.id)).await?;
         let key = DataKey::new(row.id, &secret).ok_or_else(|| corrupt("a data key of the wrong length"))?;
         let key = Arc::new(key);
         let mut held = self.write();
-        held.keys.insert(
-            row.id,
-            Loaded {
-                key: Arc::clone(&key),
-                at,
-            },
-        );
+        held.keys.insert(row.id, Loaded { key: Arc::clone(&key), at });
         if row.active {
             let version = held.active.entry(row.id.bucket).or_insert(row.id.version);
             *version = (*version).max(row.id.version);
@@ -223,34 +198,23 @@ impl Keyring {
     }
 
     fn context(&self, data_key: DataKeyId) -> EncryptionContext {
-        EncryptionContext {
-            deployment: self.store.deployment(),
-            data_key,
-        }
+        EncryptionContext { deployment: self.store.deployment(), data_key }
     }
 
     // No code panics while it holds the lock, so a poisoned one still holds good keys.
     fn read(&self) -> RwLockReadGuard<'_, Held> {
-        self.held
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.held.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Held> {
-        self.held
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.held.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// The bucket of a holder: the first byte of a SHA-256, so that it stays what it is for ever.
 fn bucket(scope: &Scope) -> u16 {
     let text = format!("{}:{}", scope.kind(), scope.workspace_id());
-    digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .first()
-        .copied()
-        .map_or(0, u16::from)
+    digest(&SHA256, text.as_bytes()).as_ref().first().copied().map_or(0, u16::from)
 }
 
 fn not_openable(fault: EnvelopeFault) -> Error {

@@ -97,14 +97,10 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
-        let reflection_v1 = reflected
-            .then(|| reflection().build_v1())
-            .transpose()
-            .map_err(Error::internal)?;
-        let reflection_v1alpha = reflected
-            .then(|| reflection().build_v1alpha())
-            .transpose()
-            .map_err(Error::internal)?;
+        let reflection_v1 =
+            reflected.then(|| reflection().build_v1()).transpose().map_err(Error::internal)?;
+        let reflection_v1alpha =
+            reflected.then(|| reflection().build_v1alpha()).transpose().map_err(Error::internal)?;
         let (stop, stopping) = watch::channel(false);
         let contract = Transport::builder()
             .timeout(CALL_DEADLINE)
@@ -151,9 +147,7 @@ impl Server {
             ended = self.tasks.join_next() => Err(Error::internal(format!("a task ended by itself: {ended:?}"))),
         };
         self.health.set_not_serving::<KeyServiceServer<Services>>().await;
-        self.health
-            .set_not_serving::<PlatformServiceServer<Services>>()
-            .await;
+        self.health.set_not_serving::<PlatformServiceServer<Services>>().await;
         self.stop.send_replace(true);
         self.housekeeping.abort();
         let drained = async {
@@ -217,17 +211,13 @@ async fn housekeeping(parts: Arc<Parts>) {
 
 fn make_folder(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| {
-            let why = format!(
-                "cannot make the data folder {}: {error}; name another with --data-dir",
-                folder.display()
-            );
-            Error::new(Reason::StoreUnavailable, why)
-        })
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        let why = format!(
+            "cannot make the data folder {}: {error}; name another with --data-dir",
+            folder.display()
+        );
+        Error::new(Reason::StoreUnavailable, why)
+    })
 }
 
 fn catalog(config: &Config) -> Result<Catalog, Error> {
@@ -252,22 +242,13 @@ fn egress(config: &Config) -> Egress {
 
 /// A host that no key could ever be tested on is a mistake to tell at start.
 fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), Error> {
-    for provider in catalog
-        .providers
-        .values()
-        .filter(|provider| provider.protocol != Protocol::Local)
-    {
+    for provider in catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local) {
         for host in &provider.hosts {
-            let admitted = Url::parse(host)
-                .map_err(Error::internal)
-                .map(|url| egress.admits(&url))?;
+            let admitted = Url::parse(host).map_err(Error::internal).map(|url| egress.admits(&url))?;
             if let Err(barred) = admitted {
                 return Err(Error::new(
                     Reason::BaseUrlNotAllowed,
-                    format!(
-                        "the catalog's host {host} of {} may not be called: {barred}",
-                        provider.name
-                    ),
+                    format!("the catalog's host {host} of {} may not be called: {barred}", provider.name),
                 ));
             }
         }
@@ -323,22 +304,14 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
             }
             _ => error.to_string(),
         };
-        Error::new(
-            Reason::StoreUnavailable,
-            format!("cannot listen on {address}: {why}"),
-        )
+        Error::new(Reason::StoreUnavailable, format!("cannot listen on {address}: {why}"))
     })
 }
 
 /// Whole or not at all, so that a client never reads half an address.
 fn write_address(file: &Path, address: SocketAddr) -> Result<(), Error> {
     let fresh = file.with_extension("new");
-    fs::write(&fresh, format!("http://{address}\n"))
-        .and_then(|()| fs::rename(&fresh, file))
-        .map_err(|error| {
-            Error::new(
-                Reason::StoreUnavailable,
-                format!("cannot write {}: {error}", file.display()),
-            )
-        })
+    fs::write(&fresh, format!("http://{address}\n")).and_then(|()| fs::rename(&fresh, file)).map_err(
+        |error| Error::new(Reason::StoreUnavailable, format!("cannot write {}: {error}", file.display())),
+    )
 }

@@ -9,6 +9,10 @@
     reason = "a test fails by panicking, and its names are its documentation"
 )]
 
+mod access;
+mod freshness;
+mod house;
 mod main_road;
 mod providers;
 mod support;
+mod watching;

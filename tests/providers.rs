@@ -16,10 +16,7 @@ const KEY: &str = "sk-0123456789abcdefghijklmnopqrsWXYZ";
 const CATALOG: [&str; 5] = ["m-1", "m-2", "m-3", "m-4", "m-5"];
 
 fn development() -> Egress {
-    Egress {
-        loopback_http: true,
-        ..Egress::default()
-    }
+    Egress { loopback_http: true, ..Egress::default() }
 }
 
 fn key(text: &str) -> ApiKey {
@@ -32,17 +29,10 @@ fn owned(ids: &[&str]) -> Vec<String> {
 
 async fn check_with(egress: Egress, protocol: Protocol, base_url: &Url, model: Option<&str>) -> Checked {
     let headers = BTreeMap::from([("OpenAI-Project".to_owned(), "proj_1".to_owned())]);
-    let target = Target {
-        provider: "acme",
-        protocol,
-        base_url,
-        headers: &headers,
-    };
+    let target = Target { provider: "acme", protocol, base_url, headers: &headers };
     let sold: HashSet<String> = owned(&CATALOG).into_iter().collect();
     let providers = Providers::new(egress).unwrap();
-    providers
-        .check(&target, &key(KEY), &owned(&CATALOG), &sold, model)
-        .await
+    providers.check(&target, &key(KEY), &owned(&CATALOG), &sold, model).await
 }
 
 async fn check(provider: &FakeProvider) -> Checked {
@@ -50,25 +40,12 @@ async fn check(provider: &FakeProvider) -> Checked {
 }
 
 async fn check_anthropic(provider: &FakeProvider) -> Checked {
-    check_with(
-        development(),
-        Protocol::Anthropic,
-        &provider.anthropic_base_url(),
-        None,
-    )
-    .await
+    check_with(development(), Protocol::Anthropic, &provider.anthropic_base_url(), None).await
 }
 
 async fn list(provider: &FakeProvider) -> Listed {
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
-    let target = Target {
-        provider: "acme",
-        protocol: Protocol::Openai,
-        base_url: &base_url,
-        headers: &headers,
-    };
-    Providers::new(development())
-        .unwrap()
-        .list(&target, &key(KEY))
-        .await
+    let target =
+        Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
+    Providers::new(development()).unwrap().list(&target, &key(KEY)).await
 }

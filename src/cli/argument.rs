@@ -10,9 +10,8 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// How the keys and tokens in use begin.
-const PREFIXES: [&str; 11] = [
-    "sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ",
-];
+const PREFIXES: [&str; 11] =
+    ["sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ"];
 
 /// No provider issues shorter keys, while names that begin like a key ("sk-telecom") are shorter.
 const KEY_LENGTH: usize = 20;
@@ -42,11 +41,7 @@ fn begins_like_key(text: &str) -> bool {
 
 /// Any text but a key.
 pub(super) fn word(text: &str) -> Result<String, &'static str> {
-    if is_key(text) {
-        Err(REFUSED)
-    } else {
-        Ok(text.to_owned())
-    }
+    if is_key(text) { Err(REFUSED) } else { Ok(text.to_owned()) }
 }
 
 /// The name of a provider. No provider is named like the beginning of a key, however short.
@@ -95,12 +90,7 @@ mod tests {
             assert!(is_key(key) && may_be_key(key), "{key}");
             assert!(word(key).is_err() && provider(key).is_err());
         }
-        for name in [
-            "acme",
-            "sk-telecom",
-            "gpt-4o-mini-2024-07-18",
-            "550e8400-e29b-41d4-a716-446655440000",
-        ] {
+        for name in ["acme", "sk-telecom", "gpt-4o-mini-2024-07-18", "550e8400-e29b-41d4-a716-446655440000"] {
             assert!(word(name).is_ok(), "{name}");
         }
         assert!(provider("sk-abc").is_err());
@@ -109,10 +99,7 @@ mod tests {
 
     #[test]
     fn headers_are_name_and_value() {
-        assert_eq!(
-            header("OpenAI-Project=proj=1"),
-            Ok(("OpenAI-Project".to_owned(), "proj=1".to_owned()))
-        );
+        assert_eq!(header("OpenAI-Project=proj=1"), Ok(("OpenAI-Project".to_owned(), "proj=1".to_owned())));
         assert!(header("OpenAI-Project").is_err());
         assert!(header("=x").is_err());
         assert!(header("Authorization=Bearer sk-proj-0123456789abcdef").is_err());

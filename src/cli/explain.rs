@@ -31,9 +31,7 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let question = self.question;
-        let connection = target
-            .connect_for(Role::Viewer, &question.workspace, &question.purpose)
-            .await?;
+        let connection = target.connect_for(Role::Viewer, &question.workspace, &question.purpose).await?;
         let request = v1::ExplainResolutionRequest {
             workspace_id: question.workspace,
             model: question.model,

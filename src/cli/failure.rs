@@ -94,14 +94,9 @@ impl Failure {
             field_violations: call
                 .iter()
                 .flat_map(|call| &call.field_violations)
-                .map(|problem| FieldReport {
-                    field: &problem.field,
-                    description: &problem.description,
-                })
+                .map(|problem| FieldReport { field: &problem.field, description: &problem.description })
                 .collect(),
-            retry_after_seconds: call
-                .and_then(|call| call.retry_after)
-                .map(|delay| delay.as_secs_f64()),
+            retry_after_seconds: call.and_then(|call| call.retry_after).map(|delay| delay.as_secs_f64()),
         }
     }
 
@@ -176,14 +171,8 @@ mod tests {
             "error: RESOURCE_EXHAUSTED RATE_LIMITED: 60 a minute are allowed\n  provider: is busy\n  try again in 1.5 s\n"
         );
         let json = serde_json::to_value(failure.report()).unwrap_or_default();
-        assert_eq!(
-            json.pointer("/reason").and_then(|v| v.as_str()),
-            Some("RATE_LIMITED")
-        );
-        assert_eq!(
-            json.pointer("/field_violations/0/field").and_then(|v| v.as_str()),
-            Some("provider")
-        );
+        assert_eq!(json.pointer("/reason").and_then(|v| v.as_str()), Some("RATE_LIMITED"));
+        assert_eq!(json.pointer("/field_violations/0/field").and_then(|v| v.as_str()), Some("provider"));
     }
 
     #[test]

@@ -135,9 +135,7 @@ impl Set {
 impl List {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
-        let request = v1::GetWorkspaceRequest {
-            workspace_id: self.workspace,
-        };
+        let request = v1::GetWorkspaceRequest { workspace_id: self.workspace };
         let workspace = answer(connection.keys().get_workspace(request)).await?.workspace;
         let workspace = workspace.unwrap_or_default();
         let keys = workspace.providers.into_iter().filter_map(|entry| entry.key);
@@ -149,11 +147,8 @@ impl List {
 impl Verify {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Admin, &self.workspace).await?;
-        let request = v1::VerifyKeyRequest {
-            workspace_id: self.workspace,
-            provider: self.provider,
-            model: self.model,
-        };
+        let request =
+            v1::VerifyKeyRequest { workspace_id: self.workspace, provider: self.provider, model: self.model };
         let response = answer(connection.keys().verify_key(request)).await?;
         let verdict = response.verdict();
         output::answer(target.output, &Verified::new(response.key, verdict))?;
@@ -172,10 +167,8 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.keys().delete_key(request)).await?;
-        let shown = KeyDeleted {
-            workspace: response.workspace.map(WorkspaceView::from),
-            deleted: response.deleted,
-        };
+        let shown =
+            KeyDeleted { workspace: response.workspace.map(WorkspaceView::from), deleted: response.deleted };
         output::answer(target.output, &shown)?;
         Ok(())
     }
@@ -199,10 +192,7 @@ impl fmt::Display for KeySet {
         }
         if !self.cleared_selection.is_empty() {
             let model = &self.cleared_selection;
-            writeln!(
-                f,
-                "\nThe selected model {model} was cleared: this key cannot use it."
-            )?;
+            writeln!(f, "\nThe selected model {model} was cleared: this key cannot use it.")?;
         }
         Ok(())
     }
@@ -216,10 +206,6 @@ struct KeyDeleted {
 
 impl fmt::Display for KeyDeleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted {
-            "deleted\n"
-        } else {
-            "there was no key\n"
-        })
+        f.write_str(if self.deleted { "deleted\n" } else { "there was no key\n" })
     }
 }

@@ -41,16 +41,8 @@ struct Shown {
 
 impl From<SchemaStatus> for Shown {
     fn from(status: SchemaStatus) -> Self {
-        let SchemaStatus {
-            level,
-            oldest_binary_level,
-            known_level,
-        } = status;
-        Self {
-            level,
-            oldest_binary_level,
-            known_level,
-        }
+        let SchemaStatus { level, oldest_binary_level, known_level } = status;
+        Self { level, oldest_binary_level, known_level }
     }
 }
 

@@ -119,9 +119,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refusal::tell(&error, &arguments),
     };
-    let command = cli
-        .command
-        .unwrap_or_else(|| Command::Serve(serve::Serve::default()));
+    let command = cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default()));
     match command.run(&cli.target).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(cli.target.output),

@@ -51,10 +51,7 @@ impl Models {
             page_size: PAGE_SIZE,
             page_token: String::new(),
         };
-        let mut shown = Listed {
-            models: Vec::new(),
-            as_of: None,
-        };
+        let mut shown = Listed { models: Vec::new(), as_of: None };
         loop {
             let page = answer(keys.list_models(request.clone())).await?;
             shown.models.extend(page.models.into_iter().map(ModelView::from));

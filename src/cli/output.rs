@@ -50,15 +50,7 @@ fn deliver(to: &mut impl Write, text: &str) -> io::Result<()> {
 
 /// A model's name comes from a provider and may hold anything, also what steers a terminal.
 fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Rows of cells, shown as aligned columns.
@@ -78,9 +70,7 @@ impl Table {
     /// Adds a row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         // An empty cell would read as if the next one stood in its column.
-        let cells = cells
-            .into_iter()
-            .map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
+        let cells = cells.into_iter().map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
         self.rows.push(cells.collect());
     }
 
@@ -103,10 +93,7 @@ impl fmt::Display for Table {
             }
         }
         for row in &self.rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
             let line = cells.collect::<Vec<_>>().join("  ");
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -124,10 +111,7 @@ mod tests {
         table.row(["openai".to_owned(), "…wxyz".to_owned()]);
         table.row(["a-long-provider".to_owned(), String::new()]);
         table.field("nothing", "");
-        assert_eq!(
-            table.to_string(),
-            "PROVIDER         KEY\nopenai           …wxyz\na-long-provider  -\n"
-        );
+        assert_eq!(table.to_string(), "PROVIDER         KEY\nopenai           …wxyz\na-long-provider  -\n");
     }
 
     #[test]

@@ -92,10 +92,7 @@ impl Set {
             on_behalf_of: self.new.change.on_behalf_of,
         };
         let response = answer(connection.platform().set_platform_key(request)).await?;
-        let shown = PlatformKeySet {
-            key: response.key.map(KeyView::from),
-            revision: response.revision,
-        };
+        let shown = PlatformKeySet { key: response.key.map(KeyView::from), revision: response.revision };
         output::answer(target.output, &shown)?;
         if self.new.validate_only {
             target.note("nothing was stored");
@@ -113,10 +110,7 @@ async fn list(target: &Target, connection: &Connection) -> Result<(), Failure> {
 
 impl Verify {
     async fn run(self, target: &Target, connection: &Connection) -> Result<(), Failure> {
-        let request = v1::VerifyPlatformKeyRequest {
-            provider: self.provider,
-            model: self.model,
-        };
+        let request = v1::VerifyPlatformKeyRequest { provider: self.provider, model: self.model };
         let response = answer(connection.platform().verify_platform_key(request)).await?;
         let verdict = response.verdict();
         output::answer(target.output, &Verified::new(response.key, verdict))?;
@@ -133,10 +127,7 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.platform().delete_platform_key(request)).await?;
-        let shown = PlatformKeyDeleted {
-            deleted: response.deleted,
-            revision: response.revision,
-        };
+        let shown = PlatformKeyDeleted { deleted: response.deleted, revision: response.revision };
         output::answer(target.output, &shown)?;
         Ok(())
     }
@@ -162,10 +153,6 @@ struct PlatformKeyDeleted {
 
 impl fmt::Display for PlatformKeyDeleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted {
-            "deleted\n"
-        } else {
-            "there was no key\n"
-        })
+        f.write_str(if self.deleted { "deleted\n" } else { "there was no key\n" })
     }
 }

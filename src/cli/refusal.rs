@@ -25,14 +25,7 @@ If it was a real key, your shell's history may hold it now: replace the key at i
 ";
 
 /// Options that people try.
-const KEY_OPTIONS: [&str; 6] = [
-    "--key",
-    "--api-key",
-    "--api_key",
-    "--apikey",
-    "--secret",
-    "--token",
-];
+const KEY_OPTIONS: [&str; 6] = ["--key", "--api-key", "--api_key", "--apikey", "--secret", "--token"];
 
 /// Tells people what is wrong, or gives the help that they asked for.
 pub(super) fn tell(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
@@ -177,9 +170,8 @@ mod tests {
 
     #[test]
     fn a_key_in_a_variable_is_not_shown_either() -> Result<(), clap::Error> {
-        let line: Vec<OsString> = ["byokd", "--token-file", KEY, "key", "list", "acme"]
-            .map(OsString::from)
-            .into();
+        let line: Vec<OsString> =
+            ["byokd", "--token-file", KEY, "key", "list", "acme"].map(OsString::from).into();
         let error = Cli::try_parse_from(&line).err();
         // As if the value had come from the environment: no argument holds it.
         let told = error.map(|error| text(&error, &[]));

@@ -50,9 +50,7 @@ pub(super) struct Resolve {
 impl Resolve {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let question = self.question;
-        let connection = target
-            .connect_for(Role::Resolver, &question.workspace, &question.purpose)
-            .await?;
+        let connection = target.connect_for(Role::Resolver, &question.workspace, &question.purpose).await?;
         let request = v1::ResolveCredentialsRequest {
             workspace_id: question.workspace,
             model: question.model,
@@ -104,13 +102,7 @@ impl Resolved {
             endpoint: response.endpoint.map(EndpointView::from),
             credential: response.credential.map(|credential| {
                 let secret = Zeroizing::new(credential.api_key);
-                CredentialView {
-                    api_key: if reveal {
-                        secret.as_str().to_owned()
-                    } else {
-                        masked(&secret)
-                    },
-                }
+                CredentialView { api_key: if reveal { secret.as_str().to_owned() } else { masked(&secret) } }
             }),
             lease: response.lease.map(|lease| LeaseView {
                 ttl: seconds(lease.ttl),
@@ -127,11 +119,7 @@ impl Resolved {
 /// At most the last 4 characters, and only of keys of 20 or more: the form in which the server shows keys too.
 fn masked(secret: &str) -> String {
     let length = secret.chars().count();
-    let hidden = if length < 20 {
-        length
-    } else {
-        length.saturating_sub(4)
-    };
+    let hidden = if length < 20 { length } else { length.saturating_sub(4) };
     let shown = secret.chars().skip(hidden);
     std::iter::once('…').chain(shown).collect()
 }
@@ -148,10 +136,7 @@ impl fmt::Display for Resolved {
             table.field("credential", credential.api_key.as_str());
         }
         if let Some(lease) = &self.lease {
-            table.field(
-                "lease",
-                format!("{}, refresh after {}", lease.ttl, lease.refresh_after),
-            );
+            table.field("lease", format!("{}, refresh after {}", lease.ttl, lease.refresh_after));
         }
         if let Some(billing) = &self.billing {
             table.field("billing", billing.to_string());
@@ -160,10 +145,7 @@ impl fmt::Display for Resolved {
             table.field("key", key.to_string());
         }
         if self.degraded {
-            table.field(
-                "degraded",
-                "yes: the database does not answer, this is what was known last",
-            );
+            table.field("degraded", "yes: the database does not answer, this is what was known last");
         }
         table.field("resolution", self.resolution_id.as_str());
         write!(f, "{table}")
@@ -178,9 +160,7 @@ mod tests {
 
     fn resolved(reveal: bool) -> Resolved {
         let response = v1::ResolveCredentialsResponse {
-            credential: Some(v1::Credential {
-                api_key: KEY.to_owned(),
-            }),
+            credential: Some(v1::Credential { api_key: KEY.to_owned() }),
             ..Default::default()
         };
         Resolved::new(response, reveal)

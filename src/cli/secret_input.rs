@@ -43,13 +43,8 @@ pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, 
             .map_err(told("the prompt".to_owned()));
     }
     let told = told("standard input".to_owned());
-    let unbuffered = stdin
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|error| told(Problem::Io(error)))?;
-    bounded(File::from(unbuffered))
-        .and_then(|bytes| parse(&bytes))
-        .map_err(told)
+    let unbuffered = stdin.as_fd().try_clone_to_owned().map_err(|error| told(Problem::Io(error)))?;
+    bounded(File::from(unbuffered)).and_then(|bytes| parse(&bytes)).map_err(told)
 }
 
 /// What was wrong with the input, without any of it.
@@ -116,14 +111,7 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused_and_not_repeated() {
         let long = vec![b'k'; 1_000_000];
-        for bad in [
-            &b""[..],
-            b" \n",
-            b"sk-abc\nsk-def",
-            b"sk-\xff",
-            b"sk-\x1babc",
-            &long,
-        ] {
+        for bad in [&b""[..], b" \n", b"sk-abc\nsk-def", b"sk-\xff", b"sk-\x1babc", &long] {
             assert!(key(bad).is_err_and(|told| !told.contains("sk-") && !told.contains("kkk")));
         }
     }

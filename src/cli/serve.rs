@@ -59,14 +59,8 @@ struct Started {
 
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            server,
-            health,
-            data_dir,
-        } = self;
-        let byokd = std::env::args()
-            .next()
-            .map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
+        let Self { server, health, data_dir } = self;
+        let byokd = std::env::args().next().map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
         let folder = match data_dir.as_str() {
             "./byokd-data" => String::new(),
             other => format!(" --data-dir {}", quoted(other)),
@@ -91,9 +85,5 @@ impl fmt::Display for Started {
 /// A word that a shell takes as one.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

@@ -30,10 +30,7 @@ pub(super) struct Settings {
 impl Settings {
     /// The merged and checked configuration.
     pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
-        let data_dir = target
-            .data_dir
-            .as_ref()
-            .map(|folder| folder.display().to_string());
+        let data_dir = target.data_dir.as_ref().map(|folder| folder.display().to_string());
         let flags = [
             ("--data-dir", "server.data_dir", data_dir),
             ("--listen", "server.listen", self.listen.clone()),
@@ -49,9 +46,7 @@ impl Settings {
                 .filter_map(|(flag, setting, value)| Some((flag, setting, value?)))
                 .collect(),
         };
-        layers
-            .load()
-            .map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
+        layers.load().map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
     }
 }
 

@@ -29,23 +29,14 @@ pub(super) struct Target {
     #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
     pub(super) data_dir: Option<PathBuf>,
     /// How the answer is written: text for people, json for programs
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t
-    )]
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) output: Format,
 }
 
 impl Target {
     /// The folder that was named, or the default.
     pub(super) fn data_dir(&self) -> PathBuf {
-        self.data_dir
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("./byokd-data"))
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from("./byokd-data"))
     }
 
     /// Connects with the rights that a command needs: a role in one workspace, or in all (`*`).
@@ -69,11 +60,7 @@ impl Target {
                 "the connection to {server} is not encrypted: the token and any key travel readable"
             ));
         }
-        let token = match self
-            .token_file
-            .as_ref()
-            .filter(|file| !file.as_os_str().is_empty())
-        {
+        let token = match self.token_file.as_ref().filter(|file| !file.as_os_str().is_empty()) {
             Some(file) => TokenSource::File(file.clone()),
             None => TokenSource::DataDir(self.data_dir()),
         };

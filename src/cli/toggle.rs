@@ -49,9 +49,7 @@ impl Toggle {
         output::answer(target.output, &shown)?;
         if !shown.providers_without_usable_key.is_empty() {
             let providers = shown.providers_without_usable_key.join(", ");
-            target.note(&format!(
-                "calls to {providers} are refused until there is a usable key"
-            ));
+            target.note(&format!("calls to {providers} are refused until there is a usable key"));
         }
         Ok(())
     }
@@ -65,8 +63,6 @@ struct Toggled {
 
 impl fmt::Display for Toggled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.workspace
-            .as_ref()
-            .map_or(Ok(()), |workspace| write!(f, "{workspace}"))
+        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))
     }
 }

@@ -54,9 +54,7 @@ impl Workspace {
 impl Show {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
-        let request = v1::GetWorkspaceRequest {
-            workspace_id: self.workspace,
-        };
+        let request = v1::GetWorkspaceRequest { workspace_id: self.workspace };
         let response = answer(connection.keys().get_workspace(request)).await?;
         output::answer(target.output, &WorkspaceAnswer::new(response.workspace))?;
         Ok(())

@@ -46,9 +46,7 @@ impl Connection {
         token: &TokenSource,
         access: &Access<'_>,
     ) -> Result<Self, ConnectError> {
-        let bearer = Bearer {
-            authorization: token.authorization(access)?,
-        };
+        let bearer = Bearer { authorization: token.authorization(access)? };
         let unreachable = |error| ConnectError::unreachable(server, &error);
         let channel = Endpoint::from_shared(server.as_str().to_owned())
             .map_err(unreachable)?
@@ -58,9 +56,7 @@ impl Connection {
             .connect()
             .await
             .map_err(unreachable)?;
-        Ok(Self {
-            channel: InterceptedService::new(channel, bearer),
-        })
+        Ok(Self { channel: InterceptedService::new(channel, bearer) })
     }
 
     /// The calls about workspaces and their keys.
@@ -97,9 +93,7 @@ pub struct Bearer {
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.set_timeout(CALL_DEADLINE);
-        request
-            .metadata_mut()
-            .insert("authorization", self.authorization.clone());
+        request.metadata_mut().insert("authorization", self.authorization.clone());
         Ok(request)
     }
 }

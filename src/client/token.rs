@@ -54,11 +54,7 @@ impl TokenSource {
                     workspace: access.workspace.to_owned(),
                     purposes: access.purpose.iter().cloned().collect(),
                 };
-                Zeroizing::new(identity::mint(
-                    &Signer::in_folder(folder)?,
-                    &request,
-                    &Clock::system(),
-                )?)
+                Zeroizing::new(identity::mint(&Signer::in_folder(folder)?, &request, &Clock::system())?)
             }
         };
         let header = Zeroizing::new(format!("Bearer {}", token.as_str()));
@@ -69,16 +65,9 @@ impl TokenSource {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
-    let unreadable = |error| TokenError::Unreadable {
-        path: path.to_owned(),
-        error,
-    };
+    let unreadable = |error| TokenError::Unreadable { path: path.to_owned(), error };
     let mut text = Zeroizing::new(String::new());
-    File::open(path)
-        .map_err(unreadable)?
-        .take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    File::open(path).map_err(unreadable)?.take(MAX_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(TokenError::NotAToken(path.to_owned()));
@@ -112,11 +101,7 @@ pub enum TokenError {
 mod tests {
     use super::*;
 
-    const ACCESS: Access<'_> = Access {
-        role: Role::Viewer,
-        workspace: "acme",
-        purpose: None,
-    };
+    const ACCESS: Access<'_> = Access { role: Role::Viewer, workspace: "acme", purpose: None };
 
     #[test]
     fn a_file_holds_one_token() -> Result<(), Box<dyn std::error::Error>> {
@@ -128,10 +113,7 @@ mod tests {
         assert!(!format!("{value:?}").contains("eyJ"));
         for bad in ["", "\n", "two tokens", "two\ntokens"] {
             std::fs::write(&path, bad)?;
-            assert!(
-                TokenSource::File(path.clone()).authorization(&ACCESS).is_err(),
-                "{bad:?}"
-            );
+            assert!(TokenSource::File(path.clone()).authorization(&ACCESS).is_err(), "{bad:?}");
         }
         Ok(())
     }

@@ -52,27 +52,14 @@ impl Config {
             "must be 100 to 60000",
         );
         for (setting, limit) in [
-            (
-                "checks.per_workspace_per_minute",
-                self.checks.per_workspace_per_minute,
-            ),
-            (
-                "checks.per_principal_per_minute",
-                self.checks.per_principal_per_minute,
-            ),
-            (
-                "checks.per_provider_per_second",
-                self.checks.per_provider_per_second,
-            ),
+            ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),
+            ("checks.per_principal_per_minute", self.checks.per_principal_per_minute),
+            ("checks.per_provider_per_second", self.checks.per_provider_per_second),
         ] {
             unless(limit > 0, setting, "must be at least 1");
         }
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
-        unless(
-            filter.is_ok(),
-            "log.filter",
-            "is not a filter; write e.g. info,byokd=debug",
-        );
+        unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
         faults
     }
 }

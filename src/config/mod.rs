@@ -201,18 +201,13 @@ impl Default for ServerConfig {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self {
-            embedded: EmbeddedSigner::Loopback,
-        }
+        Self { embedded: EmbeddedSigner::Loopback }
     }
 }
 
 impl Default for ResolutionConfig {
     fn default() -> Self {
-        Self {
-            unknown_workspace: UnknownWorkspace::Platform,
-            lease_seconds: 60,
-        }
+        Self { unknown_workspace: UnknownWorkspace::Platform, lease_seconds: 60 }
     }
 }
 
@@ -231,10 +226,7 @@ impl Default for ChecksConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Pretty,
-            filter: "info".to_owned(),
-        }
+        Self { format: LogFormat::Pretty, filter: "info".to_owned() }
     }
 }
 

@@ -39,11 +39,7 @@ pub struct Draft {
 impl Draft {
     /// No change yet.
     pub fn new(holder: Holder) -> Self {
-        Self {
-            before: holder.clone(),
-            after: holder,
-            edits: Vec::new(),
-        }
+        Self { before: holder.clone(), after: holder, edits: Vec::new() }
     }
 
     /// What was.
@@ -76,12 +72,7 @@ impl Draft {
 
     /// The generation that the next key of a provider gets.
     pub fn next_generation(&self, provider: &ProviderName) -> u64 {
-        self.after
-            .generations()
-            .get(provider)
-            .copied()
-            .unwrap_or(0)
-            .saturating_add(1)
+        self.after.generations().get(provider).copied().unwrap_or(0).saturating_add(1)
     }
 
     /// Makes `key` the active one of its provider.
@@ -115,13 +106,7 @@ impl Draft {
         condemnation: &Condemnation,
         now: OffsetDateTime,
     ) -> bool {
-        let Some(old) = self
-            .after
-            .keys()
-            .get(provider)
-            .filter(|key| key.key_id == key_id)
-            .cloned()
-        else {
+        let Some(old) = self.after.keys().get(provider).filter(|key| key.key_id == key_id).cloned() else {
             return false;
         };
         let mut new = old.clone();
@@ -165,9 +150,7 @@ impl Draft {
         if let Holder::Workspace(workspace) = &mut self.after {
             let revision = workspace.revision;
             match model {
-                Some(model) => workspace
-                    .selections
-                    .insert(provider.clone(), Selection { model, revision }),
+                Some(model) => workspace.selections.insert(provider.clone(), Selection { model, revision }),
                 None => workspace.selections.remove(provider),
             };
         }
@@ -191,12 +174,7 @@ impl Draft {
     }
 
     /// Counts the change, once.
-    fn touch(
-        &mut self,
-    ) -> (
-        &mut BTreeMap<ProviderName, StoredKey>,
-        &mut BTreeMap<ProviderName, u64>,
-    ) {
+    fn touch(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
         let revision = self.before.revision().saturating_add(1);
         match &mut self.after {
             Holder::Workspace(workspace) => workspace.revision = revision,
@@ -205,19 +183,10 @@ impl Draft {
         self.holdings()
     }
 
-    fn holdings(
-        &mut self,
-    ) -> (
-        &mut BTreeMap<ProviderName, StoredKey>,
-        &mut BTreeMap<ProviderName, u64>,
-    ) {
+    fn holdings(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
         match &mut self.after {
-            Holder::Workspace(Workspace {
-                keys, generations, ..
-            })
-            | Holder::Platform(Platform {
-                keys, generations, ..
-            }) => (keys, generations),
+            Holder::Workspace(Workspace { keys, generations, .. })
+            | Holder::Platform(Platform { keys, generations, .. }) => (keys, generations),
         }
     }
 }

@@ -71,10 +71,7 @@ pub struct DataKey {
 impl DataKey {
     /// A data key of exactly 32 bytes.
     pub fn new(id: DataKeyId, secret: &[u8]) -> Option<Self> {
-        Some(Self {
-            id,
-            secret: Zeroizing::new(secret.try_into().ok()?),
-        })
+        Some(Self { id, secret: Zeroizing::new(secret.try_into().ok()?) })
     }
 
     /// HMAC-SHA-256 of `payload` under a key derived from this one: what a retried change is compared by.
@@ -138,15 +135,10 @@ pub enum EnvelopeFault {
 /// Seals a key for one place.
 pub fn seal(data_key: &DataKey, context: &RecordContext<'_>, key: &ApiKey) -> Result<Vec<u8>, EnvelopeFault> {
     let mut salt = [0; SALT_LEN];
-    SystemRandom::new()
-        .fill(&mut salt)
-        .map_err(|_| EnvelopeFault::Library)?;
+    SystemRandom::new().fill(&mut salt).map_err(|_| EnvelopeFault::Library)?;
     let derived = derive(data_key, &salt, context.deployment)?;
-    let mut sealed = Vec::with_capacity(
-        HEADER_LEN
-            .saturating_add(key.expose().len())
-            .saturating_add(TAG_LEN),
-    );
+    let mut sealed =
+        Vec::with_capacity(HEADER_LEN.saturating_add(key.expose().len()).saturating_add(TAG_LEN));
     sealed.push(FORMAT);
     sealed.extend(data_key.id.bucket.to_be_bytes());
     sealed.extend(data_key.id.version.to_be_bytes());
@@ -182,15 +174,10 @@ pub fn open(data_key: &DataKey, context: &RecordContext<'_>, sealed: &[u8]) -> R
     if data_key_of(sealed)? != data_key.id {
         return Err(EnvelopeFault::OtherDataKey);
     }
-    let (header, text) = sealed
-        .split_at_checked(HEADER_LEN)
-        .ok_or(EnvelopeFault::TooShort)?;
-    let (before, commitment) = header
-        .split_at_checked(PREFIX_LEN.saturating_add(SALT_LEN))
-        .ok_or(EnvelopeFault::TooShort)?;
-    let (_, salt) = before
-        .split_at_checked(PREFIX_LEN)
-        .ok_or(EnvelopeFault::TooShort)?;
+    let (header, text) = sealed.split_at_checked(HEADER_LEN).ok_or(EnvelopeFault::TooShort)?;
+    let (before, commitment) =
+        header.split_at_checked(PREFIX_LEN.saturating_add(SALT_LEN)).ok_or(EnvelopeFault::TooShort)?;
+    let (_, salt) = before.split_at_checked(PREFIX_LEN).ok_or(EnvelopeFault::TooShort)?;
     let derived = derive(data_key, salt, context.deployment)?;
     verify_slices_are_equal(derived.commitment()?, commitment).map_err(|_| EnvelopeFault::Commitment)?;
     let aad = associated_data(header, context);
@@ -208,16 +195,11 @@ struct Derived(Zeroizing<[u8; KEY_LEN + NONCE_LEN + COMMITMENT_LEN]>);
 impl Derived {
     fn cipher(&self) -> Result<LessSafeKey, EnvelopeFault> {
         let key = self.0.get(..KEY_LEN).ok_or(EnvelopeFault::Library)?;
-        UnboundKey::new(&AES_256_GCM, key)
-            .map(LessSafeKey::new)
-            .map_err(|_| EnvelopeFault::Library)
+        UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| EnvelopeFault::Library)
     }
 
     fn nonce(&self) -> Result<Nonce, EnvelopeFault> {
-        let nonce = self
-            .0
-            .get(KEY_LEN..KEY_LEN + NONCE_LEN)
-            .ok_or(EnvelopeFault::Library)?;
+        let nonce = self.0.get(KEY_LEN..KEY_LEN + NONCE_LEN).ok_or(EnvelopeFault::Library)?;
         Nonce::try_assume_unique_for_key(nonce).map_err(|_| EnvelopeFault::Library)
     }
 

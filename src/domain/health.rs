@@ -58,10 +58,7 @@ pub struct Condemnation {
 impl Default for Condemnation {
     /// 3 refusals over 10 minutes.
     fn default() -> Self {
-        Self {
-            verdicts: 3,
-            over: Duration::minutes(10),
-        }
+        Self { verdicts: 3, over: Duration::minutes(10) }
     }
 }
 
@@ -77,21 +74,10 @@ impl Health {
     #[must_use]
     pub fn after(&self, verdict: Verdict, now: OffsetDateTime) -> Self {
         let now = self.checked_at.map_or(now, |last| last.max(now));
-        let learnt = Self {
-            verdict: Some(verdict),
-            checked_at: Some(now),
-            ..*self
-        };
-        let no_run = Self {
-            refused_count: 0,
-            refused_since: None,
-            ..learnt
-        };
+        let learnt = Self { verdict: Some(verdict), checked_at: Some(now), ..*self };
+        let no_run = Self { refused_count: 0, refused_since: None, ..learnt };
         match verdict.finding() {
-            Finding::Works => Self {
-                verified_at: Some(now),
-                ..no_run
-            },
+            Finding::Works => Self { verified_at: Some(now), ..no_run },
             // The provider knew the key, so whatever refused it before is over.
             Finding::Recognised => no_run,
             // The wrong kind or host are as final as a refusal for a key that is stored with its endpoint:
@@ -113,11 +99,7 @@ impl Health {
             Some(Finding::Works) => Badge::Connected,
             Some(Finding::Recognised) => Badge::Limited,
             Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) => {
-                if self.condemned(condemnation) {
-                    Badge::Rejected
-                } else {
-                    Badge::Failing
-                }
+                if self.condemned(condemnation) { Badge::Rejected } else { Badge::Failing }
             }
             Some(Finding::NothingLearnt) | None => Badge::Unverified,
         }
@@ -129,15 +111,12 @@ impl Health {
         let (Some(first), Some(last)) = (self.refused_since, self.checked_at) else {
             return false;
         };
-        let long_enough = first
-            .checked_add(condemnation.over)
-            .is_some_and(|ripe| last >= ripe);
+        let long_enough = first.checked_add(condemnation.over).is_some_and(|ripe| last >= ripe);
         self.refused_count >= condemnation.verdicts.max(1) && long_enough
     }
 
     fn knows_something(&self) -> bool {
-        self.verdict
-            .is_some_and(|verdict| verdict.finding() != Finding::NothingLearnt)
+        self.verdict.is_some_and(|verdict| verdict.finding() != Finding::NothingLearnt)
     }
 }
 
@@ -171,9 +150,7 @@ mod tests {
     /// The health of a key saved at minute 0 as valid, after these (minute, verdict).
     fn after(calls: &[(i64, Verdict)]) -> Health {
         let saved = Health::new_saved(Some(Verdict::Valid), START);
-        calls.iter().fold(saved, |health, (minute, verdict)| {
-            health.after(*verdict, at(*minute))
-        })
+        calls.iter().fold(saved, |health, (minute, verdict)| health.after(*verdict, at(*minute)))
     }
 
     fn badge(calls: &[(i64, Verdict)]) -> Badge {
@@ -190,18 +167,9 @@ mod tests {
             Badge::Failing,
             "9 min"
         );
-        assert_eq!(
-            badge(&[(1, Invalid), (2, Invalid), (11, Invalid)]),
-            Badge::Rejected
-        );
-        assert_eq!(
-            badge(&[(1, InsufficientScope), (2, OrgProblem), (11, Invalid)]),
-            Badge::Rejected
-        );
-        assert_eq!(
-            badge(&[(1, WrongKind), (2, WrongHost), (11, WrongHost)]),
-            Badge::Rejected
-        );
+        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (11, Invalid)]), Badge::Rejected);
+        assert_eq!(badge(&[(1, InsufficientScope), (2, OrgProblem), (11, Invalid)]), Badge::Rejected);
+        assert_eq!(badge(&[(1, WrongKind), (2, WrongHost), (11, WrongHost)]), Badge::Rejected);
     }
 
     #[test]
@@ -210,10 +178,7 @@ mod tests {
         let run = [(1, Invalid), (2, Invalid), (12, Invalid)];
         assert_eq!(badge(&[&run[..], &[(13, Valid)]].concat()), Badge::Connected);
         assert_eq!(badge(&[&run[..], &[(13, RateLimited)]].concat()), Badge::Limited);
-        assert_eq!(
-            badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]),
-            Badge::Failing
-        );
+        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]), Badge::Failing);
         let health = after(&[(1, Invalid), (2, Valid)]);
         assert_eq!((health.refused_count, health.refused_since), (0, None));
         assert_eq!(health.verified_at, Some(at(2)));
@@ -225,11 +190,7 @@ mod tests {
         assert_eq!(after(&[(5, ProviderDown)]), after(&[]));
         assert_eq!(badge(&[(5, Unreachable)]), Badge::Connected);
         let calls = [(1, Invalid), (2, Invalid), (3, Invalid), (30, Unexpected)];
-        assert_eq!(
-            badge(&calls),
-            Badge::Failing,
-            "the time until it does not count into the run"
-        );
+        assert_eq!(badge(&calls), Badge::Failing, "the time until it does not count into the run");
         assert_eq!(
             badge(&[&calls[..], &[(31, Invalid)]].concat()),
             Badge::Rejected,
@@ -242,34 +203,21 @@ mod tests {
         let now = START;
         let condemnation = Condemnation::default();
         let untested = Health::new_saved(None, now);
-        assert_eq!(
-            (untested.badge(&condemnation), untested.checked_at),
-            (Badge::Unverified, None)
-        );
+        assert_eq!((untested.badge(&condemnation), untested.checked_at), (Badge::Unverified, None));
         let tried = untested.after(Verdict::Unreachable, now);
         assert_eq!(
             (tried.badge(&condemnation), tried.verdict),
             (Badge::Unverified, Some(Verdict::Unreachable))
         );
         let again = tried.after(Verdict::ProviderDown, at(1));
-        assert_eq!(
-            (again.verdict, again.checked_at),
-            (Some(Verdict::ProviderDown), Some(at(1)))
-        );
-        assert_eq!(
-            again.after(Verdict::NoFunds, at(2)).badge(&condemnation),
-            Badge::Limited
-        );
+        assert_eq!((again.verdict, again.checked_at), (Some(Verdict::ProviderDown), Some(at(1))));
+        assert_eq!(again.after(Verdict::NoFunds, at(2)).badge(&condemnation), Badge::Limited);
         assert_eq!(again.verified_at, None);
     }
 
     #[test]
     fn a_clock_that_is_behind_does_not_shorten_or_turn_a_run() {
-        let health = after(&[
-            (1, Verdict::Invalid),
-            (2, Verdict::Invalid),
-            (12, Verdict::Invalid),
-        ]);
+        let health = after(&[(1, Verdict::Invalid), (2, Verdict::Invalid), (12, Verdict::Invalid)]);
         let behind = health.after(Verdict::Invalid, at(-60));
         assert_eq!(behind.checked_at, Some(at(12)));
         assert!(behind.condemned(&Condemnation::default()));

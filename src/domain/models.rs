@@ -19,9 +19,7 @@ impl ModelList {
         let mut ids: Vec<Box<str>> = ids.into_iter().map(String::into_boxed_str).collect();
         ids.sort_unstable();
         ids.dedup();
-        Self {
-            ids: ids.into_boxed_slice(),
-        }
+        Self { ids: ids.into_boxed_slice() }
     }
 
     /// The list that `body` wrote.

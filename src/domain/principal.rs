@@ -117,12 +117,7 @@ impl Principal {
         if self.roles.iter().any(|role| rpc.roles().contains(role)) {
             return Ok(());
         }
-        let needed = rpc
-            .roles()
-            .iter()
-            .map(|role| role.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let needed = rpc.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
         Err(Error::new(
             Reason::RoleRequired,
             format!(

@@ -149,10 +149,7 @@ fn fault(key: &str) -> Option<KeyFault> {
 }
 
 fn names_bearer(key: &str) -> bool {
-    let first = key
-        .split(|c: char| c.is_whitespace() || c == ':')
-        .next()
-        .unwrap_or_default();
+    let first = key.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or_default();
     first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization")
 }
 
@@ -167,11 +164,9 @@ mod tests {
 
     #[test]
     fn white_space_around_a_key_is_trimmed() {
-        for raw in [
-            "sk-proj-0123456789abcdef",
-            "  sk-proj-0123456789abcdef\r\n",
-            "\tsk-proj-0123456789abcdef\u{a0}",
-        ] {
+        for raw in
+            ["sk-proj-0123456789abcdef", "  sk-proj-0123456789abcdef\r\n", "\tsk-proj-0123456789abcdef\u{a0}"]
+        {
             assert_eq!(parse(raw).unwrap().expose(), "sk-proj-0123456789abcdef");
         }
     }
@@ -203,10 +198,7 @@ mod tests {
             assert_eq!(parse(raw).unwrap_err(), expected, "{raw:?}");
         }
         assert!(parse(&"k".repeat(MAX_BYTES)).is_ok());
-        assert!(
-            parse("bearer-of-good-keys").is_ok(),
-            "only the word itself is the scheme"
-        );
+        assert!(parse("bearer-of-good-keys").is_ok(), "only the word itself is the scheme");
     }
 
     #[test]
@@ -219,10 +211,7 @@ mod tests {
     fn a_key_shows_four_characters_or_none() {
         assert_eq!(parse("0123456789abcdefWXYZ").unwrap().masked(), "…WXYZ");
         assert_eq!(parse("0123456789abcdefXYZ").unwrap().masked(), "…");
-        assert_eq!(
-            format!("{:?}", parse("0123456789abcdefWXYZ").unwrap()),
-            "ApiKey([redacted])"
-        );
+        assert_eq!(format!("{:?}", parse("0123456789abcdefWXYZ").unwrap()), "ApiKey([redacted])");
     }
 
     #[test]

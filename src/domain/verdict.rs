@@ -193,10 +193,7 @@ mod tests {
     fn every_verdict_says_what_to_do_in_one_sentence() {
         for verdict in Verdict::ALL {
             let mend = verdict.mend();
-            assert!(
-                mend.ends_with('.') && mend.matches(". ").count() == 0,
-                "{verdict:?}: {mend}"
-            );
+            assert!(mend.ends_with('.') && mend.matches(". ").count() == 0, "{verdict:?}: {mend}");
         }
     }
 }

@@ -27,9 +27,7 @@ impl Gate {
 
     /// The caller, if it may call this RPC.
     pub(super) fn admit(&self, metadata: &MetadataMap, rpc: Rpc) -> Result<Principal, Error> {
-        let authorization = metadata
-            .get("authorization")
-            .and_then(|value| value.to_str().ok());
+        let authorization = metadata.get("authorization").and_then(|value| value.to_str().ok());
         let caller = self.identity.authenticate(authorization)?;
         caller.may_call(rpc)?;
         Ok(caller)

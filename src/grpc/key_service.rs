@@ -42,10 +42,7 @@ async fn later<T>(
     workspace: Option<&str>,
 ) -> Answer<T> {
     let checked = services.run(rpc, metadata, async |caller: Principal| {
-        workspace
-            .map(|id| parse::workspace(&caller, id))
-            .transpose()
-            .map(|_| ())
+        workspace.map(|id| parse::workspace(&caller, id)).transpose().map(|_| ())
     });
     checked.await?;
     Err(not_served_yet(rpc))
@@ -106,11 +103,8 @@ impl KeyService for Services {
             let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
             key.allow_unverified = body.allow_unverified;
-            let request = SetKey {
-                key,
-                model: parse::optional_model(&body.model)?,
-                enable_byo: body.enable_byo,
-            };
+            let request =
+                SetKey { key, model: parse::optional_model(&body.model)?, enable_byo: body.enable_byo };
             let set = ops::set_key(&self.parts, &caller, workspace, request).await?;
             Ok(v1::SetKeyResponse {
                 key: Some(answer::key(set.key)),
@@ -126,10 +120,7 @@ impl KeyService for Services {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::VerifyKey, &metadata, async |caller: Principal| {
             let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
-            let (provider, model) = (
-                parse::provider(&body.provider)?,
-                parse::optional_model(&body.model)?,
-            );
+            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked =
                 ops::verify_key(&self.parts, &caller, Rpc::VerifyKey, scope, provider, model).await?;
             Ok(v1::VerifyKeyResponse {
@@ -153,9 +144,7 @@ impl KeyService for Services {
                 meta: parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?,
             };
             let workspace = ops::select_model(&self.parts, &caller, workspace, request).await?;
-            Ok(v1::SelectModelResponse {
-                workspace: Some(answer::workspace(workspace)),
-            })
+            Ok(v1::SelectModelResponse { workspace: Some(answer::workspace(workspace)) })
         })
         .await
     }
@@ -179,9 +168,8 @@ impl KeyService for Services {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::ToggleByo, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let enabled = body
-                .enabled
-                .ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
+            let enabled =
+                body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let toggled = ops::toggle_byo(&self.parts, &caller, workspace, enabled, meta).await?;
             Ok(v1::ToggleByoResponse {
@@ -222,9 +210,7 @@ impl KeyService for Services {
         self.run(Rpc::GetWorkspace, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let workspace = ops::get_workspace(&self.parts, &workspace).await?;
-            Ok(v1::GetWorkspaceResponse {
-                workspace: Some(answer::workspace(workspace)),
-            })
+            Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
         })
         .await
     }
@@ -238,9 +224,7 @@ impl KeyService for Services {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
-            Ok(v1::DeleteWorkspaceResponse {
-                workspace: Some(answer::workspace(workspace)),
-            })
+            Ok(v1::DeleteWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
         })
         .await
     }

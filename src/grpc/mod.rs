@@ -44,10 +44,7 @@ pub struct Services {
 impl Services {
     /// Services behind this gate.
     pub fn new(gate: Gate, parts: Arc<Parts>) -> Self {
-        Self {
-            gate: Arc::new(gate),
-            parts,
-        }
+        Self { gate: Arc::new(gate), parts }
     }
 
     /// `byok.v1.KeyService`.
@@ -67,11 +64,5 @@ impl Services {
 
 /// The answer of an RPC that stands in the contract and is not served yet.
 fn not_served_yet(rpc: Rpc) -> Status {
-    status::of(
-        Error::new(
-            Reason::NotImplementedYet,
-            format!("{} is not served yet", rpc.as_str()),
-        ),
-        rpc,
-    )
+    status::of(Error::new(Reason::NotImplementedYet, format!("{} is not served yet", rpc.as_str())), rpc)
 }

@@ -45,11 +45,7 @@ pub(super) fn optional<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Error> {
-    if text.is_empty() {
-        Ok(None)
-    } else {
-        required(field, text, parse).map(Some)
-    }
+    if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
 }
 
 pub(super) fn provider(name: &str) -> Result<ProviderName, Error> {
@@ -118,9 +114,7 @@ pub(super) fn page(size: u32, token: &str) -> Result<(usize, usize), Error> {
     };
     let offset = match token {
         "" => 0,
-        token => token
-            .parse()
-            .map_err(|_| Error::field("page_token", "is not one that this RPC gave"))?,
+        token => token.parse().map_err(|_| Error::field("page_token", "is not one that this RPC gave"))?,
     };
     Ok((size, offset))
 }

@@ -26,10 +26,7 @@ impl PlatformService for Services {
             key.validate_only = body.validate_only;
             key.allow_unverified = body.allow_unverified;
             let set = ops::set_platform_key(&self.parts, &caller, key).await?;
-            Ok(v1::SetPlatformKeyResponse {
-                key: Some(answer::key(set.key)),
-                revision: set.revision,
-            })
+            Ok(v1::SetPlatformKeyResponse { key: Some(answer::key(set.key)), revision: set.revision })
         })
         .await
     }
@@ -40,10 +37,7 @@ impl PlatformService for Services {
     ) -> Answer<v1::VerifyPlatformKeyResponse> {
         let (metadata, _, body) = request.into_parts();
         self.run(Rpc::VerifyPlatformKey, &metadata, async |caller: Principal| {
-            let (provider, model) = (
-                parse::provider(&body.provider)?,
-                parse::optional_model(&body.model)?,
-            );
+            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked = ops::verify_platform_key(&self.parts, &caller, provider, model).await?;
             Ok(v1::VerifyPlatformKeyResponse {
                 key: Some(answer::key(checked.key)),
@@ -62,10 +56,7 @@ impl PlatformService for Services {
             let provider = parse::provider(&body.provider)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let gone = ops::delete_platform_key(&self.parts, &caller, provider, meta).await?;
-            Ok(v1::DeletePlatformKeyResponse {
-                deleted: gone.deleted,
-                revision: gone.revision,
-            })
+            Ok(v1::DeletePlatformKeyResponse { deleted: gone.deleted, revision: gone.revision })
         })
         .await
     }
@@ -88,11 +79,8 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformAuditEventsRequest>,
     ) -> Answer<v1::ListPlatformAuditEventsResponse> {
-        let admitted = self.run(
-            Rpc::ListPlatformAuditEvents,
-            request.metadata(),
-            async |_: Principal| Ok(()),
-        );
+        let admitted =
+            self.run(Rpc::ListPlatformAuditEvents, request.metadata(), async |_: Principal| Ok(()));
         admitted.await?;
         Err(not_served_yet(Rpc::ListPlatformAuditEvents))
     }

@@ -22,11 +22,8 @@ const DOMAIN: &str = "byokd";
 /// The status of an error in this RPC.
 pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     let (code, reason) = (code(error.reason()), error.reason().as_str());
-    let mut metadata: HashMap<String, String> = error
-        .metadata()
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), value.clone()))
-        .collect();
+    let mut metadata: HashMap<String, String> =
+        error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     if let Some(cause) = error.cause() {
         let trace_id = Uuid::new_v4().simple().to_string();
         match code {

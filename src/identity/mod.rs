@@ -77,9 +77,8 @@ impl Identity {
                 "no `authorization` metadata; send `authorization: Bearer <token>` (byokd token mints one)",
             )
         })?;
-        let (scheme, token) = header
-            .split_once(' ')
-            .ok_or_else(|| refused("not of the form `Bearer <token>`"))?;
+        let (scheme, token) =
+            header.split_once(' ').ok_or_else(|| refused("not of the form `Bearer <token>`"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refused("the scheme is not Bearer"));
         }
@@ -99,11 +98,8 @@ impl Identity {
             return Err(refused("`sub` is empty, too long or not printable"));
         }
         let roles: Option<Vec<Role>> = claims.roles.iter().map(|name| Role::parse(name)).collect();
-        let purposes: Result<Vec<PurposeName>, _> = claims
-            .purposes
-            .iter()
-            .map(|name| PurposeName::parse(name))
-            .collect();
+        let purposes: Result<Vec<PurposeName>, _> =
+            claims.purposes.iter().map(|name| PurposeName::parse(name)).collect();
         let mut purposes = purposes.map_err(|_| refused("a purpose is malformed"))?;
         if purposes.is_empty() {
             purposes.push(PurposeName::reply());
@@ -120,16 +116,10 @@ impl Identity {
 /// Mints a token that is good for an hour.
 pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<String, Error> {
     scope(&request.workspace).map_err(|malformed| {
-        Error::new(
-            Reason::FieldInvalid,
-            format!("the workspace {malformed}, or `*` for every workspace"),
-        )
+        Error::new(Reason::FieldInvalid, format!("the workspace {malformed}, or `*` for every workspace"))
     })?;
     if request.roles.is_empty() {
-        return Err(Error::new(
-            Reason::FieldInvalid,
-            "a token needs at least one role",
-        ));
+        return Err(Error::new(Reason::FieldInvalid, "a token needs at least one role"));
     }
     let now = clock.now().unix_timestamp();
     signer.sign(&Claims {
@@ -138,11 +128,7 @@ pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<Str
         sub: request.subject.clone(),
         iat: now,
         exp: now.saturating_add(LIFETIME_SECONDS),
-        roles: request
-            .roles
-            .iter()
-            .map(|role| role.as_str().to_owned())
-            .collect(),
+        roles: request.roles.iter().map(|role| role.as_str().to_owned()).collect(),
         workspace: request.workspace.clone(),
         purposes: request.purposes.iter().map(ToString::to_string).collect(),
     })

@@ -55,10 +55,7 @@ impl Signer {
     /// Reads the signer's file.
     fn open(path: &Path) -> Result<Self, Error> {
         let unusable = |why: String| {
-            Error::new(
-                Reason::CredentialsInvalid,
-                format!("the token signer {} {why}", path.display()),
-            )
+            Error::new(Reason::CredentialsInvalid, format!("the token signer {} {why}", path.display()))
         };
         let document =
             Zeroizing::new(fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?);
@@ -103,11 +100,7 @@ fn create(path: &Path) -> std::io::Result<()> {
     let failed = |_| std::io::Error::other("the cryptographic library refused to make a key");
     let pair = Ed25519KeyPair::generate().map_err(failed)?;
     let document: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(document.as_ref())?;
     file.sync_all()
 }
@@ -139,11 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(datetime!(2026-11-22 12:00 UTC));
         let signer = Signer::open_or_create(&folder.path().join("signer")).unwrap();
-        World {
-            folder,
-            clock: clock.clone(),
-            identity: Identity::new(signer, clock),
-        }
+        World { folder, clock: clock.clone(), identity: Identity::new(signer, clock) }
     }
 
     impl World {
@@ -164,12 +153,8 @@ mod tests {
 
         fn sign(&self, claims: &serde_json::Value) -> String {
             let document = fs::read(self.folder.path().join("signer")).unwrap();
-            jsonwebtoken::encode(
-                &Header::new(Algorithm::EdDSA),
-                claims,
-                &EncodingKey::from_ed_der(&document),
-            )
-            .unwrap()
+            jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &EncodingKey::from_ed_der(&document))
+                .unwrap()
         }
     }
 
@@ -209,11 +194,7 @@ mod tests {
             // alg none, with and without the rest
             "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(),
         ] {
-            assert_eq!(
-                world.reason(Some(&header)),
-                Reason::CredentialsInvalid,
-                "{header}"
-            );
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{header}");
         }
     }
 
@@ -221,32 +202,20 @@ mod tests {
     fn hs256_under_the_public_key_is_refused() {
         let world = world();
         let document = fs::read(world.folder.path().join("signer")).unwrap();
-        let public = Ed25519KeyPair::from_pkcs8(&document)
-            .unwrap()
-            .public_key()
-            .as_ref()
-            .to_vec();
+        let public = Ed25519KeyPair::from_pkcs8(&document).unwrap().public_key().as_ref().to_vec();
         let token = jsonwebtoken::encode(
             &Header::new(Algorithm::HS256),
             &claims(),
             &EncodingKey::from_secret(&public),
         )
         .unwrap();
-        assert_eq!(
-            world.reason(Some(&format!("Bearer {token}"))),
-            Reason::CredentialsInvalid
-        );
+        assert_eq!(world.reason(Some(&format!("Bearer {token}"))), Reason::CredentialsInvalid);
     }
 
     #[test]
     fn every_claim_is_required_in_its_form() {
         let world = world();
-        assert!(
-            world
-                .identity
-                .authenticate(Some(&format!("Bearer {}", world.sign(&claims()))))
-                .is_ok()
-        );
+        assert!(world.identity.authenticate(Some(&format!("Bearer {}", world.sign(&claims())))).is_ok());
         for (claim, value) in [
             ("exp", json!("1795348900")),
             ("exp", json!(null)),
@@ -264,21 +233,13 @@ mod tests {
             let mut bad = claims();
             bad[claim] = value.clone();
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(
-                world.reason(Some(&header)),
-                Reason::CredentialsInvalid,
-                "{claim} = {value}"
-            );
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{claim} = {value}");
         }
         for claim in ["exp", "aud", "iss", "sub", "roles", "workspace"] {
             let mut bad = claims();
             bad.as_object_mut().unwrap().remove(claim);
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(
-                world.reason(Some(&header)),
-                Reason::CredentialsInvalid,
-                "without {claim}"
-            );
+            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "without {claim}");
         }
     }
 }

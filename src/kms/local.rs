@@ -59,19 +59,14 @@ impl LocalKms {
     pub fn open(current: &Path, previous: &[std::path::PathBuf]) -> Result<Self, Error> {
         Ok(Self {
             current: LocalKey::read(current)?,
-            previous: previous
-                .iter()
-                .map(|path| LocalKey::read(path))
-                .collect::<Result<_, _>>()?,
+            previous: previous.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>()?,
         })
     }
 
     /// Makes a key file. Refuses where a file is.
     pub fn create(path: &Path) -> Result<(), Error> {
         let mut secret = Zeroizing::new([0; KEY_LEN]);
-        SystemRandom::new()
-            .fill(&mut *secret)
-            .map_err(|_| Error::internal("the random source failed"))?;
+        SystemRandom::new().fill(&mut *secret).map_err(|_| Error::internal("the random source failed"))?;
         let mut text = Zeroizing::new(format!(
             "# byokd's local KMS key. Whoever has this file and the database has every key; without it, none opens.\n\
              id = \"{}\"\nkey = \"",
@@ -102,19 +97,12 @@ impl LocalKms {
         SystemRandom::new().fill(&mut data_key).map_err(failed)?;
         let mut text = Zeroizing::new(data_key.to_vec());
         let key = RandomizedNonceKey::new(&AES_256_GCM, &self.current.secret).map_err(failed)?;
-        let (nonce, tag) = key
-            .seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text)
-            .map_err(failed)?;
+        let (nonce, tag) =
+            key.seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text).map_err(failed)?;
         let mut blob = nonce.as_ref().to_vec();
         blob.extend(text.iter());
         blob.extend(tag.as_ref());
-        Ok((
-            data_key,
-            Wrapped {
-                blob,
-                kms_key_arn: self.current.arn.clone(),
-            },
-        ))
+        Ok((data_key, Wrapped { blob, kms_key_arn: self.current.arn.clone() }))
     }
 
     pub(super) fn unwrap(
@@ -122,9 +110,8 @@ impl LocalKms {
         wrapped: &Wrapped,
         context: EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let key = self
-            .find(&wrapped.kms_key_arn)
-            .ok_or_else(|| corrupt("a data key under another KMS key"))?;
+        let key =
+            self.find(&wrapped.kms_key_arn).ok_or_else(|| corrupt("a data key under another KMS key"))?;
         let (nonce, text) = wrapped
             .blob
             .split_at_checked(NONCE_LEN)
@@ -140,19 +127,14 @@ impl LocalKms {
     }
 
     fn find(&self, arn: &str) -> Option<&LocalKey> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|key| key.arn == arn)
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.arn == arn)
     }
 }
 
 impl LocalKey {
     fn read(path: &Path) -> Result<Self, Error> {
         let refused = |why: String| {
-            Error::new(
-                Reason::KmsUnavailable,
-                format!("the KMS key file {} {why}", path.display()),
-            )
+            Error::new(Reason::KmsUnavailable, format!("the KMS key file {} {why}", path.display()))
         };
         let unreadable = |error: std::io::Error| refused(format!("cannot be read: {error}"));
         let mut file = File::open(path).map_err(unreadable)?;
@@ -168,10 +150,7 @@ impl LocalKey {
         let mut parsed = parsed.ok_or_else(malformed)?;
         let secret = unhex(&parsed.key).filter(|secret| secret.len() == KEY_LEN);
         parsed.key.zeroize();
-        Ok(Self {
-            arn: format!("local:{}", parsed.id),
-            secret: secret.ok_or_else(malformed)?,
-        })
+        Ok(Self { arn: format!("local:{}", parsed.id), secret: secret.ok_or_else(malformed)? })
     }
 }
 
@@ -187,20 +166,14 @@ fn associated_data(context: EncryptionContext) -> Vec<u8> {
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
-        .collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
     let digits = Zeroizing::new(digits?);
     let pairs = digits.chunks_exact(2);
     if !pairs.remainder().is_empty() {
         return None;
     }
-    Some(Zeroizing::new(
-        pairs
-            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
-            .collect(),
-    ))
+    Some(Zeroizing::new(pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect()))
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
@@ -209,11 +182,7 @@ fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if fresh.exists() {
         fs::remove_file(&fresh)?;
     }
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&fresh)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
     file.write_all(content)?;
     file.sync_all()?;
     // A hard link fails where the name is taken; a rename would replace it.
@@ -231,10 +200,7 @@ mod tests {
     use crate::domain::envelope::DataKeyId;
 
     fn context(bucket: u16) -> EncryptionContext {
-        EncryptionContext {
-            deployment: Uuid::from_u128(1),
-            data_key: DataKeyId { bucket, version: 1 },
-        }
+        EncryptionContext { deployment: Uuid::from_u128(1), data_key: DataKeyId { bucket, version: 1 } }
     }
 
     fn kms() -> (tempfile::TempDir, LocalKms) {
@@ -254,10 +220,7 @@ mod tests {
         for bit in 0..wrapped.blob.len() * 8 {
             let mut blob = wrapped.blob.clone();
             blob[bit / 8] ^= 1 << (bit % 8);
-            let damaged = Wrapped {
-                blob,
-                kms_key_arn: wrapped.kms_key_arn.clone(),
-            };
+            let damaged = Wrapped { blob, kms_key_arn: wrapped.kms_key_arn.clone() };
             assert!(kms.unwrap(&damaged, context(7)).is_err());
         }
     }
@@ -268,12 +231,7 @@ mod tests {
         let (secret, wrapped) = old.generate(context(1)).unwrap();
         let path = folder.path().join("new.key");
         LocalKms::create(&path).unwrap();
-        assert!(
-            LocalKms::open(&path, &[])
-                .unwrap()
-                .unwrap(&wrapped, context(1))
-                .is_err()
-        );
+        assert!(LocalKms::open(&path, &[]).unwrap().unwrap(&wrapped, context(1)).is_err());
         let both = LocalKms::open(&path, &[folder.path().join("kms.key")]).unwrap();
         assert_eq!(*both.unwrap(&wrapped, context(1)).unwrap(), *secret);
     }

@@ -42,30 +42,18 @@ impl KeyTest<'_> {
         let base_url = parsed(&self.binding.base_url)?;
         let target = self.target(&base_url);
         if let Some(verdict) = parts.providers.key_hint(&target, self.key) {
-            return Ok(Checked {
-                verdict,
-                models: None,
-                named_host: None,
-                retry_after: None,
-            });
+            return Ok(Checked { verdict, models: None, named_host: None, retry_after: None });
         }
-        parts
-            .limiter
-            .admit(self.scope, self.caller, &self.provider.name)?;
+        parts.limiter.admit(self.scope, self.caller, &self.provider.name)?;
         let candidates = parts.catalog.candidates(self.provider, parts.clock.now().date());
         let sold = parts.catalog.sold(self.provider);
-        Ok(parts
-            .providers
-            .check(&target, self.key, &candidates, &sold, self.probe_model)
-            .await)
+        Ok(parts.providers.check(&target, self.key, &candidates, &sold, self.probe_model).await)
     }
 
     /// Asks for the key's model list alone.
     pub(super) async fn list(&self, parts: &Parts) -> Result<Listed, Error> {
         let base_url = parsed(&self.binding.base_url)?;
-        parts
-            .limiter
-            .admit(self.scope, self.caller, &self.provider.name)?;
+        parts.limiter.admit(self.scope, self.caller, &self.provider.name)?;
         Ok(parts.providers.list(&self.target(&base_url), self.key).await)
     }
 
@@ -85,18 +73,12 @@ fn parsed(base_url: &str) -> Result<Url, Error> {
 
 /// The provider's allowed base URL on the host that it named, if there is exactly such a one.
 pub(super) fn allowed_host<'p>(provider: &'p Provider, named: &str) -> Option<&'p String> {
-    provider
-        .hosts
-        .iter()
-        .find(|host| Url::parse(host).is_ok_and(|url| url.host_str() == Some(named)))
+    provider.hosts.iter().find(|host| Url::parse(host).is_ok_and(|url| url.host_str() == Some(named)))
 }
 
 /// A list as it is stored.
 pub(super) fn listing(models: Vec<String>, now: OffsetDateTime) -> Listing {
-    Listing {
-        models: Arc::new(ModelList::new(models)),
-        as_of: now,
-    }
+    Listing { models: Arc::new(ModelList::new(models)), as_of: now }
 }
 
 /// Whether a key with this verdict may be stored; the refusal says what the provider found, in our words only.
@@ -113,11 +95,10 @@ pub(super) fn storable(checked: &Checked, provider: &Provider, allow_unverified:
     };
     match verdict.finding() {
         Finding::Works | Finding::Recognised => Ok(()),
-        Finding::Refused => Err(error(
-            Reason::KeyRejected,
-            &format!("{} refused the key; nothing was stored", provider.name),
-        )
-        .in_field("api_key")),
+        Finding::Refused => {
+            Err(error(Reason::KeyRejected, &format!("{} refused the key; nothing was stored", provider.name))
+                .in_field("api_key"))
+        }
         Finding::WrongKind => Err(error(
             Reason::KeyWrongKind,
             &format!(
@@ -128,10 +109,7 @@ pub(super) fn storable(checked: &Checked, provider: &Provider, allow_unverified:
         .in_field("api_key")),
         Finding::WrongHost => Err(error(
             Reason::BaseUrlNotAllowed,
-            &format!(
-                "{} serves this key on another host, which the catalog does not allow",
-                provider.name
-            ),
+            &format!("{} serves this key on another host, which the catalog does not allow", provider.name),
         )
         .in_field("base_url")),
         Finding::NothingLearnt if allow_unverified => Ok(()),

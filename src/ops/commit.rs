@@ -64,25 +64,12 @@ impl Intent {
     /// `fields` are everything in the request that makes it this change, in a fixed order.
     pub(super) fn new(rpc: Rpc, scope: Scope, caller: &Principal, meta: ChangeMeta, fields: &[&str]) -> Self {
         let mut payload = Zeroizing::new(Vec::new());
-        let revision = meta
-            .expected_revision
-            .map(|revision| revision.to_string())
-            .unwrap_or_default();
-        for field in fields
-            .iter()
-            .copied()
-            .chain([meta.on_behalf_of.as_str(), revision.as_str()])
-        {
+        let revision = meta.expected_revision.map(|revision| revision.to_string()).unwrap_or_default();
+        for field in fields.iter().copied().chain([meta.on_behalf_of.as_str(), revision.as_str()]) {
             payload.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
             payload.extend(field.as_bytes());
         }
-        Self {
-            rpc,
-            scope,
-            actor: caller.subject.clone(),
-            meta,
-            payload: Arc::new(payload),
-        }
+        Self { rpc, scope, actor: caller.subject.clone(), meta, payload: Arc::new(payload) }
     }
 
     /// Refuses a stale `expected_revision`: `REVISION_MISMATCH`.
@@ -109,11 +96,7 @@ pub(super) async fn replayed<T: DeserializeOwned>(
         return Ok(None);
     };
     let now = parts.clock.now();
-    let Some(found) = parts
-        .store
-        .find_result(&intent.scope, intent.rpc, request_id, now)
-        .await?
-    else {
+    let Some(found) = parts.store.find_result(&intent.scope, intent.rpc, request_id, now).await? else {
         return Ok(None);
     };
     let data_key = parts.keyring.get(found.data_key).await?;
@@ -123,9 +106,7 @@ pub(super) async fn replayed<T: DeserializeOwned>(
             "this request_id belongs to an earlier change with another content; use a new one",
         ));
     }
-    serde_json::from_value(found.result)
-        .map(Some)
-        .map_err(Error::internal)
+    serde_json::from_value(found.result).map(Some).map_err(Error::internal)
 }
 
 /// Makes a change. The plan edits the draft and says what to answer; it may refuse, and then nothing is written.
@@ -152,9 +133,9 @@ where
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
         // The twin of this request committed while this one waited for the lock.
-        None => replayed(parts, &intent)
-            .await?
-            .ok_or_else(|| Error::internal("a remembered result vanished")),
+        None => {
+            replayed(parts, &intent).await?.ok_or_else(|| Error::internal("a remembered result vanished"))
+        }
     }
 }
 
@@ -168,11 +149,7 @@ async fn locked<T: Serialize>(
         None => None,
         Some(request_id) => {
             let data_key = parts.keyring.active(&intent.scope).await?;
-            Some((
-                request_id.clone(),
-                data_key.id,
-                data_key.fingerprint(&intent.payload),
-            ))
+            Some((request_id.clone(), data_key.id, data_key.fingerprint(&intent.payload)))
         }
     };
     let change = parts.store.begin(&intent.scope).await?;
@@ -206,8 +183,6 @@ async fn locked<T: Serialize>(
         request_id: intent.meta.request_id,
     };
     change.commit(&draft, event, remembered, now).await?;
-    parts
-        .directory
-        .invalidate(&intent.scope, draft.after().revision());
+    parts.directory.invalidate(&intent.scope, draft.after().revision());
     Ok(Some(planned.answer))
 }

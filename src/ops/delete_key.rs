@@ -39,11 +39,8 @@ pub async fn delete_key(
     commit(parts, intent, move |draft| {
         let before = remembered_key(draft.before().keys().get(&provider));
         let deleted = draft.drop_key(&provider);
-        let workspace = WorkspaceView::new(
-            draft.workspace()?,
-            &planning.catalog,
-            &planning.policy.condemnation,
-        );
+        let workspace =
+            WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation);
         Ok(Planned {
             answer: KeyDeleted { workspace, deleted },
             provider: Some(provider),

@@ -32,21 +32,12 @@ pub async fn delete_platform_key(
     provider: ProviderName,
     meta: ChangeMeta,
 ) -> Result<PlatformKeyDeleted, Error> {
-    let intent = Intent::new(
-        Rpc::DeletePlatformKey,
-        Scope::Platform,
-        caller,
-        meta,
-        &[provider.as_str()],
-    );
+    let intent = Intent::new(Rpc::DeletePlatformKey, Scope::Platform, caller, meta, &[provider.as_str()]);
     commit(parts, intent, move |draft| {
         let before = remembered_key(draft.before().keys().get(&provider));
         let deleted = draft.drop_key(&provider);
         Ok(Planned {
-            answer: PlatformKeyDeleted {
-                deleted,
-                revision: draft.after().revision(),
-            },
+            answer: PlatformKeyDeleted { deleted, revision: draft.after().revision() },
             provider: Some(provider),
             before,
             after: Value::Null,

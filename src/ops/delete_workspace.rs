@@ -22,13 +22,7 @@ pub async fn delete_workspace(
     workspace: WorkspaceId,
     meta: ChangeMeta,
 ) -> Result<WorkspaceView, Error> {
-    let intent = Intent::new(
-        Rpc::DeleteWorkspace,
-        Scope::Workspace(workspace),
-        caller,
-        meta,
-        &[],
-    );
+    let intent = Intent::new(Rpc::DeleteWorkspace, Scope::Workspace(workspace), caller, meta, &[]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
         let keys: serde_json::Map<String, Value> = draft
@@ -39,11 +33,7 @@ pub async fn delete_workspace(
             .collect();
         draft.bury();
         Ok(Planned {
-            answer: WorkspaceView::new(
-                draft.workspace()?,
-                &planning.catalog,
-                &planning.policy.condemnation,
-            ),
+            answer: WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation),
             provider: None,
             before: json!({ "keys": keys }),
             after: Value::Null,

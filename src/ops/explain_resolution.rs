@@ -31,10 +31,7 @@ pub async fn explain_resolution(
     ask: &Ask,
 ) -> Result<Explanation, Error> {
     parts.admit_purpose(caller, &ask.purpose)?;
-    let (own, platform) = (
-        parts.directory.workspace(workspace).await?,
-        parts.directory.platform().await?,
-    );
+    let (own, platform) = (parts.directory.workspace(workspace).await?, parts.directory.platform().await?);
     let facts = parts.facts(&own.entry, &platform.entry);
     Ok(Explanation {
         outcome: decide(facts, ask).map(|decision| ResolutionView::new(&decision, &parts.catalog)),

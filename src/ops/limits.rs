@@ -68,12 +68,9 @@ fn count<K: Clone + Eq + Hash>(
     }
     limiter.check_key(key).map(|_| ()).map_err(|until| {
         let wait = until.wait_time_from(DefaultClock::default().now());
-        Error::new(
-            Reason::RateLimited,
-            format!("too many test calls for this {of}; wait and try again"),
-        )
-        .with("limit", of)
-        // A whole second is the least that a retry can be told.
-        .retry_after(wait.max(Duration::from_secs(1)))
+        Error::new(Reason::RateLimited, format!("too many test calls for this {of}; wait and try again"))
+            .with("limit", of)
+            // A whole second is the least that a retry can be told.
+            .retry_after(wait.max(Duration::from_secs(1)))
     })
 }

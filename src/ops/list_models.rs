@@ -59,11 +59,8 @@ pub async fn list_models(
         && !parts.catalog.providers.contains_key(provider)
         && !found.knows(provider)
     {
-        return Err(Error::new(
-            Reason::ProviderUnknown,
-            format!("no provider {provider} is configured"),
-        )
-        .in_field("provider"));
+        return Err(Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
+            .in_field("provider"));
     }
     let shown = |name: &ProviderName| request.provider.as_ref().is_none_or(|only| only == name);
     if request.refresh {
@@ -74,17 +71,11 @@ pub async fn list_models(
     }
     let platform = parts.store.platform().await?;
     let offers = offers(parts.facts(&found, &platform), request.provider.as_ref());
-    let wanted: Vec<_> = offers
-        .iter()
-        .filter(|offer| request.include_unavailable || offer.outcome.is_ok())
-        .collect();
+    let wanted: Vec<_> =
+        offers.iter().filter(|offer| request.include_unavailable || offer.outcome.is_ok()).collect();
     let page = wanted.iter().skip(request.offset).take(request.page_size);
     let end = request.offset.saturating_add(request.page_size);
-    let lists = found
-        .keys
-        .iter()
-        .filter(|(name, _)| shown(name))
-        .filter_map(|(_, key)| key.models.as_ref());
+    let lists = found.keys.iter().filter(|(name, _)| shown(name)).filter_map(|(_, key)| key.models.as_ref());
     Ok(ModelPage {
         models: page.map(|offer| ModelView::new(offer, &parts.catalog)).collect(),
         next: (end < wanted.len()).then_some(end),
@@ -99,10 +90,9 @@ async fn refresh(
     workspace: &Workspace,
     provider: &ProviderName,
 ) -> Result<(), Error> {
-    let (Some(configured), Some(stored)) = (
-        parts.catalog.providers.get(provider),
-        workspace.keys.get(provider),
-    ) else {
+    let (Some(configured), Some(stored)) =
+        (parts.catalog.providers.get(provider), workspace.keys.get(provider))
+    else {
         return Ok(());
     };
     if !binding_allowed(stored, configured) {

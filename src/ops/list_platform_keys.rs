@@ -17,11 +17,7 @@ pub async fn list_platform_keys(parts: &Parts) -> Result<PlatformKeys, Error> {
     let platform = parts.store.platform().await?;
     let condemnation = &parts.policy.condemnation;
     Ok(PlatformKeys {
-        keys: platform
-            .keys
-            .iter()
-            .map(|(provider, key)| KeyView::new(provider, key, condemnation))
-            .collect(),
+        keys: platform.keys.iter().map(|(provider, key)| KeyView::new(provider, key, condemnation)).collect(),
         revision: platform.revision,
     })
 }

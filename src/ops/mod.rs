@@ -94,24 +94,15 @@ pub struct Parts {
 impl Parts {
     /// What a decision about this workspace rests on.
     fn facts<'a>(&'a self, workspace: &'a Workspace, platform: &'a Platform) -> Facts<'a> {
-        Facts {
-            workspace,
-            platform,
-            catalog: &self.catalog,
-            policy: &self.policy,
-            now: self.clock.now(),
-        }
+        Facts { workspace, platform, catalog: &self.catalog, policy: &self.policy, now: self.clock.now() }
     }
 
     /// A configured provider that has keys.
     fn provider_with_keys(&self, name: &ProviderName) -> Result<&Provider, Error> {
         let provider = self.catalog.providers.get(name).ok_or_else(|| {
-            Error::new(
-                Reason::ProviderUnknown,
-                format!("no provider {name} is configured"),
-            )
-            .in_field("provider")
-            .with("provider", name.as_str())
+            Error::new(Reason::ProviderUnknown, format!("no provider {name} is configured"))
+                .in_field("provider")
+                .with("provider", name.as_str())
         })?;
         match provider.protocol {
             Protocol::Local => Err(Error::field("provider", "is local and has no keys")),

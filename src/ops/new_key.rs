@@ -60,11 +60,7 @@ impl NewKey {
             flag(self.validate_only),
             flag(self.allow_unverified),
         ];
-        fields.extend(
-            self.headers
-                .iter()
-                .flat_map(|(name, value)| [name.as_str(), value.as_str()]),
-        );
+        fields.extend(self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
         fields
     }
 
@@ -79,19 +75,11 @@ impl NewKey {
         };
         let base_url = match self.base_url.as_str() {
             "" => provider.hosts.first().ok_or_else(not_allowed)?.clone(),
-            named => provider
-                .hosts
-                .iter()
-                .find(|host| *host == named)
-                .ok_or_else(not_allowed)?
-                .clone(),
+            named => provider.hosts.iter().find(|host| *host == named).ok_or_else(not_allowed)?.clone(),
         };
         let mut headers = BTreeMap::new();
         for (name, value) in &self.headers {
-            let allowed = provider
-                .headers
-                .iter()
-                .find(|allowed| allowed.eq_ignore_ascii_case(name));
+            let allowed = provider.headers.iter().find(|allowed| allowed.eq_ignore_ascii_case(name));
             let allowed = allowed
                 .ok_or_else(|| Error::field("headers", "may only name headers that the catalog allows"))?;
             if value.is_empty()
@@ -134,34 +122,19 @@ impl TestedKey {
         let provider = parts.provider_with_keys(&new.provider)?;
         let mut binding = new.binding(provider)?;
         let api_key = &new.api_key;
-        let mut checked: Checked = KeyTest {
-            scope,
-            caller,
-            provider,
-            key: api_key,
-            binding: &binding,
-            probe_model: None,
-        }
-        .run(parts)
-        .await?;
+        let mut checked: Checked =
+            KeyTest { scope, caller, provider, key: api_key, binding: &binding, probe_model: None }
+                .run(parts)
+                .await?;
         if checked.verdict.finding() == Finding::WrongHost
             && new.base_url.is_empty()
-            && let Some(host) = checked
-                .named_host
-                .as_deref()
-                .and_then(|host| check_key::allowed_host(provider, host))
+            && let Some(host) =
+                checked.named_host.as_deref().and_then(|host| check_key::allowed_host(provider, host))
         {
             binding.base_url.clone_from(host);
-            checked = KeyTest {
-                scope,
-                caller,
-                provider,
-                key: api_key,
-                binding: &binding,
-                probe_model: None,
-            }
-            .run(parts)
-            .await?;
+            checked = KeyTest { scope, caller, provider, key: api_key, binding: &binding, probe_model: None }
+                .run(parts)
+                .await?;
         }
         check_key::storable(&checked, provider, new.allow_unverified)?;
         let now = parts.clock.now();

@@ -54,22 +54,14 @@ pub async fn resolve_credentials(
     ask: &Ask,
 ) -> Result<Resolved, Error> {
     parts.admit_purpose(caller, &ask.purpose)?;
-    let (own, platform) = (
-        parts.directory.workspace(workspace).await?,
-        parts.directory.platform().await?,
-    );
+    let (own, platform) = (parts.directory.workspace(workspace).await?, parts.directory.platform().await?);
     let decision = decide(parts.facts(&own.entry, &platform.entry), ask)?;
     let scope = match decision.grant {
         Grant::Byo(..) => Scope::Workspace(workspace.clone()),
         Grant::Local | Grant::Free(_) | Grant::Credits(..) => Scope::Platform,
     };
     let api_key = match decision.grant.key() {
-        Some(key) => Some(
-            parts
-                .keyring
-                .open_key(&scope, &decision.provider.name, key)
-                .await?,
-        ),
+        Some(key) => Some(parts.keyring.open_key(&scope, &decision.provider.name, key).await?),
         None => None,
     };
     Ok(Resolved {
@@ -85,14 +77,8 @@ fn lease(parts: &Parts, validated_at: Duration) -> Result<Lease, Error> {
     let latest = validated_at.saturating_add(parts.lease).saturating_add(SLACK);
     let ttl = parts.lease.min(latest.saturating_sub(parts.clock.elapsed()));
     if ttl.is_zero() {
-        return Err(Error::new(
-            Reason::StoreUnavailable,
-            "what is known is too old to lease; try again",
-        )
-        .retry_after(Duration::from_secs(1)));
+        return Err(Error::new(Reason::StoreUnavailable, "what is known is too old to lease; try again")
+            .retry_after(Duration::from_secs(1)));
     }
-    Ok(Lease {
-        ttl,
-        refresh_after: ttl.checked_div(2).unwrap_or(ttl),
-    })
+    Ok(Lease { ttl, refresh_after: ttl.checked_div(2).unwrap_or(ttl) })
 }

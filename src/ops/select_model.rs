@@ -38,28 +38,14 @@ pub async fn select_model(
     workspace: WorkspaceId,
     request: SelectModel,
 ) -> Result<WorkspaceView, Error> {
-    let SelectModel {
-        model,
-        provider,
-        meta,
-    } = request;
+    let SelectModel { model, provider, meta } = request;
     let provider = provider_of(parts, model.as_ref(), provider)?;
     let fields = [provider.as_str(), model.as_ref().map_or("", ModelName::as_str)];
-    let intent = Intent::new(
-        Rpc::SelectModel,
-        Scope::Workspace(workspace),
-        caller,
-        meta,
-        &fields,
-    );
+    let intent = Intent::new(Rpc::SelectModel, Scope::Workspace(workspace), caller, meta, &fields);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let selected = |workspace: &Workspace| {
-            workspace
-                .selections
-                .get(&provider)
-                .map(|now| now.model.to_string())
-        };
+        let selected =
+            |workspace: &Workspace| workspace.selections.get(&provider).map(|now| now.model.to_string());
         let before = selected(draft.workspace()?);
         if let Some(model) = &model {
             selectable(&planning, draft.workspace()?, &provider, model)?;
@@ -82,10 +68,7 @@ fn provider_of(
     model: Option<&ModelName>,
     provider: Option<ProviderName>,
 ) -> Result<ProviderName, Error> {
-    match (
-        model.and_then(|model| parts.catalog.find(model.as_str())),
-        provider,
-    ) {
+    match (model.and_then(|model| parts.catalog.find(model.as_str())), provider) {
         (_, Some(provider)) => Ok(provider),
         (Some(listed), None) => Ok(listed.family().provider.clone()),
         (None, None) => Err(match model {
@@ -108,11 +91,8 @@ fn selectable(
     model: &ModelName,
 ) -> Result<(), Error> {
     let configured = parts.catalog.providers.get(provider).ok_or_else(|| {
-        Error::new(
-            Reason::ProviderUnknown,
-            format!("no provider {provider} is configured"),
-        )
-        .in_field("provider")
+        Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
+            .in_field("provider")
     })?;
     let now = parts.clock.now();
     let key = workspace.keys.get(provider);
@@ -125,8 +105,6 @@ fn selectable(
         .in_field("model"));
     }
     // While the platform pays, its key's list is not the workspace's business.
-    let fresh = key
-        .filter(|_| workspace.byo_enabled)
-        .and_then(|key| key.fresh_models(now));
+    let fresh = key.filter(|_| workspace.byo_enabled).and_then(|key| key.fresh_models(now));
     usable(&parts.catalog, provider, model, fresh, now.date()).map(|_| ())
 }

@@ -54,11 +54,7 @@ pub async fn set_key(
     workspace: WorkspaceId,
     request: SetKey,
 ) -> Result<KeySet, Error> {
-    let SetKey {
-        key,
-        model,
-        enable_byo,
-    } = request;
+    let SetKey { key, model, enable_byo } = request;
     let provider = parts.provider_with_keys(&key.provider)?.name.clone();
     key.binding(parts.provider_with_keys(&provider)?)?;
     let today = parts.clock.now().date();
@@ -67,10 +63,7 @@ pub async fn set_key(
     }
     let intent = {
         let mut fields = key.fields();
-        fields.extend([
-            model.as_ref().map_or("", ModelName::as_str),
-            if enable_byo { "byo" } else { "" },
-        ]);
+        fields.extend([model.as_ref().map_or("", ModelName::as_str), if enable_byo { "byo" } else { "" }]);
         let scope = Scope::Workspace(workspace.clone());
         Intent::new(Rpc::SetKey, scope, caller, key.meta.clone(), &fields)
     };
@@ -82,13 +75,7 @@ pub async fn set_key(
     let validate_only = key.validate_only;
     let tested = TestedKey::test(parts, caller, &intent.scope, key).await?;
     if let Some(model) = &model {
-        usable(
-            &parts.catalog,
-            &provider,
-            model,
-            tested.models.as_ref().map(|list| &*list.models),
-            today,
-        )?;
+        usable(&parts.catalog, &provider, model, tested.models.as_ref().map(|list| &*list.models), today)?;
     }
     if validate_only {
         return Ok(KeySet {
@@ -146,23 +133,11 @@ fn clear_unusable(
     provider: &ProviderName,
     list: Option<&ModelList>,
 ) -> Result<Option<String>, Error> {
-    let Some(selected) = draft
-        .workspace()?
-        .selections
-        .get(provider)
-        .map(|selection| selection.model.clone())
+    let Some(selected) = draft.workspace()?.selections.get(provider).map(|selection| selection.model.clone())
     else {
         return Ok(None);
     };
-    if usable(
-        &parts.catalog,
-        provider,
-        &selected,
-        list,
-        parts.clock.now().date(),
-    )
-    .is_ok()
-    {
+    if usable(&parts.catalog, provider, &selected, list, parts.clock.now().date()).is_ok() {
         return Ok(None);
     }
     draft.select(provider, None);

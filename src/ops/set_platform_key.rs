@@ -32,13 +32,7 @@ pub async fn set_platform_key(
     key: NewKey,
 ) -> Result<PlatformKeySet, Error> {
     let provider = parts.provider_with_keys(&key.provider)?.name.clone();
-    let intent = Intent::new(
-        Rpc::SetPlatformKey,
-        Scope::Platform,
-        caller,
-        key.meta.clone(),
-        &key.fields(),
-    );
+    let intent = Intent::new(Rpc::SetPlatformKey, Scope::Platform, caller, key.meta.clone(), &key.fields());
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
@@ -47,10 +41,7 @@ pub async fn set_platform_key(
     let validate_only = key.validate_only;
     let tested = TestedKey::test(parts, caller, &Scope::Platform, key).await?;
     if validate_only {
-        return Ok(PlatformKeySet {
-            key: tested.view(parts),
-            revision,
-        });
+        return Ok(PlatformKeySet { key: tested.view(parts), revision });
     }
     let sealing = Sealing::prepare(parts, &Scope::Platform).await?;
     let planning = Arc::clone(parts);

@@ -63,11 +63,7 @@ fn byo_enabled(holder: &Holder) -> bool {
 }
 
 fn without_usable_key(parts: &Parts, workspace: &Workspace) -> Vec<String> {
-    let keyed = parts
-        .catalog
-        .providers
-        .values()
-        .filter(|provider| provider.protocol != Protocol::Local);
+    let keyed = parts.catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local);
     keyed
         .filter(|provider| {
             let key = workspace.keys.get(&provider.name);

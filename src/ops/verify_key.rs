@@ -39,13 +39,9 @@ pub async fn verify_key(
     }
     let today = parts.clock.now().date();
     let probe_model = match &model {
-        Some(model) => Some(usable(
-            &parts.catalog,
-            &provider,
-            model,
-            stored.fresh_models(parts.clock.now()),
-            today,
-        )?),
+        Some(model) => {
+            Some(usable(&parts.catalog, &provider, model, stored.fresh_models(parts.clock.now()), today)?)
+        }
         None => None,
     };
     let key = parts.keyring.open_key(&scope, &provider, stored).await?;
@@ -63,23 +59,12 @@ pub async fn verify_key(
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
         let condemnation = &planning.policy.condemnation;
-        let learnt = (
-            Some(checked.verdict),
-            checked.models.map(|models| listing(models, now)),
-        );
-        let before = draft
-            .before()
-            .keys()
-            .get(&provider)
-            .map(|key| key.health.badge(condemnation).as_str());
+        let learnt = (Some(checked.verdict), checked.models.map(|models| listing(models, now)));
+        let before = draft.before().keys().get(&provider).map(|key| key.health.badge(condemnation).as_str());
         if !draft.record_check(&provider, key_id, learnt, condemnation, now) {
             return Err(no_key(&provider));
         }
-        let after = draft
-            .after()
-            .keys()
-            .get(&provider)
-            .ok_or_else(|| no_key(&provider))?;
+        let after = draft.after().keys().get(&provider).ok_or_else(|| no_key(&provider))?;
         Ok(Planned {
             answer: KeyChecked {
                 key: KeyView::new(&provider, after, condemnation),

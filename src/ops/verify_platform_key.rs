@@ -16,13 +16,5 @@ pub async fn verify_platform_key(
     provider: ProviderName,
     model: Option<ModelName>,
 ) -> Result<KeyChecked, Error> {
-    verify_key(
-        parts,
-        caller,
-        Rpc::VerifyPlatformKey,
-        Scope::Platform,
-        provider,
-        model,
-    )
-    .await
+    verify_key(parts, caller, Rpc::VerifyPlatformKey, Scope::Platform, provider, model).await
 }

@@ -126,10 +126,7 @@ impl WorkspaceView {
                 .into_iter()
                 .map(|name| ProviderEntryView {
                     provider: name.to_string(),
-                    key: workspace
-                        .keys
-                        .get(name)
-                        .map(|key| KeyView::new(name, key, condemnation)),
+                    key: workspace.keys.get(name).map(|key| KeyView::new(name, key, condemnation)),
                     selected_model: workspace
                         .selections
                         .get(name)
@@ -272,17 +269,9 @@ impl ModelView {
             family: offer.family.map(str::to_owned),
             provider: offer.provider.to_string(),
             model: offer.model.clone(),
-            unavailable_reason: offer
-                .outcome
-                .as_ref()
-                .err()
-                .map(|error| error.reason().as_str().to_owned()),
+            unavailable_reason: offer.outcome.as_ref().err().map(|error| error.reason().as_str().to_owned()),
             selected: offer.selected,
-            billing: offer
-                .outcome
-                .as_ref()
-                .ok()
-                .map(|decision| BillingView::new(&decision.grant, catalog)),
+            billing: offer.outcome.as_ref().ok().map(|decision| BillingView::new(&decision.grant, catalog)),
             retires: offer.id.and_then(|id| id.retires).map(|day| day.to_string()),
             successor: offer.id.and_then(|id| id.successor.clone()),
         }

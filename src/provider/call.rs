@@ -58,21 +58,13 @@ impl Caller<'_> {
         let started = Instant::now();
         let exchanged = timeout_at(self.deadline, self.exchange(call)).await;
         let (status, answer) = match exchanged {
-            Ok(Ok(Answer {
-                status,
-                body,
-                retry_after,
-            })) => {
+            Ok(Ok(Answer { status, body, retry_after })) => {
                 let answer = if (200..300).contains(&status) {
                     Ok(body)
                 } else {
                     let judgement = self.rules.judge(self.target.protocol, probe, status, &body);
                     let (meaning, named_host) = (judgement.meaning, judgement.named_host);
-                    Err(Refusal {
-                        meaning,
-                        named_host,
-                        retry_after,
-                    })
+                    Err(Refusal { meaning, named_host, retry_after })
                 };
                 (Some(status), answer)
             }
@@ -127,11 +119,7 @@ async fn read(mut response: Response) -> Result<Answer, Verdict> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer {
-        status,
-        body,
-        retry_after,
-    })
+    Ok(Answer { status, body, retry_after })
 }
 
 /// Seconds, as both vendors send it; a date is ignored.
@@ -173,11 +161,7 @@ pub(super) fn warn_of_barred(target: &Target<'_>) {
 
 impl From<Verdict> for Refusal {
     fn from(verdict: Verdict) -> Self {
-        Self {
-            meaning: Meaning::Verdict(verdict),
-            named_host: None,
-            retry_after: None,
-        }
+        Self { meaning: Meaning::Verdict(verdict), named_host: None, retry_after: None }
     }
 }
 

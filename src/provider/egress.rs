@@ -37,11 +37,7 @@ pub struct Egress {
 impl Default for Egress {
     /// Public hosts only, 10 s: 5 s has been too short for the longest model lists.
     fn default() -> Self {
-        Self {
-            loopback_http: false,
-            private_hosts: Vec::new(),
-            deadline: Duration::from_secs(10),
-        }
+        Self { loopback_http: false, private_hosts: Vec::new(), deadline: Duration::from_secs(10) }
     }
 }
 
@@ -98,9 +94,7 @@ impl Egress {
 
     fn may_be_private(&self, host: &str) -> bool {
         let host = plain(host);
-        self.private_hosts
-            .iter()
-            .any(|allowed| plain(allowed).eq_ignore_ascii_case(host))
+        self.private_hosts.iter().any(|allowed| plain(allowed).eq_ignore_ascii_case(host))
     }
 
     /// The one client of all test calls.
@@ -182,11 +176,7 @@ mod tests {
     #[test]
     fn production_calls_public_https_only() {
         let egress = Egress::default();
-        for url in [
-            "https://api.openai.com/v1",
-            "https://1.1.1.1/",
-            "https://[2606:4700::1111]:8443/v1",
-        ] {
+        for url in ["https://api.openai.com/v1", "https://1.1.1.1/", "https://[2606:4700::1111]:8443/v1"] {
             assert_eq!(admits(&egress, url), Ok(()), "{url}");
         }
         let refused = [
@@ -218,35 +208,22 @@ mod tests {
 
     #[test]
     fn development_may_call_loopback_without_tls_and_nothing_else() {
-        let egress = Egress {
-            loopback_http: true,
-            ..Egress::default()
-        };
-        for url in [
-            "http://127.0.0.1:8080/v1",
-            "http://[::1]:8080/",
-            "http://localhost:1/",
-            "https://127.0.0.1/",
-        ] {
+        let egress = Egress { loopback_http: true, ..Egress::default() };
+        for url in
+            ["http://127.0.0.1:8080/v1", "http://[::1]:8080/", "http://localhost:1/", "https://127.0.0.1/"]
+        {
             assert_eq!(admits(&egress, url), Ok(()), "{url}");
         }
         assert_eq!(admits(&egress, "http://10.0.0.8/"), Err(Barred::Scheme));
-        assert_eq!(
-            admits(&egress, "http://localhost.example.com/"),
-            Err(Barred::Scheme)
-        );
+        assert_eq!(admits(&egress, "http://localhost.example.com/"), Err(Barred::Scheme));
         assert_eq!(admits(&egress, "https://10.0.0.8/"), Err(Barred::Address));
     }
 
     #[test]
     fn an_operator_may_allow_private_hosts_but_never_metadata_services() {
-        let private_hosts = ["10.0.0.8", "::1", "llm.Internal", "169.254.169.254"]
-            .map(str::to_owned)
-            .to_vec();
-        let egress = Egress {
-            private_hosts,
-            ..Egress::default()
-        };
+        let private_hosts =
+            ["10.0.0.8", "::1", "llm.Internal", "169.254.169.254"].map(str::to_owned).to_vec();
+        let egress = Egress { private_hosts, ..Egress::default() };
         assert_eq!(admits(&egress, "https://10.0.0.8/v1"), Ok(()));
         assert_eq!(admits(&egress, "https://[::1]/v1"), Ok(()));
         assert_eq!(admits(&egress, "http://10.0.0.8/v1"), Err(Barred::Scheme));

@@ -56,14 +56,10 @@ impl Formats {
             .map(|vendor| vendor.name.as_str())
             .collect();
         let among = |names: &[String]| names.iter().any(|name| vendors.contains(&name.as_str()));
-        self.format
-            .iter()
-            .filter(|format| format.fits(key.expose()))
-            .any(|format| {
-                let refused =
-                    format.not_for_protocol.contains(&target.protocol) || among(&format.not_for_vendor);
-                refused && !among(&format.but_for_vendor)
-            })
+        self.format.iter().filter(|format| format.fits(key.expose())).any(|format| {
+            let refused = format.not_for_protocol.contains(&target.protocol) || among(&format.not_for_vendor);
+            refused && !among(&format.but_for_vendor)
+        })
     }
 }
 
@@ -71,8 +67,7 @@ impl Vendor {
     fn is(&self, target: &Target<'_>) -> bool {
         let host = target.base_url.host_str().unwrap_or_default();
         let at = |own: &String| {
-            host.strip_suffix(own.as_str())
-                .is_some_and(|below| below.is_empty() || below.ends_with('.'))
+            host.strip_suffix(own.as_str()).is_some_and(|below| below.is_empty() || below.ends_with('.'))
         };
         self.name == target.provider || self.hosts.iter().any(at)
     }
@@ -80,9 +75,7 @@ impl Vendor {
 
 impl Format {
     fn fits(&self, key: &str) -> bool {
-        self.prefix
-            .as_deref()
-            .is_some_and(|prefix| key.starts_with(prefix))
+        self.prefix.as_deref().is_some_and(|prefix| key.starts_with(prefix))
             || self.contains.as_deref().is_some_and(|part| key.contains(part))
     }
 }
@@ -98,15 +91,8 @@ mod tests {
 
     fn foreign(provider: &str, protocol: Protocol, base_url: &str, key: &str) -> bool {
         let base_url = Url::parse(base_url).unwrap();
-        let target = Target {
-            provider,
-            protocol,
-            base_url: &base_url,
-            headers: &BTreeMap::new(),
-        };
-        Formats::shipped()
-            .unwrap()
-            .foreign(&target, &ApiKey::parse(key.to_owned()).unwrap())
+        let target = Target { provider, protocol, base_url: &base_url, headers: &BTreeMap::new() };
+        Formats::shipped().unwrap().foreign(&target, &ApiKey::parse(key.to_owned()).unwrap())
     }
 
     #[test]
@@ -115,10 +101,7 @@ mod tests {
         let table = [
             ("sk-0123456789abcdef0123456789abcdef", [false, false, false]),
             ("sk-some-form-of-next-year-0123456789", [false, false, false]),
-            (
-                "sk-01234567890123456789T3BlbkFJ01234567890123456789",
-                [false, true, false],
-            ),
+            ("sk-01234567890123456789T3BlbkFJ01234567890123456789", [false, true, false]),
             ("sk-proj-0123456789", [false, true, false]),
             ("sk-svcacct-0123456789", [false, true, false]),
             ("sk-admin-0123456789", [true, true, false]),
@@ -150,11 +133,6 @@ mod tests {
         assert!(!openai("https://notapi.openai.com/v1"));
         assert!(!openai("https://api.openai.com.example/v1"));
         let compatible = "https://api.anthropic.com/v1";
-        assert!(!foreign(
-            "claude-compat",
-            Protocol::Openai,
-            compatible,
-            "sk-ant-api03-0123456789AA"
-        ));
+        assert!(!foreign("claude-compat", Protocol::Openai, compatible, "sk-ant-api03-0123456789AA"));
     }
 }

@@ -105,12 +105,7 @@ impl Providers {
         let egress = Arc::new(egress);
         let client = egress.client()?;
         let (rules, formats) = (rules::Rules::shipped()?, formats::Formats::shipped()?);
-        Ok(Self {
-            egress,
-            client,
-            rules,
-            formats,
-        })
+        Ok(Self { egress, client, rules, formats })
     }
 
     /// [`Verdict::WrongKind`] if the key's form alone shows that it is not an API key of this provider: an admin
@@ -137,19 +132,10 @@ impl Providers {
     ) -> Checked {
         match self.caller(target, key) {
             Ok(mut caller) => {
-                let wanted = check::Wanted {
-                    candidates,
-                    sold,
-                    probe_model,
-                };
+                let wanted = check::Wanted { candidates, sold, probe_model };
                 check::check(&mut caller, &wanted).await
             }
-            Err(verdict) => Checked {
-                verdict,
-                models: None,
-                named_host: None,
-                retry_after: None,
-            },
+            Err(verdict) => Checked { verdict, models: None, named_host: None, retry_after: None },
         }
     }
 
@@ -217,17 +203,10 @@ mod tests {
         let key = ApiKey::parse("sk-0123456789abcdefWXYZ".to_owned()).unwrap();
         let base_url = Url::parse("https://api.example/v1").unwrap();
         for protocol in [Protocol::Openai, Protocol::Anthropic] {
-            let target = Target {
-                provider: "acme",
-                protocol,
-                base_url: &base_url,
-                headers: &BTreeMap::new(),
-            };
+            let target =
+                Target { provider: "acme", protocol, base_url: &base_url, headers: &BTreeMap::new() };
             let printed = format!("{:?}", headers(&target, &key).unwrap());
-            assert!(
-                printed.contains("Sensitive") && !printed.contains("WXYZ"),
-                "{printed}"
-            );
+            assert!(printed.contains("Sensitive") && !printed.contains("WXYZ"), "{printed}");
         }
     }
 }

@@ -33,11 +33,7 @@ pub(super) fn authenticate(headers: &mut HeaderMap, key: &ApiKey) -> Result<(), 
 }
 
 pub(super) fn list() -> Call {
-    Call {
-        path: &["models"],
-        query: Vec::new(),
-        body: None,
-    }
+    Call { path: &["models"], query: Vec::new(), body: None }
 }
 
 pub(super) fn generate(model: &str, cap: Cap) -> Call {
@@ -48,11 +44,7 @@ pub(super) fn generate(model: &str, cap: Cap) -> Call {
         }
         Cap::MaxTokens => json!({ "model": model, "messages": messages, "max_tokens": CAP }),
     };
-    Call {
-        path: &["chat", "completions"],
-        query: Vec::new(),
-        body: Some(body),
-    }
+    Call { path: &["chat", "completions"], query: Vec::new(), body: Some(body) }
 }
 
 /// Whether a successful answer is a generation and not somebody's web page.

@@ -87,10 +87,7 @@ impl Rules {
     /// What a status and body that are not a success mean.
     pub(super) fn judge(&self, protocol: Protocol, probe: Probe, status: u16, body: &[u8]) -> Judgement {
         let complaint = Complaint::read(body);
-        let rule = self
-            .rule
-            .iter()
-            .find(|rule| rule.matches(protocol, probe, status, &complaint));
+        let rule = self.rule.iter().find(|rule| rule.matches(protocol, probe, status, &complaint));
         Judgement {
             meaning: rule.map_or(Meaning::Verdict(Verdict::Unexpected), |rule| rule.means),
             named_host: rule
@@ -106,18 +103,9 @@ impl Rule {
         self.protocol == protocol
             && self.probe.is_none_or(|own| own == probe)
             && self.status.contains(&status)
-            && self
-                .code
-                .as_ref()
-                .is_none_or(|own| own.iter().any(|code| codes.contains(code)))
-            && self
-                .r#type
-                .as_ref()
-                .is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
+            && self.code.as_ref().is_none_or(|own| own.iter().any(|code| codes.contains(code)))
+            && self.r#type.as_ref().is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
+            && self.text.as_ref().is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
     }
 }
 
@@ -128,10 +116,7 @@ impl Complaint {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return Self::default();
         };
-        let error = body
-            .get("error")
-            .filter(|error| error.is_object())
-            .unwrap_or(&body);
+        let error = body.get("error").filter(|error| error.is_object()).unwrap_or(&body);
         let codes = [error.get("code"), error.pointer("/details/error_code")];
         let text = [error.get("message"), body.get("error"), body.get("detail")]
             .into_iter()
@@ -181,9 +166,7 @@ impl TryFrom<String> for Meaning {
         match name.as_str() {
             "LIST_HIDDEN" => Ok(Self::ListHidden),
             "OLDER_CAP" => Ok(Self::OlderCap),
-            _ => Verdict::parse(&name)
-                .map(Self::Verdict)
-                .ok_or_else(|| format!("no meaning {name:?}")),
+            _ => Verdict::parse(&name).map(Self::Verdict).ok_or_else(|| format!("no meaning {name:?}")),
         }
     }
 }

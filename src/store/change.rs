@@ -65,10 +65,7 @@ impl Change {
             .one(&transaction)
             .await
             .map_err(unavailable)?;
-        Ok(Self {
-            transaction,
-            scope: scope.clone(),
-        })
+        Ok(Self { transaction, scope: scope.clone() })
     }
 
     /// What the lock protects.
@@ -83,11 +80,7 @@ impl Change {
         request_id: &RequestId,
         now: OffsetDateTime,
     ) -> Result<bool, Error> {
-        Ok(
-            requests::find(&self.transaction, &self.scope, rpc, request_id, now)
-                .await?
-                .is_some(),
-        )
+        Ok(requests::find(&self.transaction, &self.scope, rpc, request_id, now).await?.is_some())
     }
 
     /// Writes everything and commits it.
@@ -210,10 +203,7 @@ impl Change {
             )
             .col_expr(Column::RefusedSince, Expr::value(key.health.refused_since))
             .col_expr(Column::ModelListHash, Expr::value(hash))
-            .col_expr(
-                Column::ModelsAsOf,
-                Expr::value(key.models.as_ref().map(|listing| listing.as_of)),
-            )
+            .col_expr(Column::ModelsAsOf, Expr::value(key.models.as_ref().map(|listing| listing.as_of)))
             .filter(Column::Scope.eq(self.scope.kind()))
             .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
             .filter(Column::KeyId.eq(key.key_id))
@@ -229,10 +219,7 @@ impl Change {
             return Ok(None);
         };
         let hash = listing.models.hash();
-        let row = model_lists::ActiveModel {
-            hash: Set(hash.clone()),
-            body: Set(listing.models.body()),
-        };
+        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(listing.models.body()) };
         model_lists::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&self.transaction)
@@ -252,20 +239,11 @@ impl Change {
             Holder::Platform(_) => (true, false, serde_json::Map::new()),
             Holder::Workspace(workspace) => {
                 let selections = workspace.selections.iter().map(|(name, selection)| {
-                    let json = SelectionJson {
-                        model: selection.model.to_string(),
-                        revision: selection.revision,
-                    };
-                    Ok((
-                        name.to_string(),
-                        serde_json::to_value(json).map_err(Error::internal)?,
-                    ))
+                    let json =
+                        SelectionJson { model: selection.model.to_string(), revision: selection.revision };
+                    Ok((name.to_string(), serde_json::to_value(json).map_err(Error::internal)?))
                 });
-                (
-                    workspace.exists,
-                    workspace.byo_enabled,
-                    selections.collect::<Result<_, Error>>()?,
-                )
+                (workspace.exists, workspace.byo_enabled, selections.collect::<Result<_, Error>>()?)
             }
         };
         holders::Entity::update_many()

@@ -31,10 +31,7 @@ pub struct DataKeyRow {
 impl Store {
     /// Every data key.
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
-        let rows = data_keys::Entity::find()
-            .all(&self.readers)
-            .await
-            .map_err(unavailable)?;
+        let rows = data_keys::Entity::find().all(&self.readers).await.map_err(unavailable)?;
         rows.into_iter().map(row).collect()
     }
 

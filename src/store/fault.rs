@@ -18,12 +18,9 @@ pub(super) fn unavailable(error: DbErr) -> Error {
     if corrupt {
         return self::corrupt("a row has a value of the wrong type").caused_by(error);
     }
-    Error::new(
-        Reason::StoreUnavailable,
-        "the database did not answer as it should; try again",
-    )
-    .retry_after(std::time::Duration::from_secs(1))
-    .caused_by(error)
+    Error::new(Reason::StoreUnavailable, "the database did not answer as it should; try again")
+        .retry_after(std::time::Duration::from_secs(1))
+        .caused_by(error)
 }
 
 /// A row holds what byokd would never write.

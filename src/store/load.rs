@@ -64,10 +64,7 @@ struct Row {
 /// Reads a holder; one without a row is unseen.
 pub(super) async fn holder(connection: &impl ConnectionTrait, scope: &Scope) -> Result<Holder, Error> {
     let statement = connection.get_database_backend().build(&select(scope));
-    let rows = Row::find_by_statement(statement)
-        .all(connection)
-        .await
-        .map_err(unavailable)?;
+    let rows = Row::find_by_statement(statement).all(connection).await.map_err(unavailable)?;
     let mut keys = BTreeMap::new();
     let mut first = None;
     for row in rows {
@@ -85,11 +82,7 @@ pub(super) async fn holder(connection: &impl ConnectionTrait, scope: &Scope) -> 
     let revision = u64::try_from(row.revision).map_err(|_| corrupt("a negative revision"))?;
     let generations = names(row.generations)?;
     Ok(match scope {
-        Scope::Platform => Holder::Platform(Platform {
-            revision,
-            keys,
-            generations,
-        }),
+        Scope::Platform => Holder::Platform(Platform { revision, keys, generations }),
         Scope::Workspace(id) => Holder::Workspace(Workspace {
             id: WorkspaceId::clone(id),
             exists: row.present,
@@ -107,13 +100,7 @@ fn select(scope: &Scope) -> SelectStatement {
     use provider_keys::Column as K;
     let same = |left: H, right: K| Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right));
     let mut query = Query::select();
-    for column in [
-        H::Present,
-        H::ByoEnabled,
-        H::Revision,
-        H::Selections,
-        H::Generations,
-    ] {
+    for column in [H::Present, H::ByoEnabled, H::Revision, H::Selections, H::Generations] {
         query.column((holders::Entity, column));
     }
     for column in [
@@ -162,10 +149,7 @@ impl Row {
         let Some(key_id) = self.key_id else {
             return Ok(None);
         };
-        let provider = self
-            .provider
-            .as_deref()
-            .and_then(|name| ProviderName::parse(name).ok());
+        let provider = self.provider.as_deref().and_then(|name| ProviderName::parse(name).ok());
         let verdict = match &self.verdict {
             None => None,
             Some(name) => Some(Verdict::parse(name).ok_or_else(|| corrupt("an unknown verdict"))?),
@@ -173,10 +157,9 @@ impl Row {
         let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
         let missing = || corrupt("an active key lacks a column");
         let models = match (&self.body, self.models_as_of) {
-            (Some(body), Some(as_of)) => Some(Listing {
-                models: Arc::new(ModelList::from_body(body)),
-                as_of,
-            }),
+            (Some(body), Some(as_of)) => {
+                Some(Listing { models: Arc::new(ModelList::from_body(body)), as_of })
+            }
             _ => None,
         };
         let key = StoredKey {
@@ -191,10 +174,7 @@ impl Row {
                 verdict,
                 checked_at: self.checked_at,
                 verified_at: self.verified_at,
-                refused_count: self
-                    .refused_count
-                    .and_then(|n| u32::try_from(n).ok())
-                    .ok_or_else(missing)?,
+                refused_count: self.refused_count.and_then(|n| u32::try_from(n).ok()).ok_or_else(missing)?,
                 refused_since: self.refused_since,
             },
             models,
@@ -217,13 +197,7 @@ fn selections(value: Value) -> Result<BTreeMap<ProviderName, Selection>, Error> 
         .into_iter()
         .map(|(provider, selection)| {
             let model = ModelName::parse(&selection.model).map_err(corrupt)?;
-            Ok((
-                provider,
-                Selection {
-                    model,
-                    revision: selection.revision,
-                },
-            ))
+            Ok((provider, Selection { model, revision: selection.revision }))
         })
         .collect()
 }

@@ -66,12 +66,7 @@ impl Store {
             .ok_or_else(|| damaged("its table `deployment` is empty"))?
             .deployment_id;
         let readers = sqlite::readers(&path).await?;
-        Ok(Self {
-            writer,
-            readers,
-            deployment,
-            _claim: Some(claim),
-        })
+        Ok(Self { writer, readers, deployment, _claim: Some(claim) })
     }
 
     /// Brings a database to this binary's level, without serving it.
@@ -84,11 +79,7 @@ impl Store {
     pub async fn schema_status(url: &str) -> Result<SchemaStatus, Error> {
         let path = sqlite::path(url)?;
         if !path.exists() {
-            return Ok(SchemaStatus {
-                level: 0,
-                oldest_binary_level: 0,
-                known_level: migrations::LEVEL,
-            });
+            return Ok(SchemaStatus { level: 0, oldest_binary_level: 0, known_level: migrations::LEVEL });
         }
         status(&sqlite::writer(&path).await?).await
     }
@@ -151,9 +142,7 @@ async fn migrate(connection: &DatabaseConnection) -> Result<SchemaStatus, Error>
         // A newer schema that still serves this binary is left alone; the migrator would reject what it does not know.
         return Ok(before);
     }
-    migrations::Migrator::up(connection, None)
-        .await
-        .map_err(unavailable)?;
+    migrations::Migrator::up(connection, None).await.map_err(unavailable)?;
     status(connection).await
 }
 
@@ -161,27 +150,16 @@ async fn status(connection: &DatabaseConnection) -> Result<SchemaStatus, Error> 
     let known_level = migrations::LEVEL;
     let schema = sea_orm_migration::SchemaManager::new(connection);
     if !schema.has_table("deployment").await.map_err(unavailable)? {
-        return Ok(SchemaStatus {
-            level: 0,
-            oldest_binary_level: 0,
-            known_level,
-        });
+        return Ok(SchemaStatus { level: 0, oldest_binary_level: 0, known_level });
     }
     let row = entities::deployment::Entity::find_by_id(1)
         .one(connection)
         .await
         .map_err(unavailable)?
         .ok_or_else(|| damaged("its table `deployment` is empty"))?;
-    Ok(SchemaStatus {
-        level: row.schema_level,
-        oldest_binary_level: row.oldest_binary_level,
-        known_level,
-    })
+    Ok(SchemaStatus { level: row.schema_level, oldest_binary_level: row.oldest_binary_level, known_level })
 }
 
 fn damaged(what: &str) -> Error {
-    Error::new(
-        Reason::RecordCorrupt,
-        format!("the database is damaged: {what}; restore it from a backup"),
-    )
+    Error::new(Reason::RecordCorrupt, format!("the database is damaged: {what}; restore it from a backup"))
 }

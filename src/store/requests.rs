@@ -74,10 +74,7 @@ pub(super) async fn find(
         rpc.as_str().to_owned(),
         request_id.to_string(),
     );
-    let found = request_results::Entity::find_by_id(id)
-        .one(connection)
-        .await
-        .map_err(unavailable)?;
+    let found = request_results::Entity::find_by_id(id).one(connection).await.map_err(unavailable)?;
     let Some(row) = found.filter(|row| row.expires_at > now) else {
         return Ok(None);
     };
@@ -109,10 +106,7 @@ pub(super) async fn remember(
         remembered.rpc.as_str().to_owned(),
         remembered.request_id.to_string(),
     );
-    request_results::Entity::delete_by_id(key.clone())
-        .exec(transaction)
-        .await
-        .map_err(unavailable)?;
+    request_results::Entity::delete_by_id(key.clone()).exec(transaction).await.map_err(unavailable)?;
     let row = request_results::ActiveModel {
         scope: Set(key.0),
         workspace_id: Set(key.1),
@@ -124,9 +118,6 @@ pub(super) async fn remember(
         result: Set(remembered.result),
         expires_at: Set(remembered.expires_at),
     };
-    request_results::Entity::insert(row)
-        .exec_without_returning(transaction)
-        .await
-        .map_err(unavailable)?;
+    request_results::Entity::insert(row).exec_without_returning(transaction).await.map_err(unavailable)?;
     Ok(())
 }

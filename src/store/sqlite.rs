@@ -26,9 +26,7 @@ const READERS: u32 = 4;
 
 /// The file that a URL names.
 pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
-    let file = url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"));
+    let file = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
     match file {
         Some(file) if !file.is_empty() && !file.contains('?') && !file.contains(":memory:") => {
             Ok(file.into())
@@ -44,17 +42,9 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
 pub(super) fn claim(path: &Path) -> Result<File, Error> {
     let lock = path.with_extension("serving");
     let refused = |why: String| Error::new(Reason::StoreUnavailable, why);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock)
-        .map_err(|error| {
-            refused(format!(
-                "cannot open {}: {error}; is the folder writable?",
-                lock.display()
-            ))
-        })?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| {
+        refused(format!("cannot open {}: {error}; is the folder writable?", lock.display()))
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refused(format!(
@@ -94,16 +84,10 @@ async fn connect(
             if !write {
                 return options;
             }
-            options
-                .pragma("journal_mode", "WAL")
-                .pragma("synchronous", "FULL")
-                .pragma("secure_delete", "ON")
+            options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL").pragma("secure_delete", "ON")
         });
     Database::connect(options).await.map_err(|error| {
-        let why = format!(
-            "cannot open the database {}; is its folder there and writable?",
-            path.display()
-        );
+        let why = format!("cannot open the database {}; is its folder there and writable?", path.display());
         Error::new(Reason::StoreUnavailable, why).caused_by(unavailable(error))
     })
 }

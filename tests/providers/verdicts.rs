@@ -14,17 +14,12 @@ use crate::support::reply::Reply;
 #[tokio::test]
 async fn a_good_key_lists_and_generates() {
     let provider = FakeProvider::start().await;
-    provider
-        .openai_ok(&["whisper", "m-2", "m-1", "m-2"])
-        .set_valid_keys(&[KEY]);
+    provider.openai_ok(&["whisper", "m-2", "m-1", "m-2"]).set_valid_keys(&[KEY]);
     let checked = check(&provider).await;
     assert_eq!(checked.verdict, Verdict::Valid);
     assert_eq!(checked.models.unwrap(), ["m-1", "m-2", "whisper"]);
     let requests = provider.requests();
-    assert_eq!(
-        [&requests[0].path, &requests[1].path],
-        ["/v1/models", "/v1/chat/completions"]
-    );
+    assert_eq!([&requests[0].path, &requests[1].path], ["/v1/models", "/v1/chat/completions"]);
     assert_eq!(requests.len(), 2);
     for request in &requests {
         assert_eq!(request.headers["authorization"], format!("Bearer {KEY}"));
@@ -38,10 +33,7 @@ async fn a_good_key_lists_and_generates() {
 #[tokio::test]
 async fn a_good_anthropic_key_lists_all_pages_and_generates() {
     let provider = FakeProvider::start().await;
-    provider
-        .anthropic_ok(&["m-3", "m-1", "x-1"])
-        .page_size(2)
-        .set_valid_keys(&[KEY]);
+    provider.anthropic_ok(&["m-3", "m-1", "x-1"]).page_size(2).set_valid_keys(&[KEY]);
     let checked = check_anthropic(&provider).await;
     assert_eq!(checked.verdict, Verdict::Valid);
     assert_eq!(checked.models.unwrap(), ["m-1", "m-3", "x-1"]);
@@ -62,11 +54,7 @@ async fn a_wrong_key_is_refused_by_the_list_alone() {
     provider.set_valid_keys(&["another"]);
     assert_eq!(check(&provider).await.verdict, Verdict::Invalid);
     assert_eq!(check_anthropic(&provider).await.verdict, Verdict::Invalid);
-    assert_eq!(
-        provider.requests().len(),
-        2,
-        "a 401 is neither retried nor followed by a generation"
-    );
+    assert_eq!(provider.requests().len(), 2, "a 401 is neither retried nor followed by a generation");
 }
 
 #[tokio::test]
@@ -80,10 +68,7 @@ async fn a_hidden_list_is_no_fault_of_the_key() {
     for reply in hidden {
         provider.on_list(reply);
         let checked = check(&provider).await;
-        assert_eq!(
-            (checked.verdict, checked.models),
-            (Verdict::ValidListHidden, None)
-        );
+        assert_eq!((checked.verdict, checked.models), (Verdict::ValidListHidden, None));
     }
     provider.on_generate(Reply::openai_missing_scope("model.request"));
     assert_eq!(check(&provider).await.verdict, Verdict::InsufficientScope);
@@ -98,20 +83,11 @@ async fn a_list_proves_neither_a_key_nor_its_credit() {
     let generations = [
         (Reply::openai_no_funds(), Verdict::NoFunds),
         (Reply::openai_wrong_key(KEY), Verdict::Invalid),
-        (
-            Reply::openai_missing_scope("model.request"),
-            Verdict::InsufficientScope,
-        ),
+        (Reply::openai_missing_scope("model.request"), Verdict::InsufficientScope),
         (Reply::text(500, ""), Verdict::ProviderDown),
-        (
-            Reply::openai_error(401, Some("brand_new_code"), "No."),
-            Verdict::Unexpected,
-        ),
+        (Reply::openai_error(401, Some("brand_new_code"), "No."), Verdict::Unexpected),
         (Reply::html(200), Verdict::Unexpected),
-        (
-            Reply::json(200, &serde_json::json!({ "error": { "code": 502 } })),
-            Verdict::Unexpected,
-        ),
+        (Reply::json(200, &serde_json::json!({ "error": { "code": 502 } })), Verdict::Unexpected),
         (Reply::cut(200), Verdict::Unreachable),
     ];
     for (reply, verdict) in generations {
@@ -127,10 +103,7 @@ async fn a_busy_provider_says_when_to_come_back() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::openai_rate_limited(7));
     let checked = check(&provider).await;
-    assert_eq!(
-        (checked.verdict, checked.retry_after),
-        (Verdict::RateLimited, Some(Duration::from_secs(7)))
-    );
+    assert_eq!((checked.verdict, checked.retry_after), (Verdict::RateLimited, Some(Duration::from_secs(7))));
     assert_eq!(provider.requests().len(), 1);
 }
 
@@ -143,24 +116,13 @@ async fn the_next_candidate_is_tried_four_at_the_most() {
     assert_eq!(provider.models_tried(), ["m-2", "m-3"]);
 
     provider.forget_requests();
-    provider
-        .on_list(Reply::models(&[]))
-        .on_generate(Reply::openai_model_not_found());
+    provider.on_list(Reply::models(&[])).on_generate(Reply::openai_model_not_found());
     let checked = check(&provider).await;
-    assert_eq!(
-        (checked.verdict, checked.models),
-        (Verdict::ModelUnavailable, Some(Vec::new()))
-    );
+    assert_eq!((checked.verdict, checked.models), (Verdict::ModelUnavailable, Some(Vec::new())));
     assert_eq!(provider.models_tried(), ["m-1", "m-2", "m-3", "m-4"]);
 
     provider.forget_requests();
-    let named = check_with(
-        development(),
-        Protocol::Openai,
-        &provider.base_url(),
-        Some("ft:mine"),
-    )
-    .await;
+    let named = check_with(development(), Protocol::Openai, &provider.base_url(), Some("ft:mine")).await;
     assert_eq!(named.verdict, Verdict::ModelUnavailable);
     assert_eq!(provider.models_tried(), ["ft:mine"]);
 }
@@ -169,16 +131,10 @@ async fn the_next_candidate_is_tried_four_at_the_most() {
 async fn with_nothing_to_try_no_generation_is_made() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
-    let target = Target {
-        provider: "acme",
-        protocol: Protocol::Openai,
-        base_url: &base_url,
-        headers: &headers,
-    };
+    let target =
+        Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
     let providers = Providers::new(development()).unwrap();
-    let checked = providers
-        .check(&target, &key(KEY), &[], &HashSet::new(), None)
-        .await;
+    let checked = providers.check(&target, &key(KEY), &[], &HashSet::new(), None).await;
     assert_eq!(checked.verdict, Verdict::ModelUnavailable);
     assert_eq!(provider.requests().len(), 1);
 }
@@ -212,17 +168,8 @@ async fn lists_come_in_several_shapes() {
     provider.on_list(Reply::text(404, ""));
     assert_eq!(list(&provider).await, Listed::Hidden);
     provider.on_list(Reply::many_models(50_000));
-    assert_eq!(
-        list(&provider).await,
-        Listed::Hidden,
-        "a list cut short would refuse models"
-    );
-    for nonsense in [
-        Reply::html(200),
-        Reply::text(200, "{}"),
-        Reply::text(200, ""),
-        Reply::text(204, ""),
-    ] {
+    assert_eq!(list(&provider).await, Listed::Hidden, "a list cut short would refuse models");
+    for nonsense in [Reply::html(200), Reply::text(200, "{}"), Reply::text(200, ""), Reply::text(204, "")] {
         provider.on_list(nonsense);
         assert_eq!(list(&provider).await, Listed::Failed(Verdict::Unexpected));
     }

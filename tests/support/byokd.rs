@@ -95,9 +95,7 @@ impl Byokd {
         self.stop.take().unwrap().send(()).unwrap();
         self.running.await.unwrap().unwrap();
         change(&mut self.config);
-        let server = Server::start(self.config.clone(), self.clock.clone())
-            .await
-            .unwrap();
+        let server = Server::start(self.config.clone(), self.clock.clone()).await.unwrap();
         Self::connected(server, self.provider, self.clock, self.config, self.folder).await
     }
 
@@ -109,26 +107,12 @@ impl Byokd {
         folder: tempfile::TempDir,
     ) -> Self {
         let (address, admin_address) = (server.address(), server.admin_address());
-        let channel = Endpoint::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Self {
-            provider,
-            clock,
-            config,
-            folder,
-            channel,
-            address,
-            admin_address,
-            stop: Some(stop),
-            running,
-        }
+        Self { provider, clock, config, folder, channel, address, admin_address, stop: Some(stop), running }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -151,10 +135,7 @@ impl Byokd {
             subject: "tests".to_owned(),
             roles: roles.to_vec(),
             workspace: workspace.to_owned(),
-            purposes: purposes
-                .iter()
-                .map(|name| PurposeName::parse(name).unwrap())
-                .collect(),
+            purposes: purposes.iter().map(|name| PurposeName::parse(name).unwrap()).collect(),
         };
         mint(&signer, &request, &self.clock).unwrap()
     }
@@ -191,11 +172,7 @@ impl Byokd {
 
     /// Sets a workspace's key and expects success.
     pub(crate) async fn set_key(&self, workspace: &str, provider: &str, key: &str) -> v1::SetKeyResponse {
-        self.admin()
-            .set_key(new_key(workspace, provider, key))
-            .await
-            .unwrap()
-            .into_inner()
+        self.admin().set_key(new_key(workspace, provider, key)).await.unwrap().into_inner()
     }
 
     /// Sets a platform key and expects success.
@@ -233,26 +210,13 @@ impl Byokd {
 
     /// The secret that a resolve hands out.
     pub(crate) async fn secret(&self, workspace: &str, provider: &str) -> Result<String, Status> {
-        Ok(self
-            .resolve(workspace, "", provider)
-            .await?
-            .credential
-            .unwrap()
-            .api_key)
+        Ok(self.resolve(workspace, "", provider).await?.credential.unwrap().api_key)
     }
 
     /// Reads a workspace.
     pub(crate) async fn workspace(&self, workspace: &str) -> v1::Workspace {
-        let request = v1::GetWorkspaceRequest {
-            workspace_id: workspace.to_owned(),
-        };
-        self.admin()
-            .get_workspace(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .workspace
-            .unwrap()
+        let request = v1::GetWorkspaceRequest { workspace_id: workspace.to_owned() };
+        self.admin().get_workspace(request).await.unwrap().into_inner().workspace.unwrap()
     }
 
     /// The database, as its administrator sees it.
@@ -293,9 +257,7 @@ pub(crate) fn ask(
 
 /// The reason of a status, as the contract promises it.
 pub(crate) fn reason(status: &Status) -> String {
-    let info = status
-        .get_details_error_info()
-        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     assert_eq!(info.domain, "byokd");
     info.reason
 }

@@ -71,11 +71,7 @@ impl FakeProvider {
         let script = Arc::<Mutex<Script>>::default();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            address,
-            script,
-            server,
-        }
+        Self { address, script, server }
     }
 
     /// For OpenAI's protocol; it ends in `/v1`.
@@ -184,9 +180,7 @@ impl Drop for FakeProvider {
 
 async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LONGEST_REQUEST)
-        .await
-        .unwrap_or_default();
+    let body = axum::body::to_bytes(body, LONGEST_REQUEST).await.unwrap_or_default();
     let seen = Seen {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -204,19 +198,11 @@ impl Script {
         let anthropic = seen.headers.contains_key("anthropic-version");
         if seen.path.ends_with("/models") {
             let scripted = self.list.next();
-            scripted
-                .or_else(|| self.refuse(&seen, anthropic))
-                .unwrap_or_else(|| self.page(&seen, anthropic))
+            scripted.or_else(|| self.refuse(&seen, anthropic)).unwrap_or_else(|| self.page(&seen, anthropic))
         } else if seen.path.ends_with("/chat/completions") || seen.path.ends_with("/messages") {
             let model = seen.body["model"].as_str().unwrap_or_default();
-            let scripted = self
-                .generate_for
-                .get(model)
-                .cloned()
-                .or_else(|| self.generate.next());
-            scripted
-                .or_else(|| self.refuse(&seen, anthropic))
-                .unwrap_or_else(|| self.word(model, anthropic))
+            let scripted = self.generate_for.get(model).cloned().or_else(|| self.generate.next());
+            scripted.or_else(|| self.refuse(&seen, anthropic)).unwrap_or_else(|| self.word(model, anthropic))
         } else {
             Reply::text(404, "404 page not found")
         }
@@ -234,11 +220,7 @@ impl Script {
         if valid.iter().any(|own| own == key) {
             None
         } else if anthropic {
-            Some(Reply::anthropic_error(
-                401,
-                "authentication_error",
-                "invalid x-api-key",
-            ))
+            Some(Reply::anthropic_error(401, "authentication_error", "invalid x-api-key"))
         } else {
             Some(Reply::openai_wrong_key(key))
         }
@@ -250,18 +232,13 @@ impl Script {
         }
         let asked = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(seen.query.as_bytes());
-            pairs
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
         let after = asked("after_id").and_then(|last| self.models.iter().position(|id| *id == last));
         let rest = &self.models[after.map_or(0, |at| at + 1)..];
         let limit = asked("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
         let page = &rest[..rest.len().min(limit).min(self.page_size.unwrap_or(usize::MAX))];
-        let data: Vec<Value> = page
-            .iter()
-            .map(|id| json!({ "type": "model", "id": id }))
-            .collect();
+        let data: Vec<Value> = page.iter().map(|id| json!({ "type": "model", "id": id })).collect();
         let more = page.len() < rest.len();
         Reply::json(
             200,
@@ -274,17 +251,11 @@ impl Script {
         match (known, anthropic) {
             (true, true) => {
                 let content = json!([{ "type": "text", "text": "ok" }]);
-                Reply::json(
-                    200,
-                    &json!({ "type": "message", "model": model, "content": content }),
-                )
+                Reply::json(200, &json!({ "type": "message", "model": model, "content": content }))
             }
             (true, false) => {
                 let choice = json!({ "index": 0, "message": { "role": "assistant", "content": "ok" } });
-                Reply::json(
-                    200,
-                    &json!({ "object": "chat.completion", "model": model, "choices": [choice] }),
-                )
+                Reply::json(200, &json!({ "object": "chat.completion", "model": model, "choices": [choice] }))
             }
             (false, true) => Reply::anthropic_error(404, "not_found_error", "model: not found"),
             (false, false) => Reply::openai_model_not_found(),

@@ -29,11 +29,7 @@ enum Kind {
 
 impl Reply {
     fn new(status: u16, kind: Kind) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            kind,
-        }
+        Self { status, headers: Vec::new(), kind }
     }
 
     pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
@@ -74,26 +70,18 @@ impl Reply {
 
     /// A well-formed list that is padded to this many bytes.
     pub(crate) fn padded_list(bytes: usize) -> Self {
-        Self::text(
-            200,
-            json!({ "data": [], "padding": "x".repeat(bytes) }).to_string(),
-        )
+        Self::text(200, json!({ "data": [], "padding": "x".repeat(bytes) }).to_string())
     }
 
     /// A list in OpenAI's shape.
     pub(crate) fn models(ids: &[&str]) -> Self {
-        let data: Vec<Value> = ids
-            .iter()
-            .map(|id| json!({ "id": id, "object": "model" }))
-            .collect();
+        let data: Vec<Value> = ids.iter().map(|id| json!({ "id": id, "object": "model" })).collect();
         Self::json(200, &json!({ "object": "list", "data": data }))
     }
 
     /// A list of `count` models named `model-0` and so on.
     pub(crate) fn many_models(count: usize) -> Self {
-        let data: Vec<Value> = (0..count)
-            .map(|n| json!({ "id": format!("model-{n}") }))
-            .collect();
+        let data: Vec<Value> = (0..count).map(|n| json!({ "id": format!("model-{n}") })).collect();
         Self::json(200, &json!({ "object": "list", "data": data }))
     }
 
@@ -107,11 +95,7 @@ impl Reply {
     /// OpenAI's refusal of a wrong key, which echoes its end.
     pub(crate) fn openai_wrong_key(key: &str) -> Self {
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
-        Self::openai_error(
-            401,
-            Some("invalid_api_key"),
-            &format!("Incorrect API key provided: sk-***{end}."),
-        )
+        Self::openai_error(401, Some("invalid_api_key"), &format!("Incorrect API key provided: sk-***{end}."))
     }
 
     pub(crate) fn openai_missing_scope(scope: &str) -> Self {
@@ -126,11 +110,7 @@ impl Reply {
     }
 
     pub(crate) fn openai_no_funds() -> Self {
-        Self::openai_error(
-            429,
-            Some("credit_balance_exhausted"),
-            "You exceeded your current quota.",
-        )
+        Self::openai_error(429, Some("credit_balance_exhausted"), "You exceeded your current quota.")
     }
 
     pub(crate) fn openai_rate_limited(seconds: u64) -> Self {
@@ -145,10 +125,7 @@ impl Reply {
     /// A refusal in Anthropic's shape.
     pub(crate) fn anthropic_error(status: u16, kind: &str, message: &str) -> Self {
         let error = json!({ "type": kind, "message": message });
-        Self::json(
-            status,
-            &json!({ "type": "error", "error": error, "request_id": "req_0" }),
-        )
+        Self::json(status, &json!({ "type": "error", "error": error, "request_id": "req_0" }))
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -184,11 +161,7 @@ impl Reply {
 fn drip() -> Body {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
-        while sender
-            .send(Ok::<_, Infallible>(Bytes::from_static(b" ")))
-            .await
-            .is_ok()
-        {
+        while sender.send(Ok::<_, Infallible>(Bytes::from_static(b" "))).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });

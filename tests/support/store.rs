@@ -15,9 +15,6 @@ pub(crate) fn url(folder: &Path) -> String {
 /// A connection beside byokd's own, as a database administrator has one.
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
     let connection = Database::connect(url).await.unwrap();
-    connection
-        .execute_unprepared("PRAGMA busy_timeout = 5000")
-        .await
-        .unwrap();
+    connection.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
     connection
 }

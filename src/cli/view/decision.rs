@@ -43,12 +43,7 @@ impl fmt::Display for BillingView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&short(self.mode))?;
         match &self.charge {
-            Some(charge) => write!(
-                f,
-                ", {} {} a call",
-                millionths(charge.micros_per_call),
-                charge.unit
-            ),
+            Some(charge) => write!(f, ", {} {} a call", millionths(charge.micros_per_call), charge.unit),
             None => Ok(()),
         }
     }
@@ -97,11 +92,7 @@ pub(in super::super) struct KeyReferenceView {
 
 impl From<v1::KeyReference> for KeyReferenceView {
     fn from(key: v1::KeyReference) -> Self {
-        Self {
-            source: key.source().as_str_name(),
-            key_id: key.key_id,
-            generation: key.generation,
-        }
+        Self { source: key.source().as_str_name(), key_id: key.key_id, generation: key.generation }
     }
 }
 
@@ -155,35 +146,16 @@ impl fmt::Display for Models<'_> {
         if self.0.is_empty() {
             return f.write_str("no models\n");
         }
-        let mut table = Table::new(&[
-            "PROVIDER",
-            "FAMILY",
-            "MODEL",
-            "AVAILABLE",
-            "SELECTED",
-            "BILLING",
-            "RETIRES",
-        ]);
+        let mut table =
+            Table::new(&["PROVIDER", "FAMILY", "MODEL", "AVAILABLE", "SELECTED", "BILLING", "RETIRES"]);
         for model in self.0 {
             table.row([
                 model.provider.clone(),
                 model.family.clone(),
                 model.model.clone(),
-                if model.available {
-                    "yes".to_owned()
-                } else {
-                    model.unavailable_reason.clone()
-                },
-                if model.selected {
-                    "yes".to_owned()
-                } else {
-                    String::new()
-                },
-                model
-                    .billing
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                if model.available { "yes".to_owned() } else { model.unavailable_reason.clone() },
+                if model.selected { "yes".to_owned() } else { String::new() },
+                model.billing.as_ref().map(ToString::to_string).unwrap_or_default(),
                 retirement(model),
             ]);
         }

@@ -88,10 +88,7 @@ pub(super) struct KeyList {
 
 impl KeyList {
     pub(super) fn new(keys: impl IntoIterator<Item = v1::Key>, revision: u64) -> Self {
-        Self {
-            keys: keys.into_iter().map(KeyView::from).collect(),
-            revision,
-        }
+        Self { keys: keys.into_iter().map(KeyView::from).collect(), revision }
     }
 }
 
@@ -100,9 +97,7 @@ impl fmt::Display for KeyList {
         if self.keys.is_empty() {
             return f.write_str("no keys\n");
         }
-        let mut table = Table::new(&[
-            "PROVIDER", "KEY", "BADGE", "VERDICT", "CHECKED", "SET BY", "ENDPOINT",
-        ]);
+        let mut table = Table::new(&["PROVIDER", "KEY", "BADGE", "VERDICT", "CHECKED", "SET BY", "ENDPOINT"]);
         for key in &self.keys {
             table.row([
                 key.provider.clone(),
@@ -127,10 +122,7 @@ pub(super) struct Verified {
 
 impl Verified {
     pub(super) fn new(key: Option<v1::Key>, verdict: v1::Verdict) -> Self {
-        Self {
-            key: key.map(KeyView::from),
-            verdict: verdict.as_str_name(),
-        }
+        Self { key: key.map(KeyView::from), verdict: verdict.as_str_name() }
     }
 }
 
@@ -210,16 +202,12 @@ pub(super) struct WorkspaceAnswer {
 
 impl WorkspaceAnswer {
     pub(super) fn new(workspace: Option<v1::Workspace>) -> Self {
-        Self {
-            workspace: workspace.map(WorkspaceView::from),
-        }
+        Self { workspace: workspace.map(WorkspaceView::from) }
     }
 }
 
 impl fmt::Display for WorkspaceAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.workspace
-            .as_ref()
-            .map_or(Ok(()), |workspace| write!(f, "{workspace}"))
+        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))
     }
 }

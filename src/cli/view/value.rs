@@ -72,10 +72,7 @@ mod tests {
         assert_eq!(when(at(0, -1)), "");
         assert_eq!(older(at(2, 0), None), at(2, 0));
         assert_eq!(older(at(2, 0), at(1, 0)), at(1, 0));
-        let ttl = Duration {
-            seconds: 60,
-            nanos: 0,
-        };
+        let ttl = Duration { seconds: 60, nanos: 0 };
         assert_eq!(seconds(Some(ttl)), "60s");
     }
 

@@ -111,11 +111,7 @@ impl Catalog {
             toml::from_str(text).map_err(|error| CatalogFaults(vec![error.to_string().trim().to_owned()]))?;
         let mut faults = Faults(Vec::new());
         let catalog = text.build(&mut faults);
-        if faults.0.is_empty() {
-            Ok(catalog)
-        } else {
-            Err(CatalogFaults(faults.0))
-        }
+        if faults.0.is_empty() { Ok(catalog) } else { Err(CatalogFaults(faults.0)) }
     }
 }
 
@@ -130,19 +126,13 @@ impl Faults {
     }
 
     fn name<T>(&mut self, place: &str, parsed: Result<T, &'static str>) -> Option<T> {
-        parsed
-            .map_err(|fault| self.0.push(format!("{place}: the name {fault}")))
-            .ok()
+        parsed.map_err(|fault| self.0.push(format!("{place}: the name {fault}"))).ok()
     }
 }
 
 impl CatalogText {
     fn build(self, faults: &mut Faults) -> Catalog {
-        faults.unless(
-            !self.version.is_empty(),
-            "version",
-            "is empty; name this state of the catalog",
-        );
+        faults.unless(!self.version.is_empty(), "version", "is empty; name this state of the catalog");
         let mut providers = BTreeMap::new();
         for (name, text) in self.providers {
             let place = format!("providers.{name}");
@@ -160,15 +150,9 @@ impl CatalogText {
         }
         for provider in providers.values() {
             if let Some(default) = &provider.default_model {
-                let own = families
-                    .get(default)
-                    .is_some_and(|family| family.provider == provider.name);
+                let own = families.get(default).is_some_and(|family| family.provider == provider.name);
                 let place = format!("providers.{}.default_model", provider.name);
-                faults.unless(
-                    own,
-                    &place,
-                    "is not one of the provider's families under [models]",
-                );
+                faults.unless(own, &place, "is not one of the provider's families under [models]");
             }
         }
         let known = families.contains_key(&self.default_model);
@@ -179,11 +163,7 @@ impl CatalogText {
             let place = format!("purposes.{name}");
             faults.name(&place, PurposeName::parse(&name));
             let reply = name == PurposeName::reply().as_str() && text.payer != Payer::FollowsToggle;
-            faults.unless(
-                !reply,
-                &place,
-                "the purpose of every ordinary call follows the toggle",
-            );
+            faults.unless(!reply, &place, "the purpose of every ordinary call follows the toggle");
             purposes.insert(name, text.payer);
         }
         Catalog {
@@ -199,11 +179,7 @@ impl CatalogText {
 
 impl ProviderText {
     fn build(self, name: ProviderName, place: &str, faults: &mut Faults) -> Provider {
-        faults.unless(
-            !self.hosts.is_empty(),
-            place,
-            "needs at least one base URL in `hosts`",
-        );
+        faults.unless(!self.hosts.is_empty(), place, "needs at least one base URL in `hosts`");
         for host in &self.hosts {
             let place = format!("{place}.hosts \"{host}\"");
             faults.unless(
@@ -221,15 +197,9 @@ impl ProviderText {
                 "may not be set by callers",
             );
         }
-        let byo_fee = self
-            .byo_fee
-            .map(|price| price.build(&format!("{place}.byo_fee"), faults));
+        let byo_fee = self.byo_fee.map(|price| price.build(&format!("{place}.byo_fee"), faults));
         let billed = self.protocol != Protocol::Local || byo_fee.is_none();
-        faults.unless(
-            billed,
-            place,
-            "a local provider is never metered; remove `byo_fee`",
-        );
+        faults.unless(billed, place, "a local provider is never metered; remove `byo_fee`");
         Provider {
             name,
             protocol: self.protocol,
@@ -249,23 +219,13 @@ impl FamilyText {
         providers: &BTreeMap<ProviderName, Provider>,
         faults: &mut Faults,
     ) -> Option<Family> {
-        faults.unless(
-            !self.ids.is_empty(),
-            place,
-            "needs at least one concrete id in `ids`",
-        );
-        let provider = ProviderName::parse(&self.provider)
-            .ok()
-            .and_then(|name| providers.get(&name));
+        faults.unless(!self.ids.is_empty(), place, "needs at least one concrete id in `ids`");
+        let provider = ProviderName::parse(&self.provider).ok().and_then(|name| providers.get(&name));
         faults.unless(provider.is_some(), place, "its provider is not under [providers]");
         let provider = provider?;
         let metered = provider.protocol != Protocol::Local;
         let priced = self.credits.is_some() || self.byo_fee.is_some();
-        faults.unless(
-            metered || !priced,
-            place,
-            "a local model is never metered; remove its prices",
-        );
+        faults.unless(metered || !priced, place, "a local model is never metered; remove its prices");
         faults.unless(
             !metered || self.credits.is_some(),
             place,
@@ -274,17 +234,9 @@ impl FamilyText {
         Some(Family {
             name,
             provider: provider.name.clone(),
-            ids: self
-                .ids
-                .into_iter()
-                .filter_map(|id| id.build(place, faults))
-                .collect(),
-            credits: self
-                .credits
-                .map(|price| price.build(&format!("{place}.credits"), faults)),
-            byo_fee: self
-                .byo_fee
-                .map(|price| price.build(&format!("{place}.byo_fee"), faults)),
+            ids: self.ids.into_iter().filter_map(|id| id.build(place, faults)).collect(),
+            credits: self.credits.map(|price| price.build(&format!("{place}.credits"), faults)),
+            byo_fee: self.byo_fee.map(|price| price.build(&format!("{place}.byo_fee"), faults)),
         })
     }
 }
@@ -306,12 +258,7 @@ impl IdText {
                 Some(day?)
             }
         };
-        Some(ConcreteId {
-            id: self.id,
-            aliases: self.aliases,
-            retires,
-            successor: self.successor,
-        })
+        Some(ConcreteId { id: self.id, aliases: self.aliases, retires, successor: self.successor })
     }
 }
 
@@ -319,10 +266,7 @@ impl PriceText {
     fn build(self, place: &str, faults: &mut Faults) -> Price {
         faults.unless(!self.unit.is_empty(), place, "`unit` is empty");
         faults.unless(self.micros_per_call >= 0, place, "`micros_per_call` is negative");
-        Price {
-            unit: self.unit,
-            micros_per_call: self.micros_per_call,
-        }
+        Price { unit: self.unit, micros_per_call: self.micros_per_call }
     }
 }
 
@@ -334,11 +278,7 @@ fn index(families: &BTreeMap<String, Family>, faults: &mut Faults) -> HashMap<St
             for name in id.aliases.iter().chain([&id.id]) {
                 let before = ids.insert(name.clone(), (family.name.clone(), position));
                 let place = format!("models.\"{}\".ids", family.name);
-                faults.unless(
-                    before.is_none(),
-                    &place,
-                    &format!("\"{name}\" is named twice in the catalog"),
-                );
+                faults.unless(before.is_none(), &place, &format!("\"{name}\" is named twice in the catalog"));
             }
         }
     }
@@ -365,120 +305,5 @@ fn calendar_day(written: &toml::value::Datetime) -> Option<Date> {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::date;
-
-    use super::*;
-
-    const GOOD: &str = r#"
-version = "t"
-default_model = "m"
-[providers.p]
-protocol = "openai"
-hosts = ["https://api.example/v1"]
-default_model = "m"
-[models.m]
-provider = "p"
-ids = [{ id = "m-1", aliases = ["m"], retires = 2030-01-14 }]
-credits = { unit = "credits", micros_per_call = 1 }
-"#;
-
-    #[test]
-    fn the_shipped_catalog_is_good_and_offers_what_is_promised() {
-        let catalog = Catalog::embedded().unwrap();
-        for family in [
-            "gpt-4o-mini",
-            "gpt-4o",
-            "claude-haiku",
-            "claude-sonnet",
-            "gpt-6-luna",
-            "local-llama",
-        ] {
-            assert!(catalog.find(family).is_some(), "{family}");
-        }
-        // The default outlives what its vendor has announced to retire.
-        let default = catalog.find(&catalog.default_model).unwrap().family();
-        assert!(default.ids.iter().any(|id| id.retires.is_none()));
-        let mini = catalog.find("gpt-4o-mini").unwrap().family();
-        assert_eq!(mini.ids[0].retires, Some(date!(2027 - 01 - 14)));
-        assert!(!mini.ids[0].retired(date!(2027 - 01 - 13)) && mini.ids[0].retired(date!(2027 - 01 - 14)));
-        assert_eq!(mini.ids[0].successor.as_deref(), Some("gpt-6-luna"));
-    }
-
-    #[test]
-    fn another_provider_is_an_entry_alone() {
-        let text = format!(
-            "{GOOD}\n[providers.groq]\nprotocol = \"openai\"\nhosts = [\"https://api.groq.com/openai/v1\"]\n"
-        );
-        let catalog = Catalog::parse(&text).unwrap();
-        assert!(
-            catalog
-                .providers
-                .contains_key(&ProviderName::parse("groq").unwrap())
-        );
-    }
-
-    #[test]
-    fn every_fault_is_told_with_its_place() {
-        for (find, replace, told) in [
-            ("version = \"t\"", "version = \"\"", "version: is empty"),
-            (
-                "default_model = \"m\"\n[p",
-                "default_model = \"x\"\n[p",
-                "default_model: is not a family",
-            ),
-            ("protocol = \"openai\"", "protocol = \"smoke\"", "smoke"),
-            (
-                "hosts = [\"https://api.example/v1\"]",
-                "hosts = []",
-                "at least one base URL",
-            ),
-            (
-                "https://api.example/v1",
-                "https://api.example/v1/",
-                "without trailing slash",
-            ),
-            (
-                "https://api.example/v1",
-                "https://u:p@api.example/v1",
-                "scheme, host and path only",
-            ),
-            (
-                "https://api.example/v1",
-                "ftp://api.example/v1",
-                "scheme, host and path only",
-            ),
-            ("provider = \"p\"", "provider = \"q\"", "not under [providers]"),
-            ("credits = ", "byo_fee = ", "needs `credits`"),
-            ("micros_per_call = 1", "micros_per_call = -1", "negative"),
-            ("aliases = [\"m\"]", "aliases = [\"m-1\"]", "named twice"),
-            (
-                "retires = 2030-01-14",
-                "retires = 2030-01-14T00:00:00",
-                "must be a date",
-            ),
-            ("protocol = \"openai\"", "protocol = \"local\"", "never metered"),
-            (
-                "protocol = \"openai\"",
-                "protocol = \"openai\"\nheaders = [\"Authorization\"]",
-                "may not be set",
-            ),
-            (
-                "[models.m]",
-                "[purposes.reply]\npayer = \"free\"\n[models.m]",
-                "follows the toggle",
-            ),
-            (
-                "[models.m]",
-                "[purposes.x]\npayer = \"nobody\"\n[models.m]",
-                "nobody",
-            ),
-            ("[models.m]", "[other]\n[models.m]", "other"),
-        ] {
-            let text = GOOD.replacen(find, replace, 1);
-            assert_ne!(text, GOOD, "{find}");
-            let faults = Catalog::parse(&text).unwrap_err().to_string();
-            assert!(faults.contains(told), "{told:?} not in {faults}");
-        }
-    }
-}
+#[path = "load_tests.rs"]
+mod tests;

@@ -28,12 +28,8 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
         return Vec::new();
     };
     let outcome = decide(facts, ask);
-    let mut found = keys_not_taken(
-        facts,
-        &wanted,
-        payer,
-        outcome.as_ref().ok().map(|decision| &decision.grant),
-    );
+    let mut found =
+        keys_not_taken(facts, &wanted, payer, outcome.as_ref().ok().map(|decision| &decision.grant));
     let paying = match byo {
         true => facts.workspace.keys.get(wanted.provider()),
         false => facts.platform.keys.get(wanted.provider()),
@@ -51,11 +47,7 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
             (None, _) if taken.is_some() => "an id before it in the catalog was taken",
             (None, _) => "it could be used, but no key may pay for it",
         };
-        found.push(Candidate {
-            kind: "model",
-            name: id.id.clone(),
-            reason: reason.to_owned(),
-        });
+        found.push(Candidate { kind: "model", name: id.id.clone(), reason: reason.to_owned() });
     }
     found
 }
@@ -67,11 +59,7 @@ fn keys_not_taken(
     grant: Option<&Grant<'_>>,
 ) -> Vec<Candidate> {
     let provider = wanted.provider();
-    let local = facts
-        .catalog
-        .providers
-        .get(provider)
-        .is_some_and(|found| found.protocol == Protocol::Local);
+    let local = facts.catalog.providers.get(provider).is_some_and(|found| found.protocol == Protocol::Local);
     let mut found = Vec::new();
     if facts.workspace.keys.contains_key(provider) && !matches!(grant, Some(Grant::Byo(..))) {
         let reason = match payer {

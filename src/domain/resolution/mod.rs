@@ -167,27 +167,16 @@ impl Decision<'_> {
 
     /// The headers that go with it, apart from the one that carries the key.
     pub fn headers(&self) -> BTreeMap<String, String> {
-        let mut headers = self
-            .grant
-            .key()
-            .map(|key| key.binding.headers.clone())
-            .unwrap_or_default();
-        headers.extend(
-            self.provider
-                .protocol
-                .fixed_headers()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        let mut headers = self.grant.key().map(|key| key.binding.headers.clone()).unwrap_or_default();
+        headers
+            .extend(self.provider.protocol.fixed_headers().map(|(name, value)| (name.into(), value.into())));
         headers
     }
 }
 
 /// Decides one call.
 pub fn decide<'a>(facts: Facts<'a>, ask: &Ask) -> Result<Decision<'a>, Error> {
-    let payer = facts
-        .catalog
-        .payer(&ask.purpose)
-        .ok_or_else(|| purpose_unknown(&ask.purpose))?;
+    let payer = facts.catalog.payer(&ask.purpose).ok_or_else(|| purpose_unknown(&ask.purpose))?;
     let byo = payer == Payer::FollowsToggle && facts.workspace.byo_enabled;
     let wanted = model::which(facts, ask, byo)?;
     let Some(provider) = facts.catalog.providers.get(wanted.provider()) else {
@@ -208,12 +197,7 @@ pub fn decide<'a>(facts: Facts<'a>, ask: &Ask) -> Result<Decision<'a>, Error> {
     };
     let fresh = grant.key().and_then(|key| key.fresh_models(facts.now));
     let model = wanted.concrete(fresh, matches!(grant, Grant::Byo(..)), facts.now.date())?;
-    Ok(Decision {
-        provider,
-        family: wanted.family(),
-        model,
-        grant,
-    })
+    Ok(Decision { provider, family: wanted.family(), model, grant })
 }
 
 fn refuses_unknown(facts: Facts<'_>) -> bool {
@@ -227,10 +211,7 @@ fn platform_key<'a>(
     wanted: &Wanted<'a>,
 ) -> Result<&'a StoredKey, Error> {
     if wanted.family().is_none() {
-        return Err(model::unknown(
-            wanted.name(),
-            "the platform's keys serve models of the catalog only",
-        ));
+        return Err(model::unknown(wanted.name(), "the platform's keys serve models of the catalog only"));
     }
     let key = facts.platform.keys.get(&provider.name).ok_or_else(|| {
         Error::new(
@@ -243,12 +224,7 @@ fn platform_key<'a>(
     })?;
     still_allowed(key, provider)?;
     if key.health.condemned(&facts.policy.condemnation) {
-        return Err(condemned(
-            Reason::PlatformKeyRejected,
-            "the platform's key",
-            key,
-            provider,
-        ));
+        return Err(condemned(Reason::PlatformKeyRejected, "the platform's key", key, provider));
     }
     Ok(key)
 }
@@ -267,24 +243,14 @@ fn workspace_key<'a>(facts: Facts<'a>, provider: &Provider) -> Result<&'a Stored
     })?;
     still_allowed(key, provider)?;
     if key.health.condemned(&facts.policy.condemnation) {
-        return Err(condemned(
-            Reason::ByoKeyRejected,
-            "the workspace's key",
-            key,
-            provider,
-        ));
+        return Err(condemned(Reason::ByoKeyRejected, "the workspace's key", key, provider));
     }
     Ok(key)
 }
 
 /// Whether the catalog still allows what a key is bound to.
 pub fn binding_allowed(key: &StoredKey, provider: &Provider) -> bool {
-    let allowed = |name: &str| {
-        provider
-            .headers
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(name))
-    };
+    let allowed = |name: &str| provider.headers.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
     provider.hosts.contains(&key.binding.base_url) && key.binding.headers.keys().all(|name| allowed(name))
 }
 
@@ -319,8 +285,7 @@ fn condemned(reason: Reason, whose: &str, key: &StoredKey, provider: &Provider) 
 }
 
 fn rfc3339(at: OffsetDateTime) -> String {
-    at.format(&time::format_description::well_known::Rfc3339)
-        .unwrap_or_default()
+    at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 
 fn provider_disabled(provider: &ProviderName) -> Error {

@@ -69,12 +69,9 @@ fn known(facts: Facts<'_>, provider: &ProviderName) -> Result<(), Error> {
     if facts.catalog.providers.contains_key(provider) || facts.workspace.knows(provider) {
         return Ok(());
     }
-    Err(Error::new(
-        Reason::ProviderUnknown,
-        format!("no provider {provider} is configured"),
-    )
-    .in_field("provider")
-    .with("provider", provider.as_str()))
+    Err(Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
+        .in_field("provider")
+        .with("provider", provider.as_str()))
 }
 
 fn asked<'a>(
@@ -93,20 +90,14 @@ fn asked<'a>(
         .in_field("provider")),
         (Some(listed), _) => Ok(Wanted::of(listed)),
         (None, Some(provider)) => Ok(Wanted::Outside(provider.clone(), model.clone())),
-        (None, None) => Err(unknown(
-            model.as_str(),
-            "name its provider to use it outside the catalog",
-        )),
+        (None, None) => Err(unknown(model.as_str(), "name its provider to use it outside the catalog")),
     }
 }
 
 fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a>, Error> {
     match facts.catalog.providers.get(provider) {
         None => Err(super::provider_disabled(provider)),
-        Some(Provider {
-            default_model: Some(name),
-            ..
-        }) => family(facts, name),
+        Some(Provider { default_model: Some(name), .. }) => family(facts, name),
         Some(_) => Err(Error::new(
             Reason::ModelUnknown,
             format!("the catalog names no default model for {provider}; name a model"),
@@ -115,21 +106,14 @@ fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a
 }
 
 fn family<'a>(facts: Facts<'a>, name: &str) -> Result<Wanted<'a>, Error> {
-    facts
-        .catalog
-        .find(name)
-        .map(Wanted::of)
-        .ok_or_else(|| unknown(name, "the catalog's default is missing"))
+    facts.catalog.find(name).map(Wanted::of).ok_or_else(|| unknown(name, "the catalog's default is missing"))
 }
 
 /// `MODEL_UNKNOWN`, with what would mend it.
 pub(super) fn unknown(model: &str, mend: &str) -> Error {
-    Error::new(
-        Reason::ModelUnknown,
-        format!("the catalog does not know the model {model}; {mend}"),
-    )
-    .in_field("model")
-    .with("model", model)
+    Error::new(Reason::ModelUnknown, format!("the catalog does not know the model {model}; {mend}"))
+        .in_field("model")
+        .with("model", model)
 }
 
 impl<'a> Wanted<'a> {
@@ -210,20 +194,14 @@ impl<'a> Wanted<'a> {
                 .map(|id| spelling(id, fresh).to_owned())
                 .ok_or_else(|| {
                     let successor = family.ids.iter().find_map(|id| id.successor.as_deref());
-                    unavailable(
-                        &family.name,
-                        "no id of it is both served and listed for the key",
-                        successor,
-                    )
+                    unavailable(&family.name, "no id of it is both served and listed for the key", successor)
                 }),
             Self::Pinned(_, id) => {
                 let shown = fresh.is_some_and(|list| listed(id, list).is_some());
                 match unfit(id, fresh, byo, today) {
-                    Some(Unfit::Retired) if !shown => Err(unavailable(
-                        &id.id,
-                        "its provider has retired it",
-                        id.successor.as_deref(),
-                    )),
+                    Some(Unfit::Retired) if !shown => {
+                        Err(unavailable(&id.id, "its provider has retired it", id.successor.as_deref()))
+                    }
                     Some(Unfit::NotListed) => Err(unavailable(
                         &id.id,
                         "the key's own list does not show it",
@@ -233,11 +211,9 @@ impl<'a> Wanted<'a> {
                 }
             }
             Self::Outside(_, model) => match fresh {
-                Some(list) if byo && !list.contains(model.as_str()) => Err(unavailable(
-                    model.as_str(),
-                    "the key's own list does not show it",
-                    None,
-                )),
+                Some(list) if byo && !list.contains(model.as_str()) => {
+                    Err(unavailable(model.as_str(), "the key's own list does not show it", None))
+                }
                 _ => Ok(model.as_str().to_owned()),
             },
         }
@@ -265,19 +241,14 @@ fn spelling<'i>(id: &'i ConcreteId, fresh: Option<&ModelList>) -> &'i str {
 }
 
 fn listed<'i>(id: &'i ConcreteId, list: &ModelList) -> Option<&'i str> {
-    std::iter::once(&id.id)
-        .chain(&id.aliases)
-        .map(String::as_str)
-        .find(|name| list.contains(name))
+    std::iter::once(&id.id).chain(&id.aliases).map(String::as_str).find(|name| list.contains(name))
 }
 
 fn unavailable(model: &str, why: &str, successor: Option<&str>) -> Error {
     let mend = successor.map_or_else(String::new, |successor| format!("; use {successor} instead"));
-    let error = Error::new(
-        Reason::ModelNotAvailable,
-        format!("the model {model} cannot be used: {why}{mend}"),
-    )
-    .with("model", model);
+    let error =
+        Error::new(Reason::ModelNotAvailable, format!("the model {model} cannot be used: {why}{mend}"))
+            .with("model", model);
     match successor {
         Some(successor) => error.with("successor", successor),
         None => error,

@@ -34,16 +34,9 @@ pub struct Offer<'a> {
 /// only, if one is given.
 pub fn offers<'a>(facts: Facts<'a>, provider: Option<&ProviderName>) -> Vec<Offer<'a>> {
     let shown = |name: &ProviderName| provider.is_none_or(|only| only == name);
-    let families = facts
-        .catalog
-        .families()
-        .filter(|family| shown(&family.provider))
-        .filter_map(|family| {
-            Some((
-                Some(family),
-                &family.provider,
-                ModelName::parse(&family.name).ok()?,
-            ))
+    let families =
+        facts.catalog.families().filter(|family| shown(&family.provider)).filter_map(|family| {
+            Some((Some(family), &family.provider, ModelName::parse(&family.name).ok()?))
         });
     let outside = facts
         .workspace
@@ -52,17 +45,10 @@ pub fn offers<'a>(facts: Facts<'a>, provider: Option<&ProviderName>) -> Vec<Offe
         .filter(|(name, _)| shown(name) && facts.catalog.providers.contains_key(name))
         .flat_map(|(name, key)| {
             let listed = key.models.iter().flat_map(|listing| listing.models.iter());
-            let selected = facts
-                .workspace
-                .selections
-                .get(name)
-                .map(|selection| selection.model.as_str());
-            let ids: BTreeSet<&str> = listed
-                .chain(selected)
-                .filter(|id| facts.catalog.find(id).is_none())
-                .collect();
-            ids.into_iter()
-                .filter_map(move |id| Some((None, name, ModelName::parse(id).ok()?)))
+            let selected = facts.workspace.selections.get(name).map(|selection| selection.model.as_str());
+            let ids: BTreeSet<&str> =
+                listed.chain(selected).filter(|id| facts.catalog.find(id).is_none()).collect();
+            ids.into_iter().filter_map(move |id| Some((None, name, ModelName::parse(id).ok()?)))
         });
     families
         .chain(outside)
@@ -83,10 +69,7 @@ pub fn offers<'a>(facts: Facts<'a>, provider: Option<&ProviderName>) -> Vec<Offe
                 (Err(_), None) => model.as_str().to_owned(),
             };
             let id = family.and_then(|family| {
-                family
-                    .ids
-                    .iter()
-                    .find(|id| id.id == model || id.aliases.contains(&model))
+                family.ids.iter().find(|id| id.id == model || id.aliases.contains(&model))
             });
             let selected = facts.workspace.selections.get(provider).is_some_and(|selection| {
                 match (Wanted::named(facts, provider, &selection.model), family) {

@@ -17,10 +17,7 @@ pub(super) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    #[expect(
-        elided_lifetimes_in_paths,
-        reason = "async_trait matches the trait's own spelling only"
-    )]
+    #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
             deployment(),
@@ -111,11 +108,7 @@ fn holders() -> TableCreateStatement {
 }
 
 fn model_lists() -> TableCreateStatement {
-    table("model_lists")
-        .col(binary("hash"))
-        .col(text("body"))
-        .primary_key(&mut key(&["hash"]))
-        .to_owned()
+    table("model_lists").col(binary("hash")).col(text("body")).primary_key(&mut key(&["hash"])).to_owned()
 }
 
 fn provider_keys() -> TableCreateStatement {
@@ -144,11 +137,7 @@ fn provider_keys() -> TableCreateStatement {
         .col(timestamp_with_time_zone("set_at"))
         .col(timestamp_with_time_zone_null("ended_at"))
         .foreign_key(&mut data_key_reference("provider_keys"))
-        .foreign_key(
-            ForeignKey::create()
-                .from("provider_keys", "model_list_hash")
-                .to("model_lists", "hash"),
-        )
+        .foreign_key(ForeignKey::create().from("provider_keys", "model_list_hash").to("model_lists", "hash"))
         .foreign_key(
             ForeignKey::create()
                 .from("provider_keys", ("scope", "workspace_id"))
@@ -211,22 +200,10 @@ fn indexes() -> [IndexCreateStatement; 5] {
         index
     };
     [
-        index(
-            "keys_by_holder",
-            "provider_keys",
-            &["scope", "workspace_id", "provider"],
-        ),
-        index(
-            "keys_by_data_key",
-            "provider_keys",
-            &["bucket", "data_key_version"],
-        ),
+        index("keys_by_holder", "provider_keys", &["scope", "workspace_id", "provider"]),
+        index("keys_by_data_key", "provider_keys", &["bucket", "data_key_version"]),
         index("keys_by_model_list", "provider_keys", &["model_list_hash"]),
-        index(
-            "audit_by_holder",
-            "audit_events",
-            &["scope", "workspace_id", "at"],
-        ),
+        index("audit_by_holder", "audit_events", &["scope", "workspace_id", "at"]),
         index("results_by_expiry", "request_results", &["expires_at"]),
     ]
 }

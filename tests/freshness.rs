@@ -1,0 +1,92 @@
+//! What is served from memory, for how long, and what happens when the database does not answer.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use tonic::Code;
+
+use crate::support::{Byokd, openai_key, reason};
+
+async fn toggle_in_the_database(byokd: &Byokd, on: bool) {
+    let sql = format!("UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'");
+    byokd.database().await.execute_unprepared(&sql).await.unwrap();
+}
+
+async fn rename(byokd: &Byokd, from: &str, to: &str) {
+    let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+    byokd.database().await.execute_unprepared(&sql).await.unwrap();
+}
+
+/// A byokd whose workspace `acme` is in memory, with BYO on and a key.
+async fn warm() -> Byokd {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    byokd.toggle("acme", true).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+    byokd
+}
+
+#[tokio::test]
+async fn an_entry_is_served_from_memory_until_it_is_five_seconds_old_however_hot_it_is() {
+    let byokd = warm().await;
+    toggle_in_the_database(&byokd, false).await;
+    for _ in 0..5 {
+        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+        byokd.pass(Duration::from_secs(1));
+    }
+    byokd.pass(Duration::from_millis(1));
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+}
+
+#[tokio::test]
+async fn a_change_is_seen_at_once() {
+    let byokd = warm().await;
+    for n in 3..10 {
+        byokd.set_key("acme", "openai", &openai_key(n)).await;
+        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(n));
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_never_seen_is_kept_and_forgotten_alike() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+    byokd.set_key("acme", "openai", &openai_key(2)).await;
+    byokd.toggle("acme", true).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+}
+
+#[tokio::test]
+async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_no_more() {
+    let byokd = warm().await;
+    byokd.pass(Duration::from_secs(6));
+    rename(&byokd, "holders", "holders_away").await;
+    let resolved = byokd.resolve("acme", "", "openai").await.unwrap();
+    assert!(resolved.degraded);
+    // Validated 6 s ago, a lease of 60 s may last 60 + 5 - 6 s.
+    assert_eq!(resolved.lease.unwrap().ttl.unwrap().seconds, 59);
+    assert_eq!(resolved.credential.unwrap().api_key, openai_key(2));
+    byokd.pass(Duration::from_secs(29));
+    assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
+    byokd.pass(Duration::from_secs(1));
+    let status = byokd.resolve("acme", "", "openai").await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    // What was never loaded is not guessed.
+    let status = byokd.resolve("globex", "", "openai").await.unwrap_err();
+    assert_eq!(reason(&status), "STORE_UNAVAILABLE");
+    rename(&byokd, "holders_away", "holders").await;
+    assert!(!byokd.resolve("acme", "", "openai").await.unwrap().degraded);
+}
+
+#[tokio::test]
+async fn an_entry_never_goes_backwards() {
+    let byokd = warm().await;
+    let sql = "UPDATE holders SET revision = revision - 1 WHERE workspace_id = 'acme'";
+    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    byokd.pass(Duration::from_secs(6));
+    // The database shows an older state than this process has seen: it is not served as if it were fresh.
+    let status = byokd.resolve("acme", "", "openai").await.unwrap_err();
+    assert_eq!(reason(&status), "STORE_UNAVAILABLE");
+}
