@@ -14,5 +14,6 @@ mod freshness;
 mod house;
 mod main_road;
 mod providers;
+mod readme;
 mod support;
 mod watching;

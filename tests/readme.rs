@@ -1,0 +1,60 @@
+//! What the README says that a machine can check: its tables against the code.
+
+use std::{fs, path::PathBuf};
+
+use byokd::{config::Config, domain::principal::Role};
+
+fn read(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The section under a heading.
+fn section(heading: &str) -> String {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+#[test]
+fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
+    let mut rows = 0;
+    for line in section("What a product gets").lines().filter(|line| line.contains(" · ")) {
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let [file, test] = quoted.as_slice() else { panic!("{line}") };
+        assert!(read(file).contains(&format!("fn {test}(")), "{file} has no test {test}");
+        rows += 1;
+    }
+    assert_eq!(rows, 26);
+}
+
+#[test]
+fn every_reason_stands_in_the_table_of_errors() {
+    let table = section("Errors");
+    let source = read("src/domain/error.rs");
+    let reasons: Vec<&str> = source.lines().filter_map(|line| line.split(" => \"").nth(1)?.split('"').next()).collect();
+    assert!(reasons.len() > 30);
+    for reason in reasons {
+        assert!(table.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
+fn every_setting_stands_in_the_table_of_settings() {
+    let table = section("Configuration");
+    let settings: toml::Table = toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
+    for (section, keys) in settings {
+        assert!(table.contains(&format!("`[{section}]`")), "[{section}]");
+        for key in keys.as_table().unwrap().keys() {
+            assert!(table.contains(&format!("`{key}`")), "{section}.{key}");
+        }
+    }
+}
+
+#[test]
+fn every_role_stands_in_the_table_of_roles() {
+    let table = section("Who may call");
+    for role in Role::ALL {
+        assert!(table.contains(&format!("| `{}` |", role.as_str())));
+    }
+}
