@@ -91,6 +91,10 @@ impl Change {
         remembered: Option<Remembered>,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
+        if !draft.changed() && draft.edits().is_empty() && remembered.is_none() {
+            // Nothing to write: not even the row that the lock may have made stays.
+            return self.transaction.rollback().await.map_err(unavailable);
+        }
         for edit in draft.edits() {
             match edit {
                 KeyEdit::Put(provider, key) => {
