@@ -59,6 +59,7 @@ pub mod identity;
 pub mod keyring;
 pub mod kms;
 pub mod ops;
+mod private_file;
 pub mod provider;
 pub mod server;
 pub mod store;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use tonic::Code;
 
-use crate::support::{Byokd, openai_key, reason};
+use byokd::contract::v1;
+
+use crate::support::{Byokd, openai_key, reason, refused};
 
 async fn toggle_in_the_database(byokd: &Byokd, on: bool) {
     let sql = format!("UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'");
@@ -77,6 +79,7 @@ async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_
     let status = byokd.resolve("globex", "", "openai").await.unwrap_err();
     assert_eq!(reason(&status), "STORE_UNAVAILABLE");
     rename(&byokd, "holders_away", "holders").await;
+    byokd.pass(Duration::from_secs(1));
     assert!(!byokd.resolve("acme", "", "openai").await.unwrap().degraded);
 }
 
@@ -86,7 +89,33 @@ async fn an_entry_never_goes_backwards() {
     let sql = "UPDATE holders SET revision = revision - 1 WHERE workspace_id = 'acme'";
     byokd.database().await.execute_unprepared(sql).await.unwrap();
     byokd.pass(Duration::from_secs(6));
-    // The database shows an older state than this process has seen: it is not served as if it were fresh.
-    let status = byokd.resolve("acme", "", "openai").await.unwrap_err();
-    assert_eq!(reason(&status), "STORE_UNAVAILABLE");
+    // The database shows an older state than this process has seen: what is known goes on, as in an outage.
+    let resolved = byokd.resolve("acme", "", "openai").await.unwrap();
+    assert!(resolved.degraded);
+    assert_eq!(resolved.credential.unwrap().api_key, openai_key(2));
+    byokd.pass(Duration::from_secs(30));
+    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "STORE_UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_service() {
+    let byokd = warm().await;
+    rename(&byokd, "holders", "holders_away").await;
+    let request =
+        v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: Some(false), ..Default::default() };
+    assert_eq!(refused(byokd.admin().toggle_byo(request).await), "STORE_UNAVAILABLE");
+    let request = v1::DeletePlatformKeyRequest { provider: "openai".into(), ..Default::default() };
+    assert_eq!(refused(byokd.operator().delete_platform_key(request).await), "STORE_UNAVAILABLE");
+    byokd.pass(Duration::from_secs(6));
+    assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
+}
+
+#[tokio::test]
+async fn a_damaged_platform_key_does_not_touch_byo() {
+    let byokd = warm().await;
+    let sql = "UPDATE provider_keys SET headers = '[]' WHERE scope = 'platform'";
+    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    byokd.pass(Duration::from_secs(6));
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
+    assert_eq!(refused(byokd.resolve("globex", "", "openai").await), "RECORD_CORRUPT");
 }

@@ -12,7 +12,8 @@ fn read(path: &str) -> String {
 /// The section under a heading.
 fn section(heading: &str) -> String {
     let readme = read("README.md");
-    let (_, rest) = readme.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    let (_, rest) =
+        readme.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     rest.split("\n## ").next().unwrap().to_owned()
 }
 
@@ -32,7 +33,8 @@ fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
 fn every_reason_stands_in_the_table_of_errors() {
     let table = section("Errors");
     let source = read("src/domain/error.rs");
-    let reasons: Vec<&str> = source.lines().filter_map(|line| line.split(" => \"").nth(1)?.split('"').next()).collect();
+    let reasons: Vec<&str> =
+        source.lines().filter_map(|line| line.split(" => \"").nth(1)?.split('"').next()).collect();
     assert!(reasons.len() > 30);
     for reason in reasons {
         assert!(table.contains(&format!("`{reason}`")), "{reason}");

@@ -49,13 +49,11 @@ impl ServerAddress {
     }
 
     /// The address as a URL without a trailing slash.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.url
     }
 
     /// True: what is sent there does not leave this machine.
-    #[must_use]
     pub const fn is_loopback(&self) -> bool {
         self.loopback
     }

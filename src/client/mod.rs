@@ -60,13 +60,11 @@ impl Connection {
     }
 
     /// The calls about workspaces and their keys.
-    #[must_use]
     pub fn keys(&self) -> KeyServiceClient<InterceptedService<Channel, Bearer>> {
         KeyServiceClient::new(self.channel.clone())
     }
 
     /// The calls about the operator's own keys.
-    #[must_use]
     pub fn platform(&self) -> PlatformServiceClient<InterceptedService<Channel, Bearer>> {
         PlatformServiceClient::new(self.channel.clone())
     }

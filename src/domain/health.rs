@@ -3,12 +3,13 @@
 //! Invariants:
 //! - One verdict never condemns a stored key: it takes a run of refusals over some time, because vendors have
 //!   answered 401 to good keys for minutes on end.
-//! - A call that taught nothing neither adds to a run nor ends it, and never hides what is known.
+//! - One success ends a run of refusals, and nothing else does. A call that taught nothing, or found the provider too busy
+//!   or the account without funds, neither adds to a run nor ends it.
 //! - `verdict` and `checked_at` belong together: while a run of refusals lasts, `checked_at` is its last refusal.
 //! - Time is passed in and never runs backwards: an earlier `now`, from a replica whose clock is behind, counts as
 //!   the last time known.
 //!
-//! Deliberately absent: one verdict's meaning, and what a condemned key is refused for.
+//! Absent: one verdict's meaning, and what a condemned key is refused for.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -64,22 +65,21 @@ impl Default for Condemnation {
 
 impl Health {
     /// The health of a key that is saved now, after a test call with `verdict`, or without a test call.
-    #[must_use]
     pub fn new_saved(verdict: Option<Verdict>, now: OffsetDateTime) -> Self {
         let unknown = Self::default();
         verdict.map_or(unknown, |verdict| unknown.after(verdict, now))
     }
 
     /// The health after one more test call.
-    #[must_use]
     pub fn after(&self, verdict: Verdict, now: OffsetDateTime) -> Self {
         let now = self.checked_at.map_or(now, |last| last.max(now));
         let learnt = Self { verdict: Some(verdict), checked_at: Some(now), ..*self };
         let no_run = Self { refused_count: 0, refused_since: None, ..learnt };
         match verdict.finding() {
             Finding::Works => Self { verified_at: Some(now), ..no_run },
-            // The provider knew the key, so whatever refused it before is over.
-            Finding::Recognised => no_run,
+            // Only a success ends a run of refusals: what stands before a provider can be too busy for any key.
+            Finding::Recognised if self.refused_count > 0 => *self,
+            Finding::Recognised => learnt,
             // The wrong kind or host are as final as a refusal for a key that is stored with its endpoint:
             // where it is, it can never work, and only a person can mend it.
             Finding::Refused | Finding::WrongKind | Finding::WrongHost => Self {
@@ -93,7 +93,6 @@ impl Health {
     }
 
     /// What people see beside the key.
-    #[must_use]
     pub fn badge(&self, condemnation: &Condemnation) -> Badge {
         match self.verdict.map(Verdict::finding) {
             Some(Finding::Works) => Badge::Connected,
@@ -106,7 +105,6 @@ impl Health {
     }
 
     /// Whether the key has been refused often and long enough not to be handed out any more.
-    #[must_use]
     pub fn condemned(&self, condemnation: &Condemnation) -> bool {
         let (Some(first), Some(last)) = (self.refused_since, self.checked_at) else {
             return false;
@@ -122,7 +120,6 @@ impl Health {
 
 impl Badge {
     /// Its name in the contract and the store.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connected => "CONNECTED",
@@ -173,12 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_success_or_a_recognition_ends_the_run() {
+    fn only_a_success_ends_the_run() {
         use Verdict::{Invalid, RateLimited, Valid};
         let run = [(1, Invalid), (2, Invalid), (12, Invalid)];
         assert_eq!(badge(&[&run[..], &[(13, Valid)]].concat()), Badge::Connected);
-        assert_eq!(badge(&[&run[..], &[(13, RateLimited)]].concat()), Badge::Limited);
-        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]), Badge::Failing);
+        assert_eq!(badge(&[&run[..], &[(13, RateLimited)]].concat()), Badge::Rejected);
+        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]), Badge::Rejected);
+        assert_eq!(badge(&[(1, RateLimited)]), Badge::Limited);
         let health = after(&[(1, Invalid), (2, Valid)]);
         assert_eq!((health.refused_count, health.refused_since), (0, None));
         assert_eq!(health.verified_at, Some(at(2)));

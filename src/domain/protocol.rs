@@ -37,7 +37,7 @@ impl Protocol {
     }
 
     /// The header without which the provider refuses every call, if there is one (Anthropic API, "Versioning").
-    pub fn fixed_headers(self) -> Option<(&'static str, &'static str)> {
+    pub fn fixed_header(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Anthropic => Some(("anthropic-version", "2023-06-01")),
             Self::Openai | Self::Local => None,

@@ -6,7 +6,7 @@
 //! - The bytes are wiped on drop, on every path, also when a key is refused.
 //! - The only way to the text is [`ApiKey::expose`], which is easy to search for.
 //!
-//! Deliberately absent: `Display`, `Clone`, `PartialEq`, serde, and any opinion on prefixes or lengths of
+//! Absent: `Display`, `Clone`, `PartialEq`, serde, and any opinion on prefixes or lengths of
 //! particular vendors. Vendors change their formats; what is known of them is data beside the test calls.
 
 use std::fmt;
@@ -46,7 +46,6 @@ pub enum KeyFault {
 
 impl KeyFault {
     /// One sentence for the person who pasted the key: what is wrong and how to mend it.
-    #[must_use]
     pub fn mend(&self) -> &'static str {
         match self {
             Self::Empty => "The key is empty; paste the whole key as the provider shows it.",
@@ -89,7 +88,6 @@ impl ApiKey {
 
     /// Takes the bytes of an opened record. They were checked when they were sealed; `None` means that they
     /// are not a key that [`ApiKey::parse`] could have accepted. The bytes are wiped either way.
-    #[must_use]
     pub fn from_stored(raw: Vec<u8>) -> Option<Self> {
         let raw = Zeroizing::new(raw);
         let key = std::str::from_utf8(&raw).ok()?;
@@ -97,13 +95,11 @@ impl ApiKey {
     }
 
     /// The key in the clear: for a header of the provider, for sealing, for the caller it is resolved for.
-    #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
     /// What others may see: "…" and the last 4 characters, or "…" alone for a key shorter than 20.
-    #[must_use]
     pub fn masked(&self) -> String {
         let key = self.expose();
         let tail = match key.len() {

@@ -2,7 +2,7 @@
 //!
 //! Invariants: a verdict is one of a closed list, each has one finding, and its name is part of the contract.
 //!
-//! Deliberately absent: how a verdict is reached (the test calls and their tables), and what several of them add
+//! Absent: how a verdict is reached (the test calls and their tables), and what several of them add
 //! up to (the health of a stored key).
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,6 @@ impl Verdict {
     ];
 
     /// Its name in the contract, the store and the logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "VALID",
@@ -101,13 +100,11 @@ impl Verdict {
     }
 
     /// The verdict of that exact name.
-    #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|verdict| verdict.as_str() == name)
     }
 
     /// What kind of knowledge it is.
-    #[must_use]
     pub fn finding(self) -> Finding {
         match self {
             Self::Valid | Self::ValidListHidden => Finding::Works,
@@ -122,7 +119,6 @@ impl Verdict {
     }
 
     /// One sentence for people: what it means and what to do.
-    #[must_use]
     pub fn mend(self) -> &'static str {
         match self {
             Self::Valid => "The key works.",

@@ -7,23 +7,19 @@
 //!
 //! Absent: what the claims mean, and when they expire (the parent module).
 
-use std::{
-    fmt,
-    fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fmt, path::Path};
 
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use zeroize::Zeroizing;
 
 use super::{AUDIENCE, Claims, ISSUER, refused};
-use crate::domain::error::{Error, Reason};
+use crate::{
+    domain::error::{Error, Reason},
+    private_file,
+};
 
 /// The signer's file in the data folder.
 const FILE: &str = "token-signer";
@@ -57,8 +53,7 @@ impl Signer {
         let unusable = |why: String| {
             Error::new(Reason::CredentialsInvalid, format!("the token signer {} {why}", path.display()))
         };
-        let document =
-            Zeroizing::new(fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?);
+        let document = private_file::read(path).map_err(unusable)?;
         let pair = Ed25519KeyPair::from_pkcs8(&document)
             .map_err(|_| unusable("is not an Ed25519 key in PKCS #8".to_owned()))?;
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -100,14 +95,12 @@ fn create(path: &Path) -> std::io::Result<()> {
     let failed = |_| std::io::Error::other("the cryptographic library refused to make a key");
     let pair = Ed25519KeyPair::generate().map_err(failed)?;
     let document: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-    file.write_all(document.as_ref())?;
-    file.sync_all()
+    private_file::create(path, document.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{fs, time::Duration};
 
     use serde_json::json;
     use time::macros::datetime;

@@ -9,12 +9,7 @@
 //!
 //! Absent: protection from whoever can read the whole machine. That is what a cloud KMS is for.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
-};
+use std::{fmt::Write as _, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
@@ -25,7 +20,10 @@ use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{EncryptionContext, Wrapped, corrupt};
-use crate::domain::error::{Error, Reason};
+use crate::{
+    domain::error::{Error, Reason},
+    private_file,
+};
 
 const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
@@ -67,16 +65,19 @@ impl LocalKms {
     pub fn create(path: &Path) -> Result<(), Error> {
         let mut secret = Zeroizing::new([0; KEY_LEN]);
         SystemRandom::new().fill(&mut *secret).map_err(|_| Error::internal("the random source failed"))?;
-        let mut text = Zeroizing::new(format!(
+        // Room for all of it at once: a text that grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(512));
+        let written = write!(
+            text,
             "# byokd's local KMS key. Whoever has this file and the database has every key; without it, none opens.\n\
              id = \"{}\"\nkey = \"",
             Uuid::new_v4()
-        ));
-        for byte in secret.iter() {
-            text.push_str(&format!("{byte:02x}"));
-        }
+        );
+        let written =
+            secret.iter().fold(written, |so_far, byte| so_far.and_then(|()| write!(text, "{byte:02x}")));
+        written.map_err(Error::internal)?;
         text.push_str("\"\n");
-        write_new(path, text.as_bytes()).map_err(|error| {
+        private_file::create(path, text.as_bytes()).map_err(|error| {
             Error::new(
                 Reason::KmsUnavailable,
                 format!("cannot make the KMS key file {}: {error}", path.display()),
@@ -136,15 +137,10 @@ impl LocalKey {
         let refused = |why: String| {
             Error::new(Reason::KmsUnavailable, format!("the KMS key file {} {why}", path.display()))
         };
-        let unreadable = |error: std::io::Error| refused(format!("cannot be read: {error}"));
-        let mut file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
-            return Err(refused("may be read by others; run: chmod 600".to_owned()));
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.read_to_string(&mut text).map_err(unreadable)?;
+        let content = private_file::read(path).map_err(refused)?;
         // toml's error would quote the line, and with it the key.
-        let parsed: Option<KeyFile> = toml::from_str(&text).ok();
+        let parsed: Option<KeyFile> =
+            std::str::from_utf8(&content).ok().and_then(|text| toml::from_str(text).ok());
         let malformed =
             || refused("is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits".to_owned());
         let mut parsed = parsed.ok_or_else(malformed)?;
@@ -176,26 +172,10 @@ fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect()))
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
-fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let fresh = path.with_extension("new");
-    if fresh.exists() {
-        fs::remove_file(&fresh)?;
-    }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    // A hard link fails where the name is taken; a rename would replace it.
-    fs::hard_link(&fresh, path)?;
-    fs::remove_file(&fresh)?;
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::domain::envelope::DataKeyId;
 

@@ -63,12 +63,10 @@ pub(super) struct Planned<T> {
 impl Intent {
     /// `fields` are everything in the request that makes it this change, in a fixed order.
     pub(super) fn new(rpc: Rpc, scope: Scope, caller: &Principal, meta: ChangeMeta, fields: &[&str]) -> Self {
-        let mut payload = Zeroizing::new(Vec::new());
-        let revision = meta.expected_revision.map(|revision| revision.to_string()).unwrap_or_default();
-        for field in fields.iter().copied().chain([meta.on_behalf_of.as_str(), revision.as_str()]) {
-            payload.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-            payload.extend(field.as_bytes());
-        }
+        let payload = match &meta.request_id {
+            None => Zeroizing::default(),
+            Some(_) => payload(&meta, fields),
+        };
         Self { rpc, scope, actor: caller.subject.clone(), meta, payload: Arc::new(payload) }
     }
 
@@ -85,6 +83,20 @@ impl Intent {
             _ => Ok(()),
         }
     }
+}
+
+/// Every field with its length, so that no two requests have the same bytes.
+fn payload(meta: &ChangeMeta, fields: &[&str]) -> Zeroizing<Vec<u8>> {
+    let revision = meta.expected_revision.map(|revision| revision.to_string()).unwrap_or_default();
+    let all = || fields.iter().copied().chain([meta.on_behalf_of.as_str(), revision.as_str()]);
+    // Room for all of it at once: bytes that grow leave copies of the key behind.
+    let length = all().fold(0_usize, |sum, field| sum.saturating_add(field.len()).saturating_add(8));
+    let mut payload = Zeroizing::new(Vec::with_capacity(length));
+    for field in all() {
+        payload.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+        payload.extend(field.as_bytes());
+    }
+    payload
 }
 
 /// The first result of this request id, if there is one; `REQUEST_ID_REUSED` if its payload was another.
@@ -122,14 +134,7 @@ where
         return Ok(answer);
     }
     let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
-    let task = tokio::spawn(async move {
-        let result = locked(&task_parts, task_intent.clone(), plan).await;
-        if result.is_err() {
-            // A commit whose answer was lost may have happened all the same.
-            task_parts.directory.invalidate(&task_intent.scope, 0);
-        }
-        result
-    });
+    let task = tokio::spawn(async move { locked(&task_parts, task_intent, plan).await });
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
         // The twin of this request committed while this one waited for the lock.
@@ -182,7 +187,10 @@ async fn locked<T: Serialize>(
         verdict: planned.verdict,
         request_id: intent.meta.request_id,
     };
-    change.commit(&draft, event, remembered, now).await?;
+    if let Err(error) = change.commit(&draft, event, remembered, now).await {
+        parts.directory.suspect(&intent.scope);
+        return Err(error);
+    }
     parts.directory.invalidate(&intent.scope, draft.after().revision());
     Ok(Some(planned.answer))
 }

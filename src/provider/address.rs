@@ -6,7 +6,7 @@
 //!   current network uses (compatible, translated, 6to4, Teredo) never count as public.
 //!
 //! Source: IANA's special-purpose address registries for IPv4 and IPv6. Beyond them: 168.63.129.16, a public
-//! address that is Azure's host service to every virtual machine. Deliberately absent: who may go where.
+//! address that is Azure's host service to every virtual machine. Absent: who may go where.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

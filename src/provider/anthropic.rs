@@ -3,13 +3,11 @@
 //! Source: Anthropic's API reference, pages "List Models", "Create a Message" and "Versions". The base URL is the
 //! host without a version (`https://api.anthropic.com`), as the vendor's SDKs take it.
 //!
-//! Deliberately absent: OAuth tokens, which other terms apply to, and token counting, which proves no credit.
+//! Absent: OAuth tokens, which other terms apply to, and token counting, which proves no credit.
 
-use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use crate::domain::secret::ApiKey;
 
 /// Above 1 for the sake of gateways that refuse less; it costs about 0.00001 USD.
 const CAP: u32 = 16;
@@ -17,14 +15,6 @@ const CAP: u32 = 16;
 const PAGE: &str = "1000";
 /// Pages of one list; beyond that it counts as hidden.
 pub(super) const MOST_PAGES: usize = 50;
-
-pub(super) fn authenticate(headers: &mut HeaderMap, key: &ApiKey) -> Result<(), InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(key.expose())?;
-    value.set_sensitive(true);
-    headers.insert("x-api-key", value);
-    headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
-    Ok(())
-}
 
 pub(super) fn list(after: Option<String>) -> Call {
     let mut query = vec![("limit", PAGE.to_owned())];

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - All calls of a check share one deadline, and one retry, which is for a connection that could not be made. An
 //!   answer is never asked for twice.
-//! - At most [`LONGEST_BODY`] bytes of an answer are read.
+//! - At most [`LONGEST_LIST`] bytes of a list are read, and [`LONGEST_ANSWER`] of any other answer.
 //! - Nothing that the provider wrote leaves here but what the rules made of it. The log gets the provider's name,
 //!   the status, the meaning and the time it took: no URL, no body, no header, no key.
 
@@ -21,7 +21,9 @@ use super::{Checked, Target};
 use crate::domain::verdict::Verdict;
 
 /// In bytes: room for the longest lists known, several times over.
-const LONGEST_BODY: usize = 4 * 1024 * 1024;
+const LONGEST_LIST: usize = 4 * 1024 * 1024;
+/// In bytes: room for any other answer; an error or a word is short.
+const LONGEST_ANSWER: usize = 64 * 1024;
 /// A provider that asks for more is not waited for anyway.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -90,7 +92,7 @@ impl Caller<'_> {
                 Some(body) => self.client.post(url.clone()).json(body),
             };
             match request.headers(self.headers.clone()).send().await {
-                Ok(response) => return read(response).await,
+                Ok(response) => return read(response, call.body.is_none()).await,
                 Err(error) if was_barred(&error) => {
                     warn_of_barred(self.target);
                     return Err(Verdict::Unreachable);
@@ -109,12 +111,13 @@ struct Answer {
 }
 
 /// Reads an answer and stops at the bound: who sends more is not a provider of ours.
-async fn read(mut response: Response) -> Result<Answer, Verdict> {
+async fn read(mut response: Response, is_list: bool) -> Result<Answer, Verdict> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
+    let bound = if is_list && response.status().is_success() { LONGEST_LIST } else { LONGEST_ANSWER };
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_for(&error))? {
-        if body.len().saturating_add(chunk.len()) > LONGEST_BODY {
+        if body.len().saturating_add(chunk.len()) > bound {
             return Err(Verdict::Unexpected);
         }
         body.extend_from_slice(&chunk);

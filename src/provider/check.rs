@@ -4,7 +4,7 @@
 //! model that is tried comes from what the key itself lists, never from a fixed name: a key that may not use one
 //! model is not a bad key.
 //!
-//! Deliberately absent: what any answer means (the rules), and what is done about it.
+//! Absent: what any answer means (the rules), and what is done about it.
 
 use std::collections::HashSet;
 

@@ -7,7 +7,7 @@
 //! - No redirect, no proxy, no cookie, no referer; TLS, except to loopback in development.
 //! - Metadata services, link-local, multicast and reserved addresses are refused whatever the operator allows.
 //!
-//! Deliberately absent: which base URLs a provider may have (that is the catalog's), and rate limits.
+//! Absent: which base URLs a provider may have (that is the catalog's), and rate limits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

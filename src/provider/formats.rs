@@ -3,7 +3,7 @@
 //! Invariants: a hint only ever refuses, and only formats that are listed; an unknown prefix or length is a key like
 //! any other, since vendors change their formats. Nothing is sent anywhere.
 //!
-//! Deliberately absent: what any key must look like (that is the secret's own form, the same for all providers).
+//! Absent: what any key must look like (that is the secret's own form, the same for all providers).
 
 use serde::Deserialize;
 

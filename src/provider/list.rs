@@ -75,7 +75,6 @@ impl Page {
 
 impl Models {
     /// Takes in a page; false if there are more models than are kept.
-    #[must_use]
     pub(super) fn add(&mut self, page: Page) -> bool {
         for entry in page.data {
             match entry {

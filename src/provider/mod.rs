@@ -11,7 +11,7 @@
 //!   alphabet, and at most a host name.
 //! - Only definitive answers are verdicts on the key; everything else is "nothing learnt".
 //!
-//! Deliberately absent: storing anything, rate limits, the catalog, and re-probing on another host.
+//! Absent: storing anything, rate limits, the catalog, and re-probing on another host.
 
 mod address;
 mod anthropic;
@@ -30,6 +30,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use tokio::time::Instant;
 use url::Url;
+use zeroize::Zeroizing;
 
 pub use self::egress::{Barred, Egress};
 use crate::domain::protocol::Protocol;
@@ -110,7 +111,6 @@ impl Providers {
 
     /// [`Verdict::WrongKind`] if the key's form alone shows that it is not an API key of this provider: an admin
     /// key, an OAuth token, another vendor's key. Nothing is called.
-    #[must_use]
     pub fn key_hint(&self, target: &Target<'_>, key: &ApiKey) -> Option<Verdict> {
         self.formats.foreign(target, key).then_some(Verdict::WrongKind)
     }
@@ -185,10 +185,16 @@ fn headers(target: &Target<'_>, key: &ApiKey) -> Option<HeaderMap> {
         }
         headers.insert(name, HeaderValue::from_str(value).ok()?);
     }
-    match target.protocol {
-        Protocol::Openai => openai::authenticate(&mut headers, key).ok()?,
-        Protocol::Anthropic => anthropic::authenticate(&mut headers, key).ok()?,
-        Protocol::Local => return None,
+    let protocol = target.protocol;
+    if protocol == Protocol::Local {
+        return None;
+    }
+    let secret = Zeroizing::new(format!("{}{}", protocol.auth_prefix(), key.expose()));
+    let mut value = HeaderValue::from_str(&secret).ok()?;
+    value.set_sensitive(true);
+    headers.insert(HeaderName::from_static(protocol.auth_header()), value);
+    if let Some((name, value)) = protocol.fixed_header() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     Some(headers)
 }

@@ -3,14 +3,11 @@
 //! Source: OpenAI's API reference, pages "List models" and "Create chat completion". The base URL ends in the
 //! version (`https://api.openai.com/v1`), as the vendor's SDKs take it.
 //!
-//! Deliberately absent: the Responses API, which needs another scope than most restricted keys have, and streaming.
+//! Absent: the Responses API, which needs another scope than most restricted keys have, and streaming.
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::call::Call;
-use crate::domain::secret::ApiKey;
 
 /// The least that every endpoint accepts; smaller caps are refused by some models.
 const CAP: u32 = 16;
@@ -22,14 +19,6 @@ pub(super) enum Cap {
     MaxCompletionTokens,
     /// What strict vendors with an older copy of the protocol insist on.
     MaxTokens,
-}
-
-pub(super) fn authenticate(headers: &mut HeaderMap, key: &ApiKey) -> Result<(), InvalidHeaderValue> {
-    let bearer = Zeroizing::new(format!("Bearer {}", key.expose()));
-    let mut value = HeaderValue::from_str(&bearer)?;
-    value.set_sensitive(true);
-    headers.insert(AUTHORIZATION, value);
-    Ok(())
 }
 
 pub(super) fn list() -> Call {

@@ -7,7 +7,7 @@
 //! - Only JSON is searched for text: a captive portal's page can say anything.
 //! - Nothing of a body leaves this module but the one host name that a data-residency answer points at.
 //!
-//! Deliberately absent: successful answers, which the protocols' own modules read.
+//! Absent: successful answers, which the protocols' own modules read.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,6 +65,9 @@ struct Rule {
     r#type: Option<Vec<String>>,
     /// Part of the body's message, in lower case.
     text: Option<Vec<String>>,
+    /// Whether the body must be a JSON object, as no web page is.
+    #[serde(default)]
+    json: bool,
     /// What stands before the host that the message names.
     host_after: Option<String>,
     means: Meaning,
@@ -73,6 +76,7 @@ struct Rule {
 /// The parts of an error body that rules look at, in whatever shape the provider sent them.
 #[derive(Default)]
 struct Complaint {
+    json: bool,
     codes: Vec<String>,
     kind: Option<String>,
     text: String,
@@ -99,10 +103,11 @@ impl Rules {
 
 impl Rule {
     fn matches(&self, protocol: Protocol, probe: Probe, status: u16, complaint: &Complaint) -> bool {
-        let Complaint { codes, kind, text } = complaint;
+        let Complaint { json, codes, kind, text } = complaint;
         self.protocol == protocol
             && self.probe.is_none_or(|own| own == probe)
             && self.status.contains(&status)
+            && (*json || !self.json)
             && self.code.as_ref().is_none_or(|own| own.iter().any(|code| codes.contains(code)))
             && self.r#type.as_ref().is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
             && self.text.as_ref().is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
@@ -124,6 +129,7 @@ impl Complaint {
             .find_map(Value::as_str)
             .map_or_else(|| body.to_string(), str::to_owned);
         Self {
+            json: error.is_object(),
             codes: codes.into_iter().flatten().filter_map(word).collect(),
             kind: error.get("type").and_then(word),
             text: text.to_lowercase(),

@@ -5,18 +5,29 @@
 //!
 //! Absent: retries. The caller has the deadline.
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError};
 
 use crate::domain::error::{Error, Reason};
 
 /// The database failed to do what it was asked.
 pub(super) fn unavailable(error: DbErr) -> Error {
-    let corrupt = matches!(
-        error,
-        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } | DbErr::ConvertFromU64(_)
-    );
+    let corrupt = match &error {
+        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } | DbErr::ConvertFromU64(_) => true,
+        // The row came; one of its values is not of its column's type.
+        DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            matches!(&**error, SqlxError::ColumnDecode { .. } | SqlxError::Decode(_))
+        }
+        _ => false,
+    };
     if corrupt {
         return self::corrupt("a row has a value of the wrong type").caused_by(error);
+    }
+    if matches!(
+        error.sql_err(),
+        Some(SqlErr::UniqueConstraintViolation(_) | SqlErr::ForeignKeyConstraintViolation(_))
+    ) {
+        // No retry helps: the code and the database disagree.
+        return Error::internal(error);
     }
     Error::new(Reason::StoreUnavailable, "the database did not answer as it should; try again")
         .retry_after(std::time::Duration::from_secs(1))
@@ -27,7 +38,7 @@ pub(super) fn unavailable(error: DbErr) -> Error {
 pub(super) fn corrupt(what: &'static str) -> Error {
     Error::new(
         Reason::RecordCorrupt,
-        "a stored record is damaged or was moved; set the key again, and tell the operator",
+        "a stored record is damaged; the operator must mend its row, or delete it so that it can be set again",
     )
     .caused_by(what)
 }

@@ -40,7 +40,7 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
 
 /// Claims a database for one serving process.
 pub(super) fn claim(path: &Path) -> Result<File, Error> {
-    let lock = path.with_extension("serving");
+    let lock = lock_file(path);
     let refused = |why: String| Error::new(Reason::StoreUnavailable, why);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| {
         refused(format!("cannot open {}: {error}; is the folder writable?", lock.display()))
@@ -53,6 +53,21 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
         ))),
         Err(TryLockError::Error(error)) => Err(refused(format!("cannot lock {}: {error}", lock.display()))),
     }
+}
+
+/// The lock lies beside the file itself, whatever link or way names it.
+fn lock_file(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let named = match folder.canonicalize() {
+        Ok(folder) => path.file_name().map_or_else(|| path.to_owned(), |name| folder.join(name)),
+        Err(_) => path.to_owned(),
+    };
+    let mut lock = named.canonicalize().unwrap_or(named).into_os_string();
+    lock.push(".serving");
+    PathBuf::from(lock)
 }
 
 /// The connection that changes are made on.
@@ -71,8 +86,8 @@ async fn connect(
     acquire: Duration,
     mode: &str,
 ) -> Result<DatabaseConnection, Error> {
-    let mut options = ConnectOptions::new(format!("sqlite:{}?mode={mode}", path.display()));
-    let write = mode == "rwc";
+    let mut options = ConnectOptions::new(format!("sqlite:byokd.db?mode={mode}"));
+    let (write, file) = (mode == "rwc", path.to_owned());
     options
         .max_connections(connections)
         .acquire_timeout(acquire)
@@ -80,7 +95,8 @@ async fn connect(
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_sqlite_opts(move |options| {
-            let options = options.busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
+            // The path is set here and not in the URL, where some of its characters would mean something else.
+            let options = options.filename(&file).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
             if !write {
                 return options;
             }

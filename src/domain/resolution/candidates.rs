@@ -4,7 +4,7 @@
 //!
 //! Absent: the decision's own outcome, which the caller has.
 
-use super::{Ask, Facts, Grant, Payer, decide, model};
+use super::{Ask, Facts, Grant, Payer, byo_pays, decide, model};
 use crate::domain::protocol::Protocol;
 
 /// Something the decision looked at and did not take.
@@ -23,7 +23,7 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
     let Some(payer) = facts.catalog.payer(&ask.purpose) else {
         return Vec::new();
     };
-    let byo = payer == Payer::FollowsToggle && facts.workspace.byo_enabled;
+    let byo = byo_pays(facts.catalog, facts.workspace, &ask.purpose);
     let Ok(wanted) = model::which(facts, ask, byo) else {
         return Vec::new();
     };

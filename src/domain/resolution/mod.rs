@@ -169,15 +169,20 @@ impl Decision<'_> {
     pub fn headers(&self) -> BTreeMap<String, String> {
         let mut headers = self.grant.key().map(|key| key.binding.headers.clone()).unwrap_or_default();
         headers
-            .extend(self.provider.protocol.fixed_headers().map(|(name, value)| (name.into(), value.into())));
+            .extend(self.provider.protocol.fixed_header().map(|(name, value)| (name.into(), value.into())));
         headers
     }
+}
+
+/// Whether the workspace's own key pays for this purpose, if anything has to be paid.
+pub fn byo_pays(catalog: &Catalog, workspace: &Workspace, purpose: &PurposeName) -> bool {
+    workspace.byo_enabled && catalog.payer(purpose) == Some(Payer::FollowsToggle)
 }
 
 /// Decides one call.
 pub fn decide<'a>(facts: Facts<'a>, ask: &Ask) -> Result<Decision<'a>, Error> {
     let payer = facts.catalog.payer(&ask.purpose).ok_or_else(|| purpose_unknown(&ask.purpose))?;
-    let byo = payer == Payer::FollowsToggle && facts.workspace.byo_enabled;
+    let byo = byo_pays(facts.catalog, facts.workspace, &ask.purpose);
     let wanted = model::which(facts, ask, byo)?;
     let Some(provider) = facts.catalog.providers.get(wanted.provider()) else {
         return Err(provider_disabled(wanted.provider())); // row 1

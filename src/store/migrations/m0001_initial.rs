@@ -17,6 +17,11 @@ pub(super) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// Whole or absent on SQLite, too: a start that was killed halfway must not be an obstacle to the next.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
