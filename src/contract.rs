@@ -3,7 +3,7 @@
 //! Here because both ends speak it: `grpc` serves it and `client` calls it. The messages that hold a key in the clear
 //! get their `Debug` here, since prost does not honour `debug_redact`.
 //!
-//! Absent: any conversion. `grpc/convert` turns messages into the domain's types, `cli` into text.
+//! Absent: any conversion. `grpc` turns messages into the domain's types, `cli` into text.
 
 use std::fmt;
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How many buckets the workspaces are spread over.
-pub const BUCKETS: u16 = 256;
+const BUCKETS: u16 = 256;
 /// For how long an unwrapped data key is used.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 /// How many data keys are created in one transaction.
@@ -72,7 +72,31 @@ impl Keyring {
                 ),
             ));
         }
-        Ok(Self { store, kms, clock, held: RwLock::default(), fetching: tokio::sync::Mutex::default() })
+        let keyring =
+            Self { store, kms, clock, held: RwLock::default(), fetching: tokio::sync::Mutex::default() };
+        keyring.refuse_another_key(rows).await?;
+        Ok(keyring)
+    }
+
+    /// Refuses a KMS key of the right name that unwraps none of the data keys: new ones would be made under it.
+    async fn refuse_another_key(&self, rows: Vec<DataKeyRow>) -> Result<(), Error> {
+        let mut refused = None;
+        for row in rows.into_iter().filter(|row| row.active) {
+            match self.hold(row).await {
+                Err(error) if error.reason() == Reason::RecordCorrupt => refused = Some(error),
+                // One that unwraps is proof enough; and an outage is no proof of anything.
+                Ok(_) | Err(_) => return Ok(()),
+            }
+        }
+        match refused {
+            Some(error) => Err(Error::new(
+                Reason::KmsUnavailable,
+                "the KMS key has the right name but unwraps none of the database's data keys: it is another key; \
+                 restore the one that belongs to this database",
+            )
+            .caused_by(error)),
+            None => Ok(()),
+        }
     }
 
     /// Creates every missing data key and holds all of them.
@@ -85,10 +109,12 @@ impl Keyring {
         for batch in missing.chunks(BATCH) {
             self.create(batch).await?;
         }
+        let mut failure = None;
         for row in self.store.data_keys().await? {
-            self.hold(row).await?;
+            // One damaged row must not keep the others cold.
+            failure = self.hold(row).await.err().or(failure);
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// The data key that seals new records of a holder.

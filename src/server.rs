@@ -1,6 +1,6 @@
 //! The wiring: a configuration in, a running server out. The one file that knows everybody.
 //!
-//! Invariants: everything that can be refused is refused before a port is opened; the address is written to the data
+//! Invariants: what the operator can mend is refused before a port is opened; the address is written to the data
 //! folder once byokd listens and removed when it stops; a task that dies ends the server with an error.
 //!
 //! Absent: behaviour. What the parts do stands in their files.
@@ -14,14 +14,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server as Transport;
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
 use url::Url;
 
 use crate::{
@@ -65,7 +61,6 @@ pub struct Server {
     address_file: PathBuf,
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<(), Error>>,
-    housekeeping: JoinHandle<()>,
     parts: Arc<Parts>,
     health: HealthReporter,
 }
@@ -112,22 +107,18 @@ impl Server {
             .add_service(services.key_service())
             .add_service(services.platform_service())
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping.clone()));
-        let admin = admin::serve(admin_listener, health_service, stopped(stopping));
+        let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
+        let housekeeping = housekeeping(Arc::clone(&parts), stopped(stopping));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { contract.await.map_err(Error::internal) });
         tasks.spawn(async move { admin.await.map_err(Error::internal) });
+        tasks.spawn(async move {
+            housekeeping.await;
+            Ok(())
+        });
         let address_file = config.server.data_dir.join(ADDRESS_FILE);
         write_address(&address_file, address)?;
-        Ok(Self {
-            address,
-            admin_address,
-            address_file,
-            stop,
-            tasks,
-            housekeeping: tokio::spawn(housekeeping(Arc::clone(&parts))),
-            parts,
-            health,
-        })
+        Ok(Self { address, admin_address, address_file, stop, tasks, parts, health })
     }
 
     /// Where the contract is served.
@@ -146,10 +137,10 @@ impl Server {
             () = until => Ok(()),
             ended = self.tasks.join_next() => Err(Error::internal(format!("a task ended by itself: {ended:?}"))),
         };
+        self.health.set_service_status("", ServingStatus::NotServing).await;
         self.health.set_not_serving::<KeyServiceServer<Services>>().await;
         self.health.set_not_serving::<PlatformServiceServer<Services>>().await;
         self.stop.send_replace(true);
-        self.housekeeping.abort();
         let drained = async {
             let mut outcome = Ok(());
             while let Some(ended) = self.tasks.join_next().await {
@@ -196,16 +187,26 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _gone = stopping.wait_for(|stop| *stop).await;
 }
 
-async fn housekeeping(parts: Arc<Parts>) {
-    let mut round = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        round.tick().await;
-        if let Err(error) = parts.keyring.warm_up().await {
-            tracing::warn!(?error, "data keys could not be refreshed");
+/// Keeps the data keys warm and the tables short, until the server stops.
+async fn housekeeping(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
+    let rounds = async {
+        let mut round = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            round.tick().await;
+            if let Err(error) = parts.keyring.warm_up().await {
+                tracing::warn!(?error, "data keys could not be made or refreshed");
+            }
+            if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
+                tracing::warn!(?error, "old results could not be deleted");
+            }
+            if let Err(error) = parts.store.purge_lists().await {
+                tracing::warn!(?error, "old model lists could not be deleted");
+            }
         }
-        if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
-            tracing::warn!(?error, "old results could not be deleted");
-        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = stop => {}
     }
 }
 

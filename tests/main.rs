@@ -10,10 +10,26 @@
 )]
 
 mod access;
+mod bad_input;
+mod cancel;
+mod concurrency;
+mod crash;
+mod explain;
 mod freshness;
+mod hostile_provider;
 mod house;
+mod kept;
+mod limits;
 mod main_road;
+mod models;
 mod providers;
 mod readme;
+mod retries;
+mod selection;
+mod set_key;
+mod startup;
 mod support;
+mod tamper;
+mod tombstones;
+mod verify;
 mod watching;

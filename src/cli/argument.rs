@@ -9,20 +9,9 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-/// How the keys and tokens in use begin.
-const PREFIXES: [&str; 11] =
-    ["sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ"];
-
-/// No provider issues shorter keys, while names that begin like a key ("sk-telecom") are shorter.
-const KEY_LENGTH: usize = 20;
+use crate::domain::secret::{KEY_LENGTH, begins_like_key, looks_like_key};
 
 const REFUSED: &str = "looks like a key";
-
-/// What surely is a key or a token.
-pub(super) fn is_key(text: &str) -> bool {
-    let text = text.trim();
-    text.len() >= KEY_LENGTH && begins_like_key(text)
-}
 
 /// What might be one: enough to keep it out of an error, not enough to refuse it.
 pub(super) fn may_be_key(text: &str) -> bool {
@@ -35,13 +24,9 @@ pub(super) fn may_be_key(text: &str) -> bool {
     opaque || begins_like_key(text)
 }
 
-fn begins_like_key(text: &str) -> bool {
-    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-}
-
 /// Any text but a key.
 pub(super) fn word(text: &str) -> Result<String, &'static str> {
-    if is_key(text) { Err(REFUSED) } else { Ok(text.to_owned()) }
+    if looks_like_key(text) { Err(REFUSED) } else { Ok(text.to_owned()) }
 }
 
 /// The name of a provider. No provider is named like the beginning of a key, however short.
@@ -55,7 +40,7 @@ pub(super) fn provider(text: &str) -> Result<String, &'static str> {
 /// The path of a file or folder; a key in its place is a common slip. May be empty, since a variable may be.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from).try_map(|path| {
-        if path.to_str().is_some_and(is_key) {
+        if path.to_str().is_some_and(looks_like_key) {
             return Err(REFUSED);
         }
         Ok(path)
@@ -69,7 +54,7 @@ pub(super) fn header(text: &str) -> Result<(String, String), &'static str> {
         return Err("has no name before the `=`");
     }
     let bare = value.trim().trim_start_matches("Bearer ");
-    if is_key(bare) || is_key(name) {
+    if looks_like_key(bare) || looks_like_key(name) {
         return Err(REFUSED);
     }
     Ok((name.trim().to_owned(), value.to_owned()))
@@ -87,7 +72,7 @@ mod tests {
             "AIzaSyA0123456789abcdef",
             "gsk_0123456789abcdefghij",
         ] {
-            assert!(is_key(key) && may_be_key(key), "{key}");
+            assert!(looks_like_key(key) && may_be_key(key), "{key}");
             assert!(word(key).is_err() && provider(key).is_err());
         }
         for name in ["acme", "sk-telecom", "gpt-4o-mini-2024-07-18", "550e8400-e29b-41d4-a716-446655440000"] {

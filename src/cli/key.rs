@@ -2,7 +2,7 @@
 //!
 //! Absent: reading a key back; `resolve --reveal` is the one way out.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
@@ -117,7 +117,7 @@ impl Set {
             key: response.key.map(KeyView::from),
             models: response.models.into_iter().map(ModelView::from).collect(),
             workspace: response.workspace.map(WorkspaceView::from),
-            cleared_selection: response.cleared_selection,
+            cleared_selections: response.cleared_selections.into_iter().collect(),
         };
         output::answer(target.output, &shown)?;
         if self.new.validate_only {
@@ -179,7 +179,7 @@ struct KeySet {
     key: Option<KeyView>,
     models: Vec<ModelView>,
     workspace: Option<WorkspaceView>,
-    cleared_selection: String,
+    cleared_selections: BTreeMap<String, String>,
 }
 
 impl fmt::Display for KeySet {
@@ -190,11 +190,7 @@ impl fmt::Display for KeySet {
         if !self.models.is_empty() {
             write!(f, "\n{}", Models(&self.models))?;
         }
-        if !self.cleared_selection.is_empty() {
-            let model = &self.cleared_selection;
-            writeln!(f, "\nThe selected model {model} was cleared: this key cannot use it.")?;
-        }
-        Ok(())
+        super::view::cleared(f, &self.cleared_selections)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Absent: a default. Whoever changes who pays says so in a word.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -45,9 +45,10 @@ impl Toggle {
         let shown = Toggled {
             workspace: response.workspace.map(WorkspaceView::from),
             providers_without_usable_key: response.providers_without_usable_key,
+            cleared_selections: response.cleared_selections.into_iter().collect(),
         };
         output::answer(target.output, &shown)?;
-        if !shown.providers_without_usable_key.is_empty() {
+        if self.state == State::On && !shown.providers_without_usable_key.is_empty() {
             let providers = shown.providers_without_usable_key.join(", ");
             target.note(&format!("calls to {providers} are refused until there is a usable key"));
         }
@@ -59,10 +60,12 @@ impl Toggle {
 struct Toggled {
     workspace: Option<WorkspaceView>,
     providers_without_usable_key: Vec<String>,
+    cleared_selections: BTreeMap<String, String>,
 }
 
 impl fmt::Display for Toggled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))
+        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))?;
+        super::view::cleared(f, &self.cleared_selections)
     }
 }

@@ -47,9 +47,9 @@ impl Config {
             "must be at least 2: one verdict never condemns",
         );
         unless(
-            (100..=60_000).contains(&self.checks.deadline_ms),
+            (100..=12_000).contains(&self.checks.deadline_ms),
             "checks.deadline_ms",
-            "must be 100 to 60000",
+            "must be 100 to 12000: two tests fit into a call's 30 s",
         );
         for (setting, limit) in [
             ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),

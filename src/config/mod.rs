@@ -153,7 +153,7 @@ pub struct ChecksConfig {
     pub per_principal_per_minute: u32,
     /// Test calls a second, for each provider.
     pub per_provider_per_second: u32,
-    /// How long a test call may take in all, in milliseconds; 100 to 60,000.
+    /// How long a test call may take in all, in milliseconds; 100 to 12,000.
     pub deadline_ms: u64,
 }
 

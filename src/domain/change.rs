@@ -28,6 +28,26 @@ pub enum KeyEdit {
     Checked(Box<StoredKey>),
 }
 
+/// What a test call taught about a stored key.
+#[derive(Debug)]
+pub struct Learnt {
+    /// `None`: only the list was asked for.
+    pub verdict: Option<Verdict>,
+    /// What was learnt about the models that it lists.
+    pub models: ModelsLearnt,
+}
+
+/// What was learnt about the models that a key lists.
+#[derive(Debug)]
+pub enum ModelsLearnt {
+    /// Nothing: what was known stays.
+    Nothing,
+    /// The key may not list: what was known no longer counts.
+    Hidden,
+    /// These.
+    Listed(Listing),
+}
+
 /// A change being made.
 #[derive(Debug)]
 pub struct Draft {
@@ -102,7 +122,7 @@ impl Draft {
         &mut self,
         provider: &ProviderName,
         key_id: Uuid,
-        check: (Option<Verdict>, Option<Listing>),
+        learnt: Learnt,
         condemnation: &Condemnation,
         now: OffsetDateTime,
     ) -> bool {
@@ -110,11 +130,13 @@ impl Draft {
             return false;
         };
         let mut new = old.clone();
-        if let Some(verdict) = check.0 {
+        if let Some(verdict) = learnt.verdict {
             new.health = old.health.after(verdict, now);
         }
-        if let Some(listing) = check.1 {
-            new.models = Some(listing);
+        match learnt.models {
+            ModelsLearnt::Nothing => {}
+            ModelsLearnt::Hidden => new.models = None,
+            ModelsLearnt::Listed(listing) => new.models = Some(listing),
         }
         let list = |key: &StoredKey| key.models.as_ref().map(|listing| listing.models.hash());
         let seen =

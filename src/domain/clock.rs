@@ -1,6 +1,7 @@
 //! Time, as it is passed in.
 //!
-//! Invariant: nothing else in the crate asks the system for the time. Ages are measured on the monotonic reading, which
+//! Invariant: no decision and nothing stored takes its time from anywhere else (ids, limiters and time-outs have their
+//! libraries' own). Ages are measured on the monotonic reading, which
 //! no administrator can set back; dates and stored times come from the wall reading.
 //!
 //! Absent: waiting. A test moves a manual clock; nothing sleeps on one.

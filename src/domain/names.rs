@@ -121,7 +121,7 @@ pub struct OnBehalfOf(String);
 impl OnBehalfOf {
     /// Checks the form; empty means "not said".
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        if text.chars().count() > 256 || text.chars().any(char::is_control) {
+        if text.chars().count() > 256 || !text.chars().all(printable) {
             return Err("must be at most 256 printable characters");
         }
         Ok(Self(text.to_owned()))
@@ -131,6 +131,13 @@ impl OnBehalfOf {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Neither a control character nor one that breaks lines or turns the direction of writing, which would let a name lie
+/// in a log (Unicode Standard Annex #9, section 2).
+fn printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

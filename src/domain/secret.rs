@@ -149,6 +149,24 @@ fn names_bearer(key: &str) -> bool {
     first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization")
 }
 
+/// How the keys and tokens in use begin.
+const PREFIXES: [&str; 11] =
+    ["sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ"];
+
+/// No provider issues shorter keys, while names that begin like a key ("sk-telecom") are shorter.
+pub const KEY_LENGTH: usize = 20;
+
+/// What surely is a key or a token, wherever it stands.
+pub fn looks_like_key(text: &str) -> bool {
+    let text = text.trim();
+    text.len() >= KEY_LENGTH && begins_like_key(text)
+}
+
+/// What begins like one, of any length.
+pub fn begins_like_key(text: &str) -> bool {
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {

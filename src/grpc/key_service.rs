@@ -4,6 +4,7 @@
 //! that may call it.
 
 use tonic::{Request, Response, Status, metadata::MetadataMap};
+use zeroize::Zeroizing;
 
 use super::{Services, answer, not_served_yet, parse, status};
 use crate::{
@@ -96,11 +97,12 @@ impl KeyService for Services {
     }
 
     async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
+        let (metadata, _, mut body) = request.into_parts();
+        let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
         self.run(Rpc::SetKey, &metadata, async |caller: Principal| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
+            let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
             key.allow_unverified = body.allow_unverified;
             let request =
@@ -110,7 +112,7 @@ impl KeyService for Services {
                 key: Some(answer::key(set.key)),
                 models: set.models.into_iter().map(answer::model).collect(),
                 workspace: Some(answer::workspace(set.workspace)),
-                cleared_selection: set.cleared_selection.unwrap_or_default(),
+                cleared_selections: set.cleared_selections.into_iter().collect(),
             })
         })
         .await
@@ -175,6 +177,7 @@ impl KeyService for Services {
             Ok(v1::ToggleByoResponse {
                 workspace: Some(answer::workspace(toggled.workspace)),
                 providers_without_usable_key: toggled.providers_without_usable_key,
+                cleared_selections: toggled.cleared_selections.into_iter().collect(),
             })
         })
         .await

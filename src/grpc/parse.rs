@@ -1,18 +1,20 @@
 //! From messages to the domain's types.
 //!
 //! Invariants: the workspace's form comes first, then whether the caller may speak of it, then everything else. A field
-//! of the wrong form is named and never repeated. A key leaves its message at once and is wiped where it was.
+//! of the wrong form is named and never repeated. A key leaves its message before anything can refuse the call, and is wiped.
 //!
 //! Absent: whether names mean anything.
 
 use std::collections::{BTreeMap, HashMap};
+
+use zeroize::Zeroizing;
 
 use crate::domain::{
     error::{Error, Reason},
     names::{Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
     principal::Principal,
     resolution::Ask,
-    secret::ApiKey,
+    secret::{ApiKey, looks_like_key},
 };
 use crate::ops::{ChangeMeta, NewKey};
 
@@ -57,6 +59,9 @@ pub(super) fn optional_provider(name: &str) -> Result<Option<ProviderName>, Erro
 }
 
 pub(super) fn optional_model(name: &str) -> Result<Option<ModelName>, Error> {
+    if looks_like_key(name) {
+        return Err(Error::field("model", "looks like a key; it goes into `api_key` and nowhere else"));
+    }
     optional("model", name, ModelName::parse)
 }
 
@@ -85,7 +90,7 @@ pub(super) fn meta(
 /// A key that is brought, before its options.
 pub(super) fn new_key(
     name: &str,
-    api_key: String,
+    mut api_key: Zeroizing<String>,
     base_url: String,
     headers: HashMap<String, String>,
     meta: ChangeMeta,
@@ -95,7 +100,7 @@ pub(super) fn new_key(
     }
     Ok(NewKey {
         provider: provider(name)?,
-        api_key: ApiKey::parse(api_key)
+        api_key: ApiKey::parse(std::mem::take(&mut *api_key))
             .map_err(|fault| Error::new(Reason::KeyMalformed, fault.mend()).in_field("api_key"))?,
         base_url,
         headers: BTreeMap::from_iter(headers),
@@ -114,7 +119,11 @@ pub(super) fn page(size: u32, token: &str) -> Result<(usize, usize), Error> {
     };
     let offset = match token {
         "" => 0,
-        token => token.parse().map_err(|_| Error::field("page_token", "is not one that this RPC gave"))?,
+        token => {
+            let digits = token.bytes().all(|byte| byte.is_ascii_digit()).then_some(token);
+            let offset = digits.and_then(|digits| digits.parse().ok());
+            offset.ok_or_else(|| Error::field("page_token", "is not one that this RPC gave"))?
+        }
     };
     Ok((size, offset))
 }

@@ -3,6 +3,7 @@
 //! Invariant: nothing is decided here. Absent: workspaces; an operator's token needs none for these.
 
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
 use super::{Services, answer, not_served_yet, parse};
 use crate::{
@@ -19,10 +20,11 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::SetPlatformKeyRequest>,
     ) -> Answer<v1::SetPlatformKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
+        let (metadata, _, mut body) = request.into_parts();
+        let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
         self.run(Rpc::SetPlatformKey, &metadata, async |caller: Principal| {
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let mut key = parse::new_key(&body.provider, body.api_key, body.base_url, body.headers, meta)?;
+            let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
             key.allow_unverified = body.allow_unverified;
             let set = ops::set_platform_key(&self.parts, &caller, key).await?;

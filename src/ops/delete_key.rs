@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     ChangeMeta, Parts, WorkspaceView,
     commit::{Intent, Planned, commit},
-    view::remembered_key,
+    view::remembered,
 };
 use crate::domain::{
     error::Error,
@@ -37,15 +36,14 @@ pub async fn delete_key(
     let intent = Intent::new(Rpc::DeleteKey, scope, caller, meta, &[provider.as_str()]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let before = remembered_key(draft.before().keys().get(&provider));
         let deleted = draft.drop_key(&provider);
         let workspace =
             WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation);
         Ok(Planned {
             answer: KeyDeleted { workspace, deleted },
+            before: remembered(draft.before(), &provider),
+            after: remembered(draft.after(), &provider),
             provider: Some(provider),
-            before,
-            after: Value::Null,
             verdict: None,
         })
     })

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     ChangeMeta, Parts,
     commit::{Intent, Planned, commit},
-    view::remembered_key,
+    view::remembered,
 };
 use crate::domain::{
     error::Error,
@@ -34,13 +33,12 @@ pub async fn delete_platform_key(
 ) -> Result<PlatformKeyDeleted, Error> {
     let intent = Intent::new(Rpc::DeletePlatformKey, Scope::Platform, caller, meta, &[provider.as_str()]);
     commit(parts, intent, move |draft| {
-        let before = remembered_key(draft.before().keys().get(&provider));
         let deleted = draft.drop_key(&provider);
         Ok(Planned {
             answer: PlatformKeyDeleted { deleted, revision: draft.after().revision() },
+            before: remembered(draft.before(), &provider),
+            after: remembered(draft.after(), &provider),
             provider: Some(provider),
-            before,
-            after: Value::Null,
             verdict: None,
         })
     })

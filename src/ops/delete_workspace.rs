@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     ChangeMeta, Parts, WorkspaceView,
     commit::{Intent, Planned, commit},
-    view::remembered_key,
+    view::remembered_all,
 };
 use crate::domain::{
     error::Error,
@@ -25,18 +23,13 @@ pub async fn delete_workspace(
     let intent = Intent::new(Rpc::DeleteWorkspace, Scope::Workspace(workspace), caller, meta, &[]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let keys: serde_json::Map<String, Value> = draft
-            .before()
-            .keys()
-            .iter()
-            .map(|(provider, key)| (provider.to_string(), remembered_key(Some(key))))
-            .collect();
+        let before = remembered_all(draft.workspace()?);
         draft.bury();
         Ok(Planned {
             answer: WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation),
             provider: None,
-            before: json!({ "keys": keys }),
-            after: Value::Null,
+            before,
+            after: remembered_all(draft.workspace()?),
             verdict: None,
         })
     })

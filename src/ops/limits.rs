@@ -2,7 +2,7 @@
 //!
 //! Invariants: every call that makes byokd test a key is counted for its workspace, its caller and its provider before
 //! the provider is reached; a refusal says when to come back. The counters are bounded: those that have recovered are
-//! dropped once there are many.
+//! dropped once there are many. A bounded number of test calls runs at once.
 //!
 //! Absent: limits on anything else.
 
@@ -13,12 +13,16 @@ use governor::{
     clock::{Clock as _, DefaultClock},
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::domain::{
     error::{Error, Reason},
     names::{ProviderName, Scope},
     principal::Principal,
 };
 
+/// How many test calls run at once: each may hold an answer of some megabytes.
+const IN_FLIGHT: usize = 64;
 /// Beyond this many counters, those that have recovered are dropped.
 const MANY: usize = 10_000;
 
@@ -38,6 +42,7 @@ pub struct TestLimiter {
     workspaces: DefaultKeyedRateLimiter<Scope>,
     principals: DefaultKeyedRateLimiter<String>,
     providers: DefaultKeyedRateLimiter<ProviderName>,
+    in_flight: Semaphore,
 }
 
 impl TestLimiter {
@@ -47,15 +52,26 @@ impl TestLimiter {
             workspaces: RateLimiter::keyed(Quota::per_minute(limits.per_workspace)),
             principals: RateLimiter::keyed(Quota::per_minute(limits.per_principal)),
             providers: RateLimiter::keyed(Quota::per_second(limits.per_provider)),
+            in_flight: Semaphore::new(IN_FLIGHT),
         }
     }
 
     /// Counts one test call, or refuses it: `RATE_LIMITED`.
     pub fn admit(&self, scope: &Scope, caller: &Principal, provider: &ProviderName) -> Result<(), Error> {
-        count(&self.workspaces, scope, "workspace")?;
         count(&self.principals, &caller.subject, "caller")?;
+        count(&self.workspaces, scope, "workspace")?;
         count(&self.providers, provider, "provider")
     }
+
+    /// A place among the test calls that run at once, or `OVERLOADED`; given back when it is dropped.
+    pub(super) fn enter(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.in_flight.try_acquire().map_err(|_| overloaded())
+    }
+}
+
+fn overloaded() -> Error {
+    Error::new(Reason::Overloaded, "too many test calls are running; try again")
+        .retry_after(Duration::from_secs(1))
 }
 
 fn count<K: Clone + Eq + Hash>(

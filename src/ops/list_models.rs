@@ -6,19 +6,26 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::{
     ChangeMeta, ModelView, Parts,
-    check_key::{KeyTest, listing, verdict_of},
+    check_key::{KeyTest, listing},
     commit::{Intent, Planned, commit},
 };
-use crate::domain::{
-    error::{Error, Reason},
-    names::{ProviderName, Scope, WorkspaceId},
-    principal::{Principal, Rpc},
-    resolution::{binding_allowed, offers},
-    workspace::Workspace,
+use crate::{
+    domain::{
+        change::{Learnt, ModelsLearnt},
+        error::Error,
+        names::{ProviderName, Scope, WorkspaceId},
+        principal::{Principal, Rpc},
+        resolution::{binding_allowed, offers, provider_unknown},
+        workspace::{Holder, Workspace},
+    },
+    provider::Listed,
 };
 
 /// What is asked for.
@@ -59,14 +66,12 @@ pub async fn list_models(
         && !parts.catalog.providers.contains_key(provider)
         && !found.knows(provider)
     {
-        return Err(Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
-            .in_field("provider"));
+        return Err(provider_unknown(provider));
     }
     let shown = |name: &ProviderName| request.provider.as_ref().is_none_or(|only| only == name);
     if request.refresh {
-        for name in found.keys.keys().filter(|name| shown(name)) {
-            refresh(parts, caller, &found, name).await?;
-        }
+        let names = found.keys.keys().filter(|name| shown(name)).cloned().collect();
+        refresh(parts, caller, Arc::new(found), names).await?;
         found = parts.store.workspace(&workspace).await?;
     }
     let platform = parts.store.platform().await?;
@@ -83,45 +88,77 @@ pub async fn list_models(
     })
 }
 
-/// Asks one provider for the key's list and remembers it; a provider that does not answer changes nothing.
+/// Asks the providers for the keys' lists, all at once, and remembers what they answered. One that does not answer
+/// changes nothing; a refresh that is limited at one provider asks none.
 async fn refresh(
     parts: &Arc<Parts>,
     caller: &Principal,
-    workspace: &Workspace,
-    provider: &ProviderName,
+    workspace: Arc<Workspace>,
+    providers: Vec<ProviderName>,
 ) -> Result<(), Error> {
-    let (Some(configured), Some(stored)) =
-        (parts.catalog.providers.get(provider), workspace.keys.get(provider))
-    else {
-        return Ok(());
+    let scope = Scope::Workspace(workspace.id.clone());
+    for provider in &providers {
+        parts.limiter.admit(&scope, caller, provider)?;
+    }
+    let mut asked = JoinSet::new();
+    for provider in providers {
+        let (parts, workspace) = (Arc::clone(parts), Arc::clone(&workspace));
+        asked.spawn(async move { ask(&parts, &workspace, provider).await });
+    }
+    let mut failure = None;
+    while let Some(answer) = asked.join_next().await {
+        match answer.map_err(Error::internal).and_then(|answer| answer) {
+            Ok(Some(learnt)) => remember(parts, caller, scope.clone(), learnt).await?,
+            Ok(None) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// What a provider answered about one key.
+struct Asked {
+    provider: ProviderName,
+    key_id: Uuid,
+    models: ModelsLearnt,
+}
+
+async fn ask(parts: &Parts, workspace: &Workspace, provider: ProviderName) -> Result<Option<Asked>, Error> {
+    let configured = parts.catalog.providers.get(&provider);
+    let (Some(configured), Some(stored)) = (configured, workspace.keys.get(&provider)) else {
+        return Ok(None);
     };
     if !binding_allowed(stored, configured) {
-        return Ok(());
+        return Ok(None);
     }
     let scope = Scope::Workspace(workspace.id.clone());
-    let key = parts.keyring.open_key(&scope, provider, stored).await?;
-    let test = KeyTest {
-        scope: &scope,
-        caller,
-        provider: configured,
-        key: &key,
-        binding: &stored.binding,
-        probe_model: None,
+    let key = parts.keyring.open_key(&scope, &provider, stored).await?;
+    let test = KeyTest { provider: configured, key: &key, binding: &stored.binding, probe_model: None };
+    let models = match test.list(parts).await? {
+        Listed::Models(models) => ModelsLearnt::Listed(listing(models, parts.clock.now())),
+        Listed::Hidden => ModelsLearnt::Hidden,
+        Listed::Failed(_) => return Ok(None),
     };
-    let Ok(Some(models)) = verdict_of(test.list(parts).await?) else {
-        return Ok(());
-    };
-    let (provider, key_id, now) = (provider.clone(), stored.key_id, parts.clock.now());
+    Ok(Some(Asked { key_id: stored.key_id, provider, models }))
+}
+
+async fn remember(parts: &Arc<Parts>, caller: &Principal, scope: Scope, asked: Asked) -> Result<(), Error> {
+    let Asked { provider, key_id, models } = asked;
     let intent = Intent::new(Rpc::ListModels, scope, caller, ChangeMeta::default(), &[]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let learnt = (None, Some(listing(models, now)));
-        draft.record_check(&provider, key_id, learnt, &planning.policy.condemnation, now);
+        let learnt = Learnt { verdict: None, models };
+        // A key that was replaced meanwhile keeps the list of its own test.
+        draft.record_check(&provider, key_id, learnt, &planning.policy.condemnation, planning.clock.now());
+        let models = |holder: &Holder| {
+            let key = holder.keys().get(&provider);
+            key.and_then(|key| key.models.as_ref()).map(|listing| listing.models.iter().count())
+        };
         Ok(Planned {
             answer: (),
-            provider: Some(provider),
-            before: serde_json::Value::Null,
-            after: serde_json::json!({ "models": "refreshed" }),
+            before: json!({ "models": models(draft.before()) }),
+            after: json!({ "models": models(draft.after()) }),
+            provider: Some(provider.clone()),
             verdict: None,
         })
     })

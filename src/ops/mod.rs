@@ -21,6 +21,7 @@ mod list_platform_keys;
 mod new_key;
 mod resolve_credentials;
 mod select_model;
+mod selections;
 mod set_key;
 mod set_platform_key;
 mod toggle_byo;
@@ -57,11 +58,11 @@ use crate::{
     domain::{
         catalog::{Catalog, Provider},
         clock::Clock,
-        error::{Error, Reason},
+        error::Error,
         names::{ProviderName, PurposeName},
         principal::Principal,
         protocol::Protocol,
-        resolution::{Facts, Policy},
+        resolution::{Facts, Policy, provider_unknown, purpose_unknown},
         workspace::{Platform, Workspace},
     },
     keyring::Keyring,
@@ -99,11 +100,7 @@ impl Parts {
 
     /// A configured provider that has keys.
     fn provider_with_keys(&self, name: &ProviderName) -> Result<&Provider, Error> {
-        let provider = self.catalog.providers.get(name).ok_or_else(|| {
-            Error::new(Reason::ProviderUnknown, format!("no provider {name} is configured"))
-                .in_field("provider")
-                .with("provider", name.as_str())
-        })?;
+        let provider = self.catalog.providers.get(name).ok_or_else(|| provider_unknown(name))?;
         match provider.protocol {
             Protocol::Local => Err(Error::field("provider", "is local and has no keys")),
             Protocol::Openai | Protocol::Anthropic => Ok(provider),
@@ -113,11 +110,7 @@ impl Parts {
     /// Refuses a purpose that is unknown, then one that the caller was not granted.
     fn admit_purpose(&self, caller: &Principal, purpose: &PurposeName) -> Result<(), Error> {
         if self.catalog.payer(purpose).is_none() {
-            return Err(Error::new(
-                Reason::PurposeUnknown,
-                format!("the catalog has no purpose {purpose}; add it under [purposes]"),
-            )
-            .in_field("purpose"));
+            return Err(purpose_unknown(purpose));
         }
         caller.may_ask_for(purpose)
     }

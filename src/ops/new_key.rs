@@ -7,25 +7,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use url::Url;
 use uuid::Uuid;
 
 use super::{
     ChangeMeta, KeyView, Parts,
     check_key::{self, KeyTest, listing},
 };
-use crate::{
-    domain::{
-        catalog::Provider,
-        change::Draft,
-        envelope::{self, DataKey, RecordContext},
-        error::{Error, Reason},
-        names::{OnBehalfOf, ProviderName, Scope},
-        principal::Principal,
-        secret::ApiKey,
-        verdict::{Finding, Health, Verdict},
-        workspace::{Binding, Listing, StoredKey},
-    },
-    provider::Checked,
+use crate::domain::{
+    catalog::Provider,
+    change::Draft,
+    envelope::{self, DataKey, RecordContext},
+    error::{Error, Reason},
+    names::{OnBehalfOf, ProviderName, Scope},
+    principal::Principal,
+    secret::ApiKey,
+    verdict::{Finding, Health, Verdict},
+    workspace::{Binding, Listing, StoredKey},
 };
 
 const MAX_HEADER_VALUE: usize = 256;
@@ -65,7 +63,7 @@ impl NewKey {
     }
 
     /// Where the key would be bound to.
-    pub(super) fn binding(&self, provider: &Provider) -> Result<Binding, Error> {
+    fn binding(&self, provider: &Provider) -> Result<Binding, Error> {
         let not_allowed = || {
             Error::new(
                 Reason::BaseUrlNotAllowed,
@@ -99,6 +97,23 @@ impl NewKey {
     }
 }
 
+/// A key whose fields are good: a configured provider, an allowed host and headers, the right kind.
+pub(super) struct Proposed<'p> {
+    pub(super) provider: &'p Provider,
+    pub(super) new: NewKey,
+    binding: Binding,
+}
+
+impl NewKey {
+    /// Judges the fields; nothing is called and nothing read.
+    pub(super) fn propose(self, parts: &Parts) -> Result<Proposed<'_>, Error> {
+        let provider = parts.provider_with_keys(&self.provider)?;
+        let binding = self.binding(provider)?;
+        KeyTest { provider, key: &self.api_key, binding: &binding, probe_model: None }.right_kind(parts)?;
+        Ok(Proposed { provider, new: self, binding })
+    }
+}
+
 /// A key that was tested and may be stored.
 pub(super) struct TestedKey {
     api_key: ApiKey,
@@ -111,34 +126,23 @@ pub(super) struct TestedKey {
     set_by: String,
 }
 
-impl TestedKey {
-    /// Tests a key, on the host that the provider names if that is allowed. A refusal changes nothing.
-    pub(super) async fn test(
-        parts: &Parts,
-        caller: &Principal,
-        scope: &Scope,
-        new: NewKey,
-    ) -> Result<Self, Error> {
-        let provider = parts.provider_with_keys(&new.provider)?;
-        let mut binding = new.binding(provider)?;
-        let api_key = &new.api_key;
-        let mut checked: Checked =
-            KeyTest { scope, caller, provider, key: api_key, binding: &binding, probe_model: None }
-                .run(parts)
-                .await?;
+impl Proposed<'_> {
+    /// Tests the key; a data-residency key once more on the host that the provider names, if that is exactly one of the
+    /// catalog's and the caller named none. A refusal changes nothing.
+    pub(super) async fn test(self, parts: &Parts, caller: &Principal) -> Result<TestedKey, Error> {
+        let Self { provider, new, mut binding } = self;
+        let key = &new.api_key;
+        let mut checked = KeyTest { provider, key, binding: &binding, probe_model: None }.run(parts).await?;
         if checked.verdict.finding() == Finding::WrongHost
             && new.base_url.is_empty()
-            && let Some(host) =
-                checked.named_host.as_deref().and_then(|host| check_key::allowed_host(provider, host))
+            && let Some(host) = checked.named_host.as_deref().and_then(|named| allowed_host(provider, named))
         {
             binding.base_url.clone_from(host);
-            checked = KeyTest { scope, caller, provider, key: api_key, binding: &binding, probe_model: None }
-                .run(parts)
-                .await?;
+            checked = KeyTest { provider, key, binding: &binding, probe_model: None }.run(parts).await?;
         }
         check_key::storable(&checked, provider, new.allow_unverified)?;
         let now = parts.clock.now();
-        Ok(Self {
+        Ok(TestedKey {
             health: Health::new_saved(Some(checked.verdict), now),
             verdict: checked.verdict,
             models: checked.models.map(|models| listing(models, now)),
@@ -149,7 +153,14 @@ impl TestedKey {
             set_by: caller.subject.clone(),
         })
     }
+}
 
+/// The provider's allowed base URL on the host that it named, if there is exactly such a one.
+fn allowed_host<'p>(provider: &'p Provider, named: &str) -> Option<&'p String> {
+    provider.hosts.iter().find(|host| Url::parse(host).is_ok_and(|url| url.host_str() == Some(named)))
+}
+
+impl TestedKey {
     /// The key as a validate-only call answers it.
     pub(super) fn view(&self, parts: &Parts) -> KeyView {
         KeyView {

@@ -5,18 +5,17 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::{
     ChangeMeta, Parts, WorkspaceView,
     commit::{Intent, Planned, commit},
+    view::remembered,
 };
 use crate::domain::{
-    error::{Error, Reason},
+    error::Error,
     names::{ModelName, ProviderName, Scope, WorkspaceId},
     principal::{Principal, Rpc},
     protocol::Protocol,
-    resolution::usable,
+    resolution::{model_unknown, provider_unknown, usable},
     workspace::Workspace,
 };
 
@@ -44,18 +43,19 @@ pub async fn select_model(
     let intent = Intent::new(Rpc::SelectModel, Scope::Workspace(workspace), caller, meta, &fields);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let selected =
-            |workspace: &Workspace| workspace.selections.get(&provider).map(|now| now.model.to_string());
-        let before = selected(draft.workspace()?);
-        if let Some(model) = &model {
-            selectable(&planning, draft.workspace()?, &provider, model)?;
+        match &model {
+            Some(model) => selectable(&planning, draft.workspace()?, &provider, model)?,
+            None if planning.catalog.providers.contains_key(&provider) => {}
+            // A selection outlives its provider's entry in the catalog and can still be cleared.
+            None if draft.workspace()?.knows(&provider) => {}
+            None => return Err(provider_unknown(&provider)),
         }
         draft.select(&provider, model);
         let workspace = draft.workspace()?;
         Ok(Planned {
             answer: WorkspaceView::new(workspace, &planning.catalog, &planning.policy.condemnation),
-            before: json!({ "selected_model": before }),
-            after: json!({ "selected_model": selected(workspace) }),
+            before: remembered(draft.before(), &provider),
+            after: remembered(draft.after(), &provider),
             provider: Some(provider.clone()),
             verdict: None,
         })
@@ -73,13 +73,7 @@ fn provider_of(
         (Some(listed), None) => Ok(listed.family().provider.clone()),
         (None, None) => Err(match model {
             None => Error::field("provider", "must be named to clear its selection"),
-            Some(model) => Error::new(
-                Reason::ModelUnknown,
-                format!(
-                    "the catalog does not know the model {model}; name its provider to select it all the same"
-                ),
-            )
-            .in_field("model"),
+            Some(model) => model_unknown(model.as_str(), "name its provider to select it all the same"),
         }),
     }
 }
@@ -90,19 +84,12 @@ fn selectable(
     provider: &ProviderName,
     model: &ModelName,
 ) -> Result<(), Error> {
-    let configured = parts.catalog.providers.get(provider).ok_or_else(|| {
-        Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
-            .in_field("provider")
-    })?;
+    let configured = parts.catalog.providers.get(provider).ok_or_else(|| provider_unknown(provider))?;
     let now = parts.clock.now();
     let key = workspace.keys.get(provider);
     if parts.catalog.find(model.as_str()).is_none() && key.is_none() && configured.protocol != Protocol::Local
     {
-        return Err(Error::new(
-            Reason::ModelUnknown,
-            format!("the catalog does not know the model {model}; only the workspace's own key could use it: set one"),
-        )
-        .in_field("model"));
+        return Err(model_unknown(model.as_str(), "only the workspace's own key could use it: set one"));
     }
     // While the platform pays, its key's list is not the workspace's business.
     let fresh = key.filter(|_| workspace.byo_enabled).and_then(|key| key.fresh_models(now));

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     KeyView, NewKey, Parts,
     commit::{Intent, Planned, commit, replayed},
-    new_key::{Sealing, TestedKey},
-    view::remembered_key,
+    new_key::Sealing,
+    view::remembered,
 };
 use crate::domain::{
     error::Error,
@@ -31,22 +31,23 @@ pub async fn set_platform_key(
     caller: &Principal,
     key: NewKey,
 ) -> Result<PlatformKeySet, Error> {
-    let provider = parts.provider_with_keys(&key.provider)?.name.clone();
     let intent = Intent::new(Rpc::SetPlatformKey, Scope::Platform, caller, key.meta.clone(), &key.fields());
+    let proposed = key.propose(parts)?;
+    let provider = proposed.provider.name.clone();
+    parts.limiter.admit(&intent.scope, caller, &provider)?;
+    let revision = parts.store.platform().await?.revision;
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
-    let revision = parts.store.platform().await?.revision;
     intent.expects(revision)?;
-    let validate_only = key.validate_only;
-    let tested = TestedKey::test(parts, caller, &Scope::Platform, key).await?;
+    let validate_only = proposed.new.validate_only;
+    let tested = proposed.test(parts, caller).await?;
     if validate_only {
         return Ok(PlatformKeySet { key: tested.view(parts), revision });
     }
     let sealing = Sealing::prepare(parts, &Scope::Platform).await?;
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let before = remembered_key(draft.before().keys().get(&provider));
         let verdict = tested.verdict;
         let stored = tested.store(draft, &sealing)?;
         Ok(Planned {
@@ -54,8 +55,8 @@ pub async fn set_platform_key(
                 key: KeyView::new(&provider, &stored, &planning.policy.condemnation),
                 revision: draft.after().revision(),
             },
-            before,
-            after: remembered_key(Some(&stored)),
+            before: remembered(draft.before(), &provider),
+            after: remembered(draft.after(), &provider),
             provider: Some(provider),
             verdict: Some(verdict),
         })

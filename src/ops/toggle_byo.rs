@@ -2,14 +2,15 @@
 //!
 //! Invariant: switching on without keys is allowed and reported; it never falls back.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     ChangeMeta, Parts, WorkspaceView,
     commit::{Intent, Planned, commit},
+    selections::clear_unusable,
+    view::remembered_all,
 };
 use crate::domain::{
     error::Error,
@@ -17,7 +18,7 @@ use crate::domain::{
     principal::{Principal, Rpc},
     protocol::Protocol,
     resolution::binding_allowed,
-    workspace::{Holder, Workspace},
+    workspace::Workspace,
 };
 
 /// The toggle after the change.
@@ -27,6 +28,8 @@ pub struct ByoToggled {
     pub workspace: WorkspaceView,
     /// Configured providers whose models do not run while BYO is on.
     pub providers_without_usable_key: Vec<String>,
+    /// The selections that the workspace's keys cannot use, by provider.
+    pub cleared_selections: BTreeMap<String, String>,
 }
 
 /// Sets the toggle.
@@ -41,25 +44,27 @@ pub async fn toggle_byo(
     let intent = Intent::new(Rpc::ToggleByo, Scope::Workspace(workspace), caller, meta, &[word]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
-        let before = byo_enabled(draft.before());
+        let before = remembered_all(draft.workspace()?);
         draft.set_byo(enabled);
+        // Under BYO the workspace's own keys say what can be used.
+        let cleared_selections = match enabled {
+            true => clear_unusable(draft, &planning, None)?,
+            false => BTreeMap::new(),
+        };
         let after = draft.workspace()?;
         Ok(Planned {
             answer: ByoToggled {
                 workspace: WorkspaceView::new(after, &planning.catalog, &planning.policy.condemnation),
                 providers_without_usable_key: without_usable_key(&planning, after),
+                cleared_selections,
             },
             provider: None,
-            before: json!({ "byo_enabled": before }),
-            after: json!({ "byo_enabled": enabled }),
+            before,
+            after: remembered_all(after),
             verdict: None,
         })
     })
     .await
-}
-
-fn byo_enabled(holder: &Holder) -> bool {
-    matches!(holder, Holder::Workspace(workspace) if workspace.byo_enabled)
 }
 
 fn without_usable_key(parts: &Parts, workspace: &Workspace) -> Vec<String> {

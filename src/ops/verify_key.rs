@@ -9,14 +9,16 @@ use serde_json::json;
 
 use super::{
     ChangeMeta, KeyChecked, KeyView, Parts,
-    check_key::{KeyTest, listing},
+    check_key::{KeyTest, models_learnt},
     commit::{Intent, Planned, commit},
 };
 use crate::domain::{
+    change::Learnt,
     error::{Error, Reason},
     names::{ModelName, ProviderName, Scope},
     principal::{Principal, Rpc},
-    resolution::{binding_allowed, usable},
+    resolution::{agreed, binding_allowed, endpoint_no_longer_allowed},
+    verdict::Verdict,
 };
 
 /// Tests the stored key of a workspace, or of the platform.
@@ -29,37 +31,32 @@ pub async fn verify_key(
     model: Option<ModelName>,
 ) -> Result<KeyChecked, Error> {
     let configured = parts.provider_with_keys(&provider)?;
+    let today = parts.clock.now().date();
+    let probe_model = match &model {
+        Some(model) => Some(agreed(&parts.catalog, &provider, model)?.to_test(today)?),
+        None => None,
+    };
+    parts.limiter.admit(&scope, caller, &provider)?;
     let holder = parts.store.holder(&scope).await?;
     let stored = holder.keys().get(&provider).ok_or_else(|| no_key(&provider))?;
     if !binding_allowed(stored, configured) {
-        return Err(Error::new(
-            Reason::EndpointNoLongerAllowed,
-            format!("the key for {provider} is bound to a host or header that the catalog no longer allows"),
-        ));
+        return Err(endpoint_no_longer_allowed(&provider));
     }
-    let today = parts.clock.now().date();
-    let probe_model = match &model {
-        Some(model) => {
-            Some(usable(&parts.catalog, &provider, model, stored.fresh_models(parts.clock.now()), today)?)
-        }
-        None => None,
-    };
     let key = parts.keyring.open_key(&scope, &provider, stored).await?;
-    let test = KeyTest {
-        scope: &scope,
-        caller,
-        provider: configured,
-        key: &key,
-        binding: &stored.binding,
-        probe_model: probe_model.as_deref(),
-    };
-    let checked = test.run(parts).await?;
+    let probe_model = probe_model.as_deref();
+    let checked =
+        KeyTest { provider: configured, key: &key, binding: &stored.binding, probe_model }.run(parts).await?;
     let (key_id, now) = (stored.key_id, parts.clock.now());
+    let learnt = Learnt {
+        // That the one model named is not there says nothing about the key.
+        verdict: (probe_model.is_none() || checked.verdict != Verdict::ModelUnavailable)
+            .then_some(checked.verdict),
+        models: models_learnt(&checked, now),
+    };
     let intent = Intent::new(rpc, scope, caller, ChangeMeta::default(), &[]);
     let planning = Arc::clone(parts);
     commit(parts, intent, move |draft| {
         let condemnation = &planning.policy.condemnation;
-        let learnt = (Some(checked.verdict), checked.models.map(|models| listing(models, now)));
         let before = draft.before().keys().get(&provider).map(|key| key.health.badge(condemnation).as_str());
         if !draft.record_check(&provider, key_id, learnt, condemnation, now) {
             return Err(no_key(&provider));

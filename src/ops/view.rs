@@ -3,12 +3,12 @@
 //! Invariants: no type here can hold a secret or a sealed record. They are also the form in which the result of a
 //! change is remembered, so that a retry gets the same answer.
 //!
-//! Absent: wire forms (`grpc/convert`).
+//! Absent: wire forms (`grpc/answer`).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::domain::{
     names::ProviderName,
     resolution::{BillingMode, Decision, Grant, Offer},
     verdict::{Badge, Condemnation, Verdict},
-    workspace::{StoredKey, Workspace},
+    workspace::{Holder, StoredKey, Workspace},
 };
 
 /// A key, masked.
@@ -76,7 +76,7 @@ impl KeyView {
 }
 
 /// A stored key as an audit row remembers it; `Null`: none.
-pub(super) fn remembered_key(key: Option<&StoredKey>) -> Value {
+fn remembered_key(key: Option<&StoredKey>) -> Value {
     key.map_or(Value::Null, |key| {
         json!({
             "key_id": key.key_id,
@@ -84,6 +84,33 @@ pub(super) fn remembered_key(key: Option<&StoredKey>) -> Value {
             "masked": key.masked,
             "base_url": key.binding.base_url,
         })
+    })
+}
+
+/// What a holder has for one provider, as an audit row remembers it before and after a change.
+pub(super) fn remembered(holder: &Holder, provider: &ProviderName) -> Value {
+    let key = remembered_key(holder.keys().get(provider));
+    match holder {
+        Holder::Platform(_) => json!({ "key": key }),
+        Holder::Workspace(workspace) => json!({
+            "key": key,
+            "byo_enabled": workspace.byo_enabled,
+            "selected_model": workspace.selections.get(provider).map(|selection| selection.model.as_str()),
+        }),
+    }
+}
+
+/// All that a holder has, likewise.
+pub(super) fn remembered_all(workspace: &Workspace) -> Value {
+    let keys = workspace.keys.iter().map(|(name, key)| (name.to_string(), remembered_key(Some(key))));
+    let selections = workspace
+        .selections
+        .iter()
+        .map(|(name, chosen)| (name.to_string(), Value::from(chosen.model.as_str())));
+    json!({
+        "keys": Map::from_iter(keys),
+        "byo_enabled": workspace.byo_enabled,
+        "selected_models": Map::from_iter(selections),
     })
 }
 

@@ -6,6 +6,8 @@
 //!
 //! Absent: what the change is about (`domain::change`, `ops`).
 
+use std::sync::Arc;
+
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
@@ -17,8 +19,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    entities::{audit_events, change_log, data_keys, holders, model_lists, provider_keys},
+    entities::{audit_events, change_log, data_keys, holders, provider_keys},
     fault::{corrupt, unavailable},
+    lists::{self, SharedLists},
     load::{self, SelectionJson},
     requests::{self, Remembered},
 };
@@ -35,11 +38,16 @@ use crate::domain::{
 /// A change that has begun.
 pub struct Change {
     transaction: DatabaseTransaction,
+    lists: Arc<SharedLists>,
     scope: Scope,
 }
 
 impl Change {
-    pub(super) async fn begin(writer: &DatabaseConnection, scope: &Scope) -> Result<Self, Error> {
+    pub(super) async fn begin(
+        writer: &DatabaseConnection,
+        lists: &Arc<SharedLists>,
+        scope: &Scope,
+    ) -> Result<Self, Error> {
         let options = sea_orm::TransactionOptions {
             sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
             ..Default::default()
@@ -65,12 +73,12 @@ impl Change {
             .one(&transaction)
             .await
             .map_err(unavailable)?;
-        Ok(Self { transaction, scope: scope.clone() })
+        Ok(Self { transaction, lists: Arc::clone(lists), scope: scope.clone() })
     }
 
     /// What the lock protects.
     pub async fn holder(&self) -> Result<Holder, Error> {
-        load::holder(&self.transaction, &self.scope).await
+        load::holder(&self.transaction, &self.lists, &self.scope).await
     }
 
     /// Whether a request id already has a result: its twin committed between the first look and the lock.
@@ -217,19 +225,11 @@ impl Change {
         Ok(())
     }
 
-    /// Stores a distinct list once; answers its hash.
     async fn write_models(&self, key: &StoredKey) -> Result<Option<Vec<u8>>, Error> {
-        let Some(listing) = &key.models else {
-            return Ok(None);
-        };
-        let hash = listing.models.hash();
-        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(listing.models.body()) };
-        model_lists::Entity::insert(row)
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(&self.transaction)
-            .await
-            .map_err(unavailable)?;
-        Ok(Some(hash))
+        match &key.models {
+            Some(listing) => Ok(Some(lists::write(&self.transaction, &listing.models).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn write_holder(&self, holder: &Holder, now: OffsetDateTime) -> Result<(), Error> {

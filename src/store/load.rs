@@ -5,7 +5,7 @@
 //!
 //! Absent: opening what is sealed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
@@ -19,10 +19,10 @@ use uuid::Uuid;
 use super::{
     entities::{holders, model_lists, provider_keys},
     fault::{corrupt, unavailable},
+    lists::SharedLists,
 };
 use crate::domain::{
     error::Error,
-    models::ModelList,
     names::{ModelName, OnBehalfOf, ProviderName, Scope, WorkspaceId},
     verdict::{Health, Verdict},
     workspace::{Binding, Holder, Listing, Platform, Selection, StoredKey, Workspace},
@@ -58,17 +58,22 @@ struct Row {
     set_by: Option<String>,
     on_behalf_of: Option<String>,
     set_at: Option<OffsetDateTime>,
+    hash: Option<Vec<u8>>,
     body: Option<String>,
 }
 
 /// Reads a holder; one without a row is unseen.
-pub(super) async fn holder(connection: &impl ConnectionTrait, scope: &Scope) -> Result<Holder, Error> {
+pub(super) async fn holder(
+    connection: &impl ConnectionTrait,
+    lists: &SharedLists,
+    scope: &Scope,
+) -> Result<Holder, Error> {
     let statement = connection.get_database_backend().build(&select(scope));
     let rows = Row::find_by_statement(statement).all(connection).await.map_err(unavailable)?;
     let mut keys = BTreeMap::new();
     let mut first = None;
     for row in rows {
-        if let Some((provider, key)) = row.key()? {
+        if let Some((provider, key)) = row.key(lists)? {
             keys.insert(provider, key);
         }
         first.get_or_insert(row);
@@ -124,6 +129,7 @@ fn select(scope: &Scope) -> SelectStatement {
         query.column((provider_keys::Entity, column));
     }
     query
+        .column((model_lists::Entity, model_lists::Column::Hash))
         .column((model_lists::Entity, model_lists::Column::Body))
         .from(holders::Entity)
         .left_join(
@@ -145,7 +151,7 @@ fn select(scope: &Scope) -> SelectStatement {
 
 impl Row {
     /// The key that this row carries; a holder without keys has one row without.
-    fn key(&self) -> Result<Option<(ProviderName, StoredKey)>, Error> {
+    fn key(&self, lists: &SharedLists) -> Result<Option<(ProviderName, StoredKey)>, Error> {
         let Some(key_id) = self.key_id else {
             return Ok(None);
         };
@@ -156,10 +162,8 @@ impl Row {
         };
         let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
         let missing = || corrupt("an active key lacks a column");
-        let models = match (&self.body, self.models_as_of) {
-            (Some(body), Some(as_of)) => {
-                Some(Listing { models: Arc::new(ModelList::from_body(body)), as_of })
-            }
+        let models = match (&self.hash, &self.body, self.models_as_of) {
+            (Some(hash), Some(body), Some(as_of)) => Some(Listing { models: lists.get(hash, body), as_of }),
             _ => None,
         };
         let key = StoredKey {

@@ -11,10 +11,13 @@ mod change;
 mod data_keys;
 mod entities;
 mod fault;
+mod lists;
 mod load;
 mod migrations;
 mod requests;
 mod sqlite;
+
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, EntityTrait};
 use sea_orm_migration::MigratorTrait;
@@ -23,6 +26,7 @@ use uuid::Uuid;
 pub use change::Change;
 pub use data_keys::DataKeyRow;
 use fault::unavailable;
+use lists::SharedLists;
 pub use requests::Remembered;
 
 use crate::domain::{
@@ -31,14 +35,18 @@ use crate::domain::{
     workspace::{Holder, Platform, Workspace},
 };
 
+/// How long a connection may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// The database.
 #[derive(Debug)]
 pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     deployment: Uuid,
+    lists: Arc<SharedLists>,
     /// Held while this process serves, so that a second one refuses to.
-    _claim: Option<std::fs::File>,
+    _claim: std::fs::File,
 }
 
 /// What a database says of itself.
@@ -66,7 +74,7 @@ impl Store {
             .ok_or_else(|| damaged("its table `deployment` is empty"))?
             .deployment_id;
         let readers = sqlite::readers(&path).await?;
-        Ok(Self { writer, readers, deployment, _claim: Some(claim) })
+        Ok(Self { writer, readers, deployment, lists: Arc::default(), _claim: claim })
     }
 
     /// Brings a database to this binary's level, without serving it.
@@ -91,7 +99,7 @@ impl Store {
 
     /// A workspace; one that was never seen has revision 0.
     pub async fn workspace(&self, id: &WorkspaceId) -> Result<Workspace, Error> {
-        match load::holder(&self.readers, &Scope::Workspace(id.clone())).await? {
+        match self.holder(&Scope::Workspace(id.clone())).await? {
             Holder::Workspace(workspace) => Ok(workspace),
             Holder::Platform(_) => Err(Error::internal("a workspace was loaded as the platform")),
         }
@@ -99,7 +107,7 @@ impl Store {
 
     /// The platform.
     pub async fn platform(&self) -> Result<Platform, Error> {
-        match load::holder(&self.readers, &Scope::Platform).await? {
+        match self.holder(&Scope::Platform).await? {
             Holder::Platform(platform) => Ok(platform),
             Holder::Workspace(_) => Err(Error::internal("the platform was loaded as a workspace")),
         }
@@ -107,21 +115,23 @@ impl Store {
 
     /// Whose keys these are.
     pub async fn holder(&self, scope: &Scope) -> Result<Holder, Error> {
-        load::holder(&self.readers, scope).await
+        load::holder(&self.readers, &self.lists, scope).await
     }
 
     /// Closes the connections; what is still open is rolled back.
     pub async fn close(&self) {
         for connection in [&self.readers, &self.writer] {
-            if let Err(error) = connection.close_by_ref().await {
-                tracing::warn!(%error, "a database connection did not close");
+            match tokio::time::timeout(CLOSE, connection.close_by_ref()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
+                Err(_) => tracing::warn!("a database connection did not close within {CLOSE:?}"),
             }
         }
     }
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.
     pub async fn begin(&self, scope: &Scope) -> Result<Change, Error> {
-        Change::begin(&self.writer, scope).await
+        Change::begin(&self.writer, &self.lists, scope).await
     }
 }
 

@@ -4,9 +4,15 @@
 pub(crate) mod byokd;
 pub(crate) mod catalog;
 pub(crate) mod fake_provider;
+pub(crate) mod process;
 pub(crate) mod reply;
+pub(crate) mod rows;
 pub(crate) mod store;
+pub(crate) mod wait;
 
 pub(crate) use byokd::{Byokd, anthropic_key, ask, new_key, openai_key, reason, refused};
 pub(crate) use fake_provider::FakeProvider;
+pub(crate) use process::{Process, Site};
 pub(crate) use reply::Reply;
+pub(crate) use rows::Rows;
+pub(crate) use wait::until;

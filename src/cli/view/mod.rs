@@ -211,3 +211,14 @@ impl fmt::Display for WorkspaceAnswer {
         self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))
     }
 }
+
+/// The selections that a change cleared.
+pub(super) fn cleared(f: &mut fmt::Formatter<'_>, selections: &BTreeMap<String, String>) -> fmt::Result {
+    for (provider, model) in selections {
+        writeln!(
+            f,
+            "\nThe selected model {model} was cleared: the workspace's {provider} key cannot use it."
+        )?;
+    }
+    Ok(())
+}

@@ -79,7 +79,19 @@ pub struct ConcreteId {
     pub successor: Option<String>,
 }
 
+impl Family {
+    /// Whether one of its ids is spelt so.
+    pub fn has(&self, name: &str) -> bool {
+        self.ids.iter().any(|id| id.is(name))
+    }
+}
+
 impl ConcreteId {
+    /// Whether this is its id or one of its aliases.
+    pub fn is(&self, name: &str) -> bool {
+        self.id == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
     /// Whether the provider no longer serves it on this day.
     pub fn retired(&self, today: Date) -> bool {
         self.retires.is_some_and(|day| today >= day)

@@ -23,6 +23,7 @@ mod model;
 mod offers;
 #[cfg(test)]
 mod properties;
+mod refusals;
 #[cfg(test)]
 mod table;
 #[cfg(test)]
@@ -33,8 +34,11 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 pub use candidates::{Candidate, candidates};
-pub use model::{Wanted, usable};
+pub use model::{Wanted, agreed, usable};
 pub use offers::{Offer, offers};
+pub use refusals::{
+    endpoint_no_longer_allowed, model_unknown, provider_disabled, provider_unknown, purpose_unknown,
+};
 
 use super::{
     catalog::{Catalog, Family, Payer, Price, Provider},
@@ -216,7 +220,7 @@ fn platform_key<'a>(
     wanted: &Wanted<'a>,
 ) -> Result<&'a StoredKey, Error> {
     if wanted.family().is_none() {
-        return Err(model::unknown(wanted.name(), "the platform's keys serve models of the catalog only"));
+        return Err(model_unknown(wanted.name(), "the platform's keys serve models of the catalog only"));
     }
     let key = facts.platform.keys.get(&provider.name).ok_or_else(|| {
         Error::new(
@@ -263,14 +267,7 @@ fn still_allowed(key: &StoredKey, provider: &Provider) -> Result<(), Error> {
     if binding_allowed(key, provider) {
         return Ok(());
     }
-    Err(Error::new(
-        Reason::EndpointNoLongerAllowed,
-        format!(
-            "the key for {} is bound to a host or header that the catalog no longer allows; set the key again",
-            provider.name
-        ),
-    )
-    .with("provider", provider.name.as_str()))
+    Err(endpoint_no_longer_allowed(&provider.name))
 }
 
 fn condemned(reason: Reason, whose: &str, key: &StoredKey, provider: &Provider) -> Error {
@@ -291,22 +288,6 @@ fn condemned(reason: Reason, whose: &str, key: &StoredKey, provider: &Provider) 
 
 fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
-}
-
-fn provider_disabled(provider: &ProviderName) -> Error {
-    Error::new(
-        Reason::ProviderDisabled,
-        format!("the provider {provider} is no longer configured; its keys can only be listed and deleted"),
-    )
-    .with("provider", provider.as_str())
-}
-
-fn purpose_unknown(purpose: &PurposeName) -> Error {
-    Error::new(
-        Reason::PurposeUnknown,
-        format!("the catalog has no purpose {purpose}; add it under [purposes]"),
-    )
-    .in_field("purpose")
 }
 
 fn workspace_unknown() -> Error {

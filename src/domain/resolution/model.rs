@@ -7,7 +7,7 @@
 
 use time::Date;
 
-use super::{Ask, Facts};
+use super::{Ask, Facts, model_unknown, provider_disabled, provider_unknown};
 use crate::domain::{
     catalog::{Catalog, ConcreteId, Family, Listed, Price, Provider},
     error::{Error, Reason},
@@ -54,6 +54,15 @@ pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<Wanted
     }
 }
 
+/// What a model means together with its provider; `FIELD_INVALID` if another provider serves it.
+pub fn agreed<'a>(
+    catalog: &'a Catalog,
+    provider: &ProviderName,
+    model: &ModelName,
+) -> Result<Wanted<'a>, Error> {
+    asked(catalog, model, Some(provider))
+}
+
 /// The id that a workspace's key would use for a model, or why it cannot: what a selection is judged by.
 pub fn usable(
     catalog: &Catalog,
@@ -62,16 +71,14 @@ pub fn usable(
     fresh: Option<&ModelList>,
     today: Date,
 ) -> Result<String, Error> {
-    asked(catalog, model, Some(provider))?.concrete(fresh, true, today)
+    agreed(catalog, provider, model)?.concrete(fresh, true, today)
 }
 
 fn known(facts: Facts<'_>, provider: &ProviderName) -> Result<(), Error> {
     if facts.catalog.providers.contains_key(provider) || facts.workspace.knows(provider) {
         return Ok(());
     }
-    Err(Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
-        .in_field("provider")
-        .with("provider", provider.as_str()))
+    Err(provider_unknown(provider))
 }
 
 fn asked<'a>(
@@ -90,13 +97,13 @@ fn asked<'a>(
         .in_field("provider")),
         (Some(listed), _) => Ok(Wanted::of(listed)),
         (None, Some(provider)) => Ok(Wanted::Outside(provider.clone(), model.clone())),
-        (None, None) => Err(unknown(model.as_str(), "name its provider to use it outside the catalog")),
+        (None, None) => Err(model_unknown(model.as_str(), "name its provider to use it outside the catalog")),
     }
 }
 
 fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a>, Error> {
     match facts.catalog.providers.get(provider) {
-        None => Err(super::provider_disabled(provider)),
+        None => Err(provider_disabled(provider)),
         Some(Provider { default_model: Some(name), .. }) => family(facts, name),
         Some(_) => Err(Error::new(
             Reason::ModelUnknown,
@@ -106,14 +113,11 @@ fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a
 }
 
 fn family<'a>(facts: Facts<'a>, name: &str) -> Result<Wanted<'a>, Error> {
-    facts.catalog.find(name).map(Wanted::of).ok_or_else(|| unknown(name, "the catalog's default is missing"))
-}
-
-/// `MODEL_UNKNOWN`, with what would mend it.
-pub(super) fn unknown(model: &str, mend: &str) -> Error {
-    Error::new(Reason::ModelUnknown, format!("the catalog does not know the model {model}; {mend}"))
-        .in_field("model")
-        .with("model", model)
+    facts
+        .catalog
+        .find(name)
+        .map(Wanted::of)
+        .ok_or_else(|| model_unknown(name, "the catalog's default is missing"))
 }
 
 impl<'a> Wanted<'a> {
@@ -179,6 +183,14 @@ impl<'a> Wanted<'a> {
             .is_some_and(|provider| provider.protocol == Protocol::Local)
     }
 
+    /// The id to make a test call on: whatever the key's list says, the provider shall tell.
+    pub fn to_test(&self, today: Date) -> Result<String, Error> {
+        match self {
+            Self::Pinned(_, id) => Ok(id.id.clone()),
+            Self::Family(_) | Self::Outside(..) => self.concrete(None, true, today),
+        }
+    }
+
     /// The concrete id in the spelling to send. `fresh` is the paying key's list; `byo` says that it refuses.
     pub(super) fn concrete(
         &self,
@@ -193,7 +205,9 @@ impl<'a> Wanted<'a> {
                 .find(|id| unfit(id, fresh, byo, today).is_none())
                 .map(|id| spelling(id, fresh).to_owned())
                 .ok_or_else(|| {
-                    let successor = family.ids.iter().find_map(|id| id.successor.as_deref());
+                    // A successor within the family was judged like the others.
+                    let successors = family.ids.iter().filter_map(|id| id.successor.as_deref());
+                    let successor = successors.into_iter().find(|name| !family.has(name));
                     unavailable(&family.name, "no id of it is both served and listed for the key", successor)
                 }),
             Self::Pinned(_, id) => {

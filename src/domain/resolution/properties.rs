@@ -128,8 +128,7 @@ proptest! {
             }
         }
         for offer in offers(world.facts(), None) {
-            let name = offer.family.unwrap_or(&offer.model);
-            let resolved = decide(world.facts(), &ask(name, offer.provider.as_str(), PurposeName::reply().as_str()));
+            let resolved = decide(world.facts(), &ask(offer.asked.as_str(), offer.provider.as_str(), PurposeName::reply().as_str()));
             match (&offer.outcome, resolved) {
                 (Ok(listed), Ok(resolved)) => {
                     prop_assert_eq!(&listed.model, &resolved.model);

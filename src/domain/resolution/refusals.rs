@@ -1,0 +1,52 @@
+//! The refusals that more than one place makes: one text and one set of facts for each.
+//!
+//! Absent: refusals of one place; they stand there.
+
+use crate::domain::{
+    error::{Error, Reason},
+    names::{ProviderName, PurposeName},
+};
+
+/// `PROVIDER_UNKNOWN`: neither the catalog nor the workspace knows it.
+pub fn provider_unknown(provider: &ProviderName) -> Error {
+    Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
+        .in_field("provider")
+        .with("provider", provider.as_str())
+}
+
+/// `PROVIDER_DISABLED`: it left the catalog.
+pub fn provider_disabled(provider: &ProviderName) -> Error {
+    Error::new(
+        Reason::ProviderDisabled,
+        format!("the provider {provider} is no longer configured; its keys can only be listed and deleted"),
+    )
+    .with("provider", provider.as_str())
+}
+
+/// `ENDPOINT_NO_LONGER_ALLOWED`: the key's host or headers left the catalog.
+pub fn endpoint_no_longer_allowed(provider: &ProviderName) -> Error {
+    Error::new(
+        Reason::EndpointNoLongerAllowed,
+        format!(
+            "the key for {provider} is bound to a host or header that the catalog no longer allows; set the key again"
+        ),
+    )
+    .with("provider", provider.as_str())
+}
+
+/// `MODEL_UNKNOWN`, with what would mend it.
+pub fn model_unknown(model: &str, mend: &str) -> Error {
+    Error::new(Reason::ModelUnknown, format!("the catalog does not know the model {model}; {mend}"))
+        .in_field("model")
+        .with("model", model)
+}
+
+/// `PURPOSE_UNKNOWN`.
+pub fn purpose_unknown(purpose: &PurposeName) -> Error {
+    Error::new(
+        Reason::PurposeUnknown,
+        format!("the catalog has no purpose {purpose}; its operator adds it under [purposes]"),
+    )
+    .in_field("purpose")
+    .with("purpose", purpose.as_str())
+}

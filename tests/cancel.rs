@@ -1,0 +1,210 @@
+//! The caller gone at each await point of a change: the change is whole or absent, and the next one finds a sound byokd.
+
+mod wire;
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, openai_key};
+use byokd::{
+    domain::{
+        clock::Clock,
+        error::{Error, Reason},
+        names::{ModelName, ProviderName, PurposeName, RequestId, WorkspaceId},
+        principal::{Principal, Role, WorkspaceScope},
+        resolution::Ask,
+        secret::ApiKey,
+    },
+    ops::{self, ChangeMeta, NewKey, Parts, SetKey},
+};
+
+/// How many runs in a row must complete before no further await point is believed in: their number varies a little
+/// with how the answers of the provider arrive.
+const COMPLETE: usize = 6;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The operations without a server: nothing has warmed them up.
+struct World {
+    _provider: FakeProvider,
+    _folder: tempfile::TempDir,
+    database: sea_orm::DatabaseConnection,
+    parts: Arc<Parts>,
+    caller: Principal,
+}
+
+impl World {
+    async fn open() -> Self {
+        let provider = FakeProvider::start().await;
+        provider.models_ok(&["small-2030"]);
+        let folder = tempfile::tempdir().unwrap();
+        let catalog_file = folder.path().join("catalog.toml");
+        std::fs::write(&catalog_file, catalog(&provider)).unwrap();
+        let config = config(folder.path(), catalog_file);
+        let clock = Clock::manual(time::macros::datetime!(2030-06-15 12:00 UTC));
+        let parts = byokd::server::open(&config, clock).await.unwrap();
+        Self {
+            _provider: provider,
+            database: crate::support::store::connect(&config.database.url).await,
+            _folder: folder,
+            parts,
+            caller: Principal {
+                subject: "tests".to_owned(),
+                roles: Role::ALL.to_vec(),
+                purposes: vec![PurposeName::reply()],
+                scope: WorkspaceScope::All,
+            },
+        }
+    }
+
+    async fn set_key(&self, workspace: &str) -> Result<(), Error> {
+        let request = SetKey {
+            key: NewKey {
+                provider: openai(),
+                api_key: ApiKey::parse(openai_key(1)).unwrap(),
+                base_url: String::new(),
+                headers: Default::default(),
+                validate_only: false,
+                allow_unverified: false,
+                meta: named("set"),
+            },
+            model: Some(ModelName::parse("small").unwrap()),
+            enable_byo: true,
+        };
+        let set = ops::set_key(&self.parts, &self.caller, id(workspace), request);
+        set.await.map(|_| ())
+    }
+
+    async fn toggle_off(&self, workspace: &str) -> Result<(), Error> {
+        let toggled = ops::toggle_byo(&self.parts, &self.caller, id(workspace), false, named("toggle"));
+        toggled.await.map(|_| ())
+    }
+
+    async fn delete_key(&self, workspace: &str) -> Result<(), Error> {
+        let deleted = ops::delete_key(&self.parts, &self.caller, id(workspace), openai(), named("delete"));
+        deleted.await.map(|_| ())
+    }
+
+    /// A change elsewhere, after everything that was begun before: there is one writer, and it is fair. It does not
+    /// touch what the hot path knows of other workspaces.
+    async fn following_change(&self) {
+        let meta = ChangeMeta::default();
+        let toggled = ops::toggle_byo(&self.parts, &self.caller, id("following"), true, meta);
+        toggled.await.unwrap();
+    }
+
+    /// What the hot path answers: a key, or why not.
+    async fn served(&self, workspace: &str) -> Result<String, Reason> {
+        let ask = Ask { model: None, provider: Some(openai()), purpose: PurposeName::reply() };
+        let resolved = ops::resolve_credentials(&self.parts, &self.caller, &id(workspace), &ask).await;
+        resolved.map(|resolved| resolved.api_key.unwrap().expose().to_owned()).map_err(|error| error.reason())
+    }
+
+    /// Drops the change at its first, second, … await point, each time in a workspace of its own, and again from the
+    /// first, until drops left whole changes as well as none.
+    async fn walk(
+        &self,
+        prepare: impl AsyncFn(&str),
+        change: impl AsyncFn(&str) -> Result<(), Error>,
+        whole: impl Fn(&Rows) -> bool,
+    ) {
+        let (began, mut seen) = (Instant::now(), Vec::new());
+        for pass in 0.. {
+            let mut complete = 0;
+            for point in 1.. {
+                let workspace = format!("pass-{pass}-point-{point}");
+                prepare(&workspace).await;
+                // The hot path holds an entry that the change must make stale.
+                let _ = self.served(&workspace).await;
+                let completed = dropped_at(point, change(&workspace)).await;
+                self.following_change().await;
+                let rows = Rows::of(&self.database, &workspace).await;
+                rows.assert_whole(&workspace);
+                let expected = match (rows.byo_enabled, rows.active("openai")) {
+                    (true, Some(_)) => Ok(openai_key(1)),
+                    (true, None) => Err(Reason::ByoKeyMissing),
+                    (false, _) => Err(Reason::PlatformKeyMissing),
+                };
+                assert_eq!(self.served(&workspace).await, expected, "{workspace}");
+                let done = completed.is_some();
+                if let Some(result) = completed {
+                    result.unwrap();
+                    assert!(whole(&rows), "{workspace}: {rows:#?}");
+                }
+                seen.push((workspace, done, rows));
+                complete = if done { complete + 1 } else { 0 };
+                if complete == COMPLETE {
+                    break;
+                }
+            }
+            let dropped = |is: bool| seen.iter().any(|(_, done, rows)| !done && whole(rows) == is);
+            if dropped(true) && dropped(false) {
+                break;
+            }
+            assert!(began.elapsed() < LIMIT, "drops left always whole changes, or never");
+        }
+        // Nothing came later.
+        for (workspace, _, rows) in seen {
+            assert_eq!(Rows::of(&self.database, &workspace).await, rows, "{workspace}");
+        }
+    }
+}
+
+fn id(workspace: &str) -> WorkspaceId {
+    WorkspaceId::parse(workspace).unwrap()
+}
+
+fn openai() -> ProviderName {
+    ProviderName::parse("openai").unwrap()
+}
+
+fn named(request_id: &str) -> ChangeMeta {
+    ChangeMeta { request_id: Some(RequestId::parse(request_id).unwrap()), ..ChangeMeta::default() }
+}
+
+/// Polls a future until it is pending for the `point`-th time, and drops it there.
+async fn dropped_at<F: Future>(point: usize, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (Box::pin(future), point);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+/// Whether the change that follows `before` others is there; each of them named a request id.
+fn is_there(rows: &Rows, before: i64, there: bool) -> bool {
+    let changes = before + i64::from(there);
+    assert_eq!((rows.revision, rows.remembered), (changes, changes), "{rows:#?}");
+    there
+}
+
+#[tokio::test]
+async fn set_key_is_whole_or_absent_wherever_its_caller_leaves() {
+    let world = World::open().await;
+    let prepare = async |_: &str| {};
+    let whole = |rows: &Rows| is_there(rows, 0, rows.active("openai").is_some() && rows.byo_enabled);
+    world.walk(prepare, async |workspace| world.set_key(workspace).await, whole).await;
+}
+
+#[tokio::test]
+async fn toggle_byo_is_whole_or_absent_wherever_its_caller_leaves() {
+    let world = World::open().await;
+    let prepare = async |workspace: &str| world.set_key(workspace).await.unwrap();
+    let whole = |rows: &Rows| is_there(rows, 1, !rows.byo_enabled);
+    world.walk(prepare, async |workspace| world.toggle_off(workspace).await, whole).await;
+}
+
+#[tokio::test]
+async fn delete_key_is_whole_or_absent_wherever_its_caller_leaves() {
+    let world = World::open().await;
+    let prepare = async |workspace: &str| world.set_key(workspace).await.unwrap();
+    let whole = |rows: &Rows| is_there(rows, 1, rows.active("openai").is_none());
+    world.walk(prepare, async |workspace| world.delete_key(workspace).await, whole).await;
+}

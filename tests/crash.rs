@@ -1,0 +1,159 @@
+//! SIGKILL at any moment: no acknowledged write is lost, no change is half there, and byokd starts again.
+//!
+//! The moments are random; the seed is printed, and `BYOKD_TEST_SEED` repeats it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use byokd::{contract::v1, domain::principal::Role};
+use tokio::task::JoinHandle;
+
+use crate::support::{Process, Rows, Site, ask, new_key, openai_key, rows::number, until};
+
+const KILLS: u64 = 50;
+
+/// splitmix64.
+struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    #[expect(clippy::print_stderr, reason = "a test's output is shown when it fails")]
+    fn new() -> Self {
+        let seed = match std::env::var("BYOKD_TEST_SEED") {
+            Ok(seed) => seed.parse().unwrap(),
+            Err(_) => u64::from(uuid::Uuid::new_v4().as_fields().0),
+        };
+        eprintln!("BYOKD_TEST_SEED={seed}");
+        Self { seed, state: seed }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn part_of(&mut self, time: Duration) -> Duration {
+        Duration::from_nanos(self.below(u64::try_from(time.as_nanos()).unwrap().max(1)))
+    }
+}
+
+/// What the caller of SetKey knows.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    /// The last key that was sent.
+    sent: u32,
+    /// The last key that was acknowledged, and its generation.
+    acknowledged: Option<(u32, u64)>,
+    /// Acknowledgements in this process's life.
+    answers: u64,
+    /// How long the last one took.
+    took: Duration,
+}
+
+/// Sets one key after the other until the server is gone.
+async fn stream(process: &Process, told: Arc<Mutex<Told>>) -> JoinHandle<()> {
+    let mut keys = process.keys(Role::Admin).await;
+    tokio::spawn(async move {
+        loop {
+            let n = {
+                let mut told = told.lock().unwrap();
+                told.sent += 1;
+                told.sent
+            };
+            let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(n)) };
+            let began = Instant::now();
+            let Ok(set) = keys.set_key(request).await else {
+                return;
+            };
+            let mut told = told.lock().unwrap();
+            told.acknowledged = Some((n, set.into_inner().key.unwrap().generation));
+            told.answers += 1;
+            told.took = began.elapsed();
+        }
+    })
+}
+
+/// What was acknowledged is there, or the one change that was in flight; whole, alone, and it opens.
+async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
+    let database = site.database().await;
+    let rows = Rows::of(&database, "acme").await;
+    rows.assert_whole(context);
+    let active = "SELECT count(*) FROM provider_keys WHERE state = 'active'";
+    let generation = rows.active("openai").map_or(0, |key| key.generation);
+    assert_eq!(number(&database, active).await, i64::from(generation > 0), "{context}");
+    let damage = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+    assert_eq!(number(&database, damage).await, 0, "{context}");
+    database.close().await.unwrap();
+    let (key, acknowledged) = told.acknowledged.unwrap_or((0, 0));
+    let generation = u64::try_from(generation).unwrap();
+    let expected = match generation.checked_sub(acknowledged) {
+        Some(0) => key,
+        Some(1) => told.sent,
+        _ => panic!("{context}: generation {acknowledged} was acknowledged, {generation} is there"),
+    };
+    let mut resolver = process.keys(Role::Resolver).await;
+    let resolved = resolver.resolve_credentials(ask("acme", "", "openai", "")).await;
+    if generation == 0 {
+        assert!(resolved.is_err(), "{context}");
+        return;
+    }
+    let resolved = resolved.unwrap().into_inner();
+    assert_eq!(resolved.credential.unwrap().api_key, openai_key(expected), "{context}");
+    assert_eq!(resolved.key.unwrap().generation, generation, "{context}");
+    told.acknowledged = Some((expected, generation));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_key_is_lost_to_a_kill_in_the_middle_of_set_key() {
+    let site = Site::new().await;
+    let mut random = Random::new();
+    let mut told = Told { took: Duration::from_millis(20), ..Told::default() };
+    for kill in 0..=KILLS {
+        let context = format!("seed {}, after {kill} kills", random.seed);
+        let mut process = site.start().await;
+        check(&site, &process, &mut told, &context).await;
+        told.answers = 0;
+        let shared = Arc::new(Mutex::new(told));
+        let writing = stream(&process, Arc::clone(&shared)).await;
+        let answers = random.below(4);
+        until("the keys are acknowledged", async || {
+            (shared.lock().unwrap().answers >= answers).then_some(())
+        })
+        .await;
+        // Not to wait for anything: this is the random moment, somewhere in the next call or the one after.
+        let within = shared.lock().unwrap().took * 2;
+        tokio::time::sleep(random.part_of(within)).await;
+        process.kill();
+        tokio::time::timeout(Duration::from_secs(30), writing).await.unwrap().unwrap();
+        told = *shared.lock().unwrap();
+    }
+    assert!(told.acknowledged.unwrap().1 > KILLS, "seed {}: hardly a write", random.seed);
+}
+
+/// The very first start makes schema, KMS key, data keys and token signer; wherever it is killed, the next one works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_was_killed_is_no_obstacle_to_the_next() {
+    let mut random = Random::new();
+    let began = Instant::now();
+    let mut site = Site::new().await;
+    site.start().await.kill();
+    let usual = began.elapsed();
+    for kill in 0..20 {
+        site = Site::new().await;
+        let mut process = site.spawn(site.serve());
+        tokio::time::sleep(random.part_of(usual)).await;
+        process.kill();
+        let process = site.start().await;
+        let context = format!("seed {}, kill {kill}", random.seed);
+        let mut keys = process.keys(Role::Admin).await;
+        let set = keys.set_key(new_key("acme", "openai", &openai_key(1))).await;
+        assert_eq!(set.expect(&context).into_inner().key.unwrap().generation, 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! How old a list may be, and what asking for a new one changes.
+
+use std::time::Duration;
+
+use byokd::contract::v1;
+
+use super::{all, byo, list, told};
+use crate::support::{Byokd, Reply, anthropic_key, openai_key, refused};
+
+#[tokio::test]
+async fn refresh_asks_the_provider_and_a_silent_one_changes_nothing() {
+    let byokd = byo(&["small-2029"]).await;
+    let refresh = || v1::ListModelsRequest {
+        refresh: true,
+        provider: "openai".into(),
+        include_unavailable: false,
+        ..all("acme")
+    };
+    let first = list(&byokd, all("acme")).await.as_of.unwrap();
+    byokd.pass(Duration::from_secs(60));
+    byokd.provider.models_ok(&["large-2030"]).forget_requests();
+    let listed = list(&byokd, refresh()).await;
+    assert_eq!(listed.models.len(), 1);
+    assert_eq!(listed.models[0].model, "large-2030");
+    assert_eq!(listed.as_of.unwrap().seconds - first.seconds, 60);
+    assert_eq!(byokd.provider.requests().len(), 1, "a list, no generation");
+    let revision = byokd.workspace("acme").await.revision;
+    assert_eq!(revision, 3, "another list is a change");
+    assert_eq!(refused(byokd.resolve("acme", "small", "").await), "MODEL_NOT_AVAILABLE");
+
+    byokd.pass(Duration::from_secs(60));
+    let again = list(&byokd, refresh()).await;
+    assert_eq!(again.as_of.unwrap().seconds - first.seconds, 120);
+    assert_eq!(byokd.workspace("acme").await.revision, revision, "the same list is none");
+
+    for silent in [
+        Reply::text(500, ""),
+        Reply::cut(200),
+        Reply::text(404, ""),
+        Reply::html(200),
+        Reply::openai_wrong_key("x"),
+    ] {
+        byokd.pass(Duration::from_secs(60));
+        byokd.provider.on_list(silent);
+        let listed = list(&byokd, refresh()).await;
+        assert_eq!((listed.models, listed.as_of), (again.models.clone(), again.as_of));
+    }
+    assert_eq!(byokd.workspace("acme").await.revision, revision);
+}
+
+#[tokio::test]
+async fn a_list_older_than_a_day_refuses_nothing() {
+    let byokd = byo(&["small-2029"]).await;
+    byokd.pass(Duration::from_secs(24 * 3600 - 1));
+    assert_eq!(refused(byokd.resolve("acme", "large", "").await), "MODEL_NOT_AVAILABLE");
+    assert_eq!(byokd.resolve("acme", "small", "").await.unwrap().model, "small-2029");
+    byokd.pass(Duration::from_secs(1));
+    for (model, provider, id) in
+        [("large", "", "large-2030"), ("small", "", "small-2030"), ("nosuch", "openai", "nosuch")]
+    {
+        assert_eq!(byokd.resolve("acme", model, provider).await.unwrap().model, id);
+    }
+    assert!(told(&byokd, all("acme")).await.contains(&"large-2030".to_owned()));
+    byokd.provider.models_ok(&["large-2030"]);
+    let refresh = v1::ListModelsRequest { refresh: true, ..all("acme") };
+    list(&byokd, refresh).await;
+    assert_eq!(refused(byokd.resolve("acme", "small", "").await), "MODEL_NOT_AVAILABLE");
+}
+
+/// A list that one provider gave is not kept if another's could not be asked for: the call is limited as a whole.
+#[tokio::test]
+async fn a_refresh_that_is_limited_halfway_changes_nothing() {
+    let byokd = Byokd::start_with(|config| config.checks.per_workspace_per_minute = 3).await;
+    byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    let before = list(&byokd, all("acme")).await;
+    byokd.pass(Duration::from_secs(60));
+    byokd.provider.models_ok(&["large-2030"]);
+    let refresh = v1::ListModelsRequest { refresh: true, ..all("acme") };
+    assert_eq!(refused(byokd.admin().list_models(refresh).await), "RATE_LIMITED");
+    assert_eq!(list(&byokd, all("acme")).await, before);
+    assert_eq!(byokd.workspace("acme").await.revision, 2);
+}

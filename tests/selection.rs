@@ -1,0 +1,148 @@
+//! The model that a workspace chose: how it is named, what it survives, and which one wins.
+
+use byokd::contract::v1;
+use tonic::Status;
+
+use crate::support::{Byokd, anthropic_key, new_key, openai_key, refused};
+
+async fn select(byokd: &Byokd, model: &str, provider: &str) -> Result<v1::Workspace, Status> {
+    let request = v1::SelectModelRequest {
+        workspace_id: "acme".into(),
+        model: model.into(),
+        provider: provider.into(),
+        ..Default::default()
+    };
+    let selected = byokd.admin().select_model(request).await?;
+    Ok(selected.into_inner().workspace.unwrap())
+}
+
+/// What acme's calls get that name nothing, or the provider alone.
+async fn used(byokd: &Byokd, provider: &str) -> String {
+    byokd.resolve("acme", "", provider).await.unwrap().model
+}
+
+fn selected(workspace: &v1::Workspace, provider: &str) -> String {
+    let entry = workspace.providers.iter().find(|entry| entry.provider == provider);
+    entry.map(|entry| entry.selected_model.clone()).unwrap_or_default()
+}
+
+async fn byo() -> Byokd {
+    let byokd = Byokd::start().await;
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    byokd.toggle("acme", true).await;
+    byokd
+}
+
+#[tokio::test]
+async fn a_family_an_alias_a_concrete_id_or_one_outside_can_be_selected() {
+    let byokd = byo().await;
+    let rows = [
+        ("large", "", "large-2030"),
+        ("small-latest", "", "small-2030"),
+        ("small-2029", "openai", "small-2029"),
+        ("whisper-9", "openai", "whisper-9"),
+        ("llama", "", "llama-1"),
+    ];
+    for (model, provider, id) in rows {
+        let workspace = select(&byokd, model, provider).await.unwrap();
+        let of = if model == "llama" { "home" } else { "openai" };
+        assert_eq!(selected(&workspace, of), model, "it is kept as it was chosen");
+        assert_eq!(used(&byokd, of).await, id);
+        assert_eq!(used(&byokd, "").await, id, "the latest selection wins");
+    }
+    let revision = byokd.workspace("acme").await.revision;
+    for (model, provider, why) in [
+        ("not-listed", "openai", "MODEL_NOT_AVAILABLE"),
+        ("old", "", "MODEL_NOT_AVAILABLE"),
+        ("whisper-9", "", "MODEL_UNKNOWN"),
+        ("whisper-9", "anthropic", "MODEL_UNKNOWN"),
+    ] {
+        assert_eq!(refused(select(&byokd, model, provider).await), why);
+    }
+    assert_eq!(byokd.workspace("acme").await.revision, revision);
+}
+
+#[tokio::test]
+async fn the_latest_selection_wins_and_a_cleared_one_gives_way() {
+    let byokd = byo().await;
+    byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
+    for model in ["large", "haiku", "large"] {
+        select(&byokd, model, "").await.unwrap();
+    }
+    assert_eq!(used(&byokd, "").await, "large-2030");
+    select(&byokd, "haiku", "").await.unwrap();
+    assert_eq!(used(&byokd, "").await, "haiku-1");
+    assert_eq!(used(&byokd, "openai").await, "large-2030");
+    let workspace = select(&byokd, "", "anthropic").await.unwrap();
+    assert_eq!(selected(&workspace, "anthropic"), "");
+    assert_eq!(used(&byokd, "").await, "large-2030");
+    let workspace = select(&byokd, "", "openai").await.unwrap();
+    assert_eq!(used(&byokd, "").await, "small-2030", "the catalog's default");
+    let again = select(&byokd, "", "openai").await.unwrap();
+    assert_eq!(again.revision, workspace.revision, "there was nothing to clear");
+}
+
+#[tokio::test]
+async fn a_selection_survives_a_new_key_that_can_use_it() {
+    let byokd = byo().await;
+    select(&byokd, "large", "").await.unwrap();
+    byokd.provider.models_ok(&["large-2030"]);
+    let set = byokd.set_key("acme", "openai", &openai_key(2)).await;
+    assert!(set.cleared_selections.is_empty());
+    assert_eq!(selected(&set.workspace.unwrap(), "openai"), "large");
+    byokd.toggle("acme", false).await;
+    let toggled = byokd.toggle("acme", true).await;
+    assert_eq!(selected(&toggled.workspace.unwrap(), "openai"), "large");
+    assert_eq!(used(&byokd, "").await, "large-2030");
+    let request =
+        v1::DeleteKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    byokd.admin().delete_key(request).await.unwrap();
+    byokd.set_key("acme", "openai", &openai_key(3)).await;
+    assert_eq!(used(&byokd, "").await, "large-2030");
+}
+
+#[tokio::test]
+async fn a_selection_that_the_new_key_cannot_use_is_cleared_and_told() {
+    let byokd = byo().await;
+    for model in ["large", "whisper-9"] {
+        byokd.provider.models_ok(&["large-2030", "whisper-9", "small-2030"]);
+        byokd.set_key("acme", "openai", &openai_key(2)).await;
+        select(&byokd, model, "openai").await.unwrap();
+        byokd.provider.models_ok(&["small-2029"]);
+        let set = byokd.set_key("acme", "openai", &openai_key(3)).await;
+        assert_eq!(set.cleared_selections["openai"], model);
+        assert_eq!(selected(&set.workspace.unwrap(), "openai"), "");
+        assert_eq!(used(&byokd, "").await, "small-2029");
+    }
+}
+
+/// Where the platform pays, what only the workspace's key can use is passed over, and comes back with the toggle.
+#[tokio::test]
+async fn a_selection_outside_the_catalog_waits_for_the_toggle() {
+    let byokd = byo().await;
+    byokd.set_platform_key("openai", &openai_key(9)).await;
+    select(&byokd, "whisper-9", "openai").await.unwrap();
+    byokd.toggle("acme", false).await;
+    assert_eq!(used(&byokd, "").await, "small-2030");
+    byokd.toggle("acme", true).await;
+    assert_eq!(used(&byokd, "").await, "whisper-9");
+}
+
+#[tokio::test]
+async fn a_key_is_not_stored_for_a_model_that_it_cannot_use() {
+    let byokd = byo().await;
+    byokd.provider.models_ok(&["small-2030"]);
+    for model in ["large", "whisper-9", "small-2029"] {
+        for validate_only in [true, false] {
+            let request = v1::SetKeyRequest {
+                model: model.into(),
+                validate_only,
+                ..new_key("acme", "openai", &openai_key(2))
+            };
+            let set = byokd.admin().set_key(request).await;
+            assert_eq!(refused(set), "MODEL_NOT_AVAILABLE", "{model}");
+        }
+    }
+    assert_eq!(byokd.workspace("acme").await.revision, 2);
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+}

@@ -1,0 +1,160 @@
+//! What byokd refuses to start with, each time with exit code 1 and a sentence that says what to do; and how it ends.
+
+mod configuration;
+mod kms_key_file;
+
+use std::{fs, net::TcpListener, os::unix::fs::symlink, process::Command};
+
+use byokd::domain::principal::Role;
+use sea_orm::ConnectionTrait as _;
+
+use crate::support::{Site, ask, new_key, openai_key, rows::number};
+
+/// A site whose database has a record, and nobody serves it.
+async fn with_a_record() -> Site {
+    let site = Site::new().await;
+    let mut process = site.start().await;
+    let mut keys = process.keys(Role::Admin).await;
+    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    process.terminate();
+    process.ended().await;
+    site
+}
+
+fn says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+async fn execute(site: &Site, sql: &str) {
+    let database = site.database().await;
+    database.execute_unprepared(sql).await.unwrap();
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names() {
+    let site = Site::new().await;
+    let first = site.start().await;
+    let said = site.refused(site.serve()).await;
+    says(&said, &["another byokd already serves", "byokd.db", "--data-dir"]);
+    let (folder, file) = (site.path("folder"), site.path("other.db"));
+    symlink(site.data(), &folder).unwrap();
+    symlink(site.data().join("byokd.db"), &file).unwrap();
+    for path in [folder.join("byokd.db"), site.path("data/../data/./byokd.db"), file] {
+        let mut serve = site.serve();
+        serve
+            .env("BYOKD__SERVER__DATA_DIR", site.path("second"))
+            .env("BYOKD__KMS__KEY_FILE", site.data().join("kms.key"))
+            .env("BYOKD__DATABASE__URL", format!("sqlite:{}", path.display()));
+        says(&site.refused(serve).await, &["another byokd already serves"]);
+    }
+    // The first one does not mind.
+    let mut keys = first.keys(Role::Admin).await;
+    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_refused_with_its_address() {
+    let site = Site::new().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (setting, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_byokd"));
+        serve
+            .args(["serve", setting, &address, other, "127.0.0.1:0", "--data-dir"])
+            .arg(site.data())
+            .current_dir(site.path(""));
+        let said = site.refused(serve).await;
+        says(&said, &[&format!("cannot listen on {address}"), "something else listens there"]);
+        assert!(!site.data().join("server").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_says_this_binary_is_too_old_is_refused() {
+    let site = with_a_record().await;
+    execute(&site, "UPDATE deployment SET schema_level = 99, oldest_binary_level = 99").await;
+    let said = site.refused(site.serve()).await;
+    says(&said, &["too old", "schema level 99", "start a newer byokd"]);
+}
+
+#[tokio::test]
+async fn a_newer_database_that_still_serves_this_binary_is_served_as_it_is() {
+    let site = with_a_record().await;
+    execute(
+        &site,
+        "UPDATE deployment SET schema_level = 99, oldest_binary_level = 1;
+         ALTER TABLE holders ADD COLUMN of_a_newer_byokd TEXT;
+         INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0099_newer', 1)",
+    )
+    .await;
+    let process = site.start().await;
+    let mut keys = process.keys(Role::Admin).await;
+    let set = keys.set_key(new_key("acme", "openai", &openai_key(2))).await.unwrap();
+    assert_eq!(set.into_inner().key.unwrap().generation, 2);
+    let database = site.database().await;
+    assert_eq!(number(&database, "SELECT schema_level FROM deployment").await, 99);
+    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 2);
+}
+
+/// All or nothing: what stopped the first migration halfway leaves nothing that stops it again.
+#[tokio::test]
+async fn a_migration_that_failed_halfway_left_nothing() {
+    let site = Site::new().await;
+    fs::create_dir(site.data()).unwrap();
+    fs::write(site.data().join("byokd.db"), "").unwrap();
+    execute(&site, "CREATE TABLE request_results (in_the_way TEXT)").await;
+    site.refused(site.serve()).await;
+    execute(&site, "DROP TABLE request_results").await;
+    site.start().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_made_is_refused_with_its_name() {
+    let site = Site::new().await;
+    fs::write(site.path("file"), "").unwrap();
+    for folder in [site.path("file"), site.path("file/below")] {
+        let mut serve = site.serve();
+        serve.env("BYOKD__SERVER__DATA_DIR", &folder);
+        says(&site.refused(serve).await, &[&folder.display().to_string(), "--data-dir"]);
+    }
+}
+
+/// What a start that was killed at its worst moment leaves behind does not stop the next one.
+#[tokio::test]
+async fn leftovers_of_a_killed_start_are_no_obstacle() {
+    let site = Site::new().await;
+    fs::create_dir(site.data()).unwrap();
+    for name in ["kms.new", "token-signer.new", "server.new", "server"] {
+        fs::write(site.data().join(name), "half").unwrap();
+    }
+    let process = site.start().await;
+    let mut keys = process.keys(Role::Admin).await;
+    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_signer_that_is_no_key_is_refused_and_left_alone() {
+    let site = with_a_record().await;
+    let file = site.data().join("token-signer");
+    for garbage in ["", "not a key"] {
+        fs::write(&file, garbage).unwrap();
+        says(&site.refused(site.serve()).await, &["token-signer", "is not an Ed25519 key"]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
+    }
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_well_and_takes_the_address_file_away() {
+    let site = Site::new().await;
+    let mut process = site.start().await;
+    let mut keys = process.keys(Role::Admin).await;
+    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    assert!(site.data().join("server").exists());
+    process.terminate();
+    assert_eq!(process.ended().await.code(), Some(0), "{}", process.said());
+    assert!(!site.data().join("server").exists());
+    assert!(keys.resolve_credentials(ask("acme", "", "", "")).await.is_err());
+}

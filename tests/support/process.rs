@@ -1,0 +1,164 @@
+//! The real binary as a process of its own, over a data folder that outlives it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use byokd::{
+    contract::v1::key_service_client::KeyServiceClient,
+    domain::{clock::Clock, names::PurposeName, principal::Role},
+    identity::{MintRequest, Signer, mint},
+};
+use tonic::{service::interceptor::InterceptedService, transport::Endpoint};
+
+use super::{
+    FakeProvider,
+    byokd::{Bearer, Keys},
+    catalog::catalog,
+    wait::until,
+};
+
+/// Where a process finds its configuration and keeps its data.
+pub(crate) struct Site {
+    pub(crate) provider: FakeProvider,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    /// An empty one, whose catalog names a provider that knows every key.
+    pub(crate) async fn new() -> Self {
+        let provider = FakeProvider::start().await;
+        provider.models_ok(&["small-2030", "haiku-1"]);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("catalog.toml"), catalog(&provider)).unwrap();
+        Self { provider, folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        format!("sqlite:{}", self.data().join("byokd.db").display())
+    }
+
+    /// The database, as its administrator sees it.
+    pub(crate) async fn database(&self) -> sea_orm::DatabaseConnection {
+        super::store::connect(&self.database_url()).await
+    }
+
+    /// `byokd serve` on ports of its own, in an environment of its own, with limits that no test meets by accident.
+    pub(crate) fn serve(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_byokd"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .env_clear()
+            .env("BYOKD__SERVER__DATA_DIR", self.data())
+            .env("BYOKD__CATALOG__FILE", self.path("catalog.toml"))
+            .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
+            .env("BYOKD__CHECKS__PER_WORKSPACE_PER_MINUTE", "1000000")
+            .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
+            .env("BYOKD__CHECKS__PER_PROVIDER_PER_SECOND", "1000000")
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// Starts it and waits until it listens.
+    pub(crate) async fn start(&self) -> Process {
+        self.start_as(self.serve()).await
+    }
+
+    /// The same, by another command line.
+    pub(crate) async fn start_as(&self, command: Command) -> Process {
+        // What a killed process left there is the address of nobody.
+        let _ = fs::remove_file(self.data().join("server"));
+        let mut process = self.spawn(command);
+        let address = until("byokd listens", async || {
+            if let Some(status) = process.child.try_wait().unwrap() {
+                panic!("byokd ended with {status}: {}", process.said());
+            }
+            fs::read_to_string(self.data().join("server")).ok()
+        });
+        process.address = address.await.trim().to_owned();
+        process
+    }
+
+    /// Starts it and does not wait.
+    pub(crate) fn spawn(&self, mut command: Command) -> Process {
+        let said = self.path(&format!("said-{}", uuid::Uuid::new_v4()));
+        let file = File::create(&said).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Process { child, said, data: self.data(), address: String::new() }
+    }
+
+    /// Starts what must refuse to: exit code 1, and this is what it said.
+    pub(crate) async fn refused(&self, command: Command) -> String {
+        let mut process = self.spawn(command);
+        let status = process.ended().await;
+        let said = process.said();
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+        said
+    }
+}
+
+/// A running byokd; it ends with the value.
+pub(crate) struct Process {
+    child: Child,
+    said: PathBuf,
+    data: PathBuf,
+    pub(crate) address: String,
+}
+
+impl Process {
+    /// What it wrote to standard error.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap()
+    }
+
+    /// The KeyService for a caller of every workspace.
+    pub(crate) async fn keys(&self, role: Role) -> Keys {
+        let request = MintRequest {
+            subject: "tests".to_owned(),
+            roles: vec![role],
+            workspace: "*".to_owned(),
+            purposes: vec![PurposeName::reply()],
+        };
+        let signer = Signer::in_folder(Path::new(&self.data)).unwrap();
+        let token = mint(&signer, &request, &Clock::system()).unwrap();
+        let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
+        let channel = endpoint.connect().await.unwrap();
+        KeyServiceClient::new(InterceptedService::new(channel, Bearer::new(&token)))
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        until("byokd ends", async || self.child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
