@@ -59,8 +59,10 @@ async fn a_change_writes_what_happened_who_did_it_and_its_answer() {
     );
     let (before, after): (Value, Value) =
         (second.try_get("", "before").unwrap(), second.try_get("", "after").unwrap());
-    assert_eq!(first.try_get::<Value>("", "before").unwrap(), Value::Null);
-    assert_eq!((&before["generation"], &before["masked"]), (&json!(1), &json!("…efgh")));
+    let nothing = json!({ "key": null, "byo_enabled": false, "selected_model": null });
+    assert_eq!(first.try_get::<Value>("", "before").unwrap(), nothing);
+    assert_eq!((&before["key"]["generation"], &before["key"]["masked"]), (&json!(1), &json!("…efgh")));
+    assert_eq!(before["byo_enabled"], json!(false));
     let key = set.key.unwrap();
     assert_eq!((&after["key"]["generation"], &after["key"]["key_id"]), (&json!(2), &json!(key.key_id)));
     assert_eq!(after["byo_enabled"], json!(true));

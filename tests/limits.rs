@@ -172,5 +172,5 @@ async fn what_reaches_no_provider_uses_nothing_up() {
         assert_eq!(refused(set), *why);
     }
     let set = byokd.admin().set_key(new_key("acme", "openai", &openai_key(2))).await;
-    limited(set.unwrap_err(), "workspace");
+    limited(set.unwrap_err(), "caller");
 }

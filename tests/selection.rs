@@ -146,3 +146,49 @@ async fn a_key_is_not_stored_for_a_model_that_it_cannot_use() {
     assert_eq!(byokd.workspace("acme").await.revision, 2);
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
 }
+
+#[tokio::test]
+async fn a_selection_that_the_key_cannot_use_is_cleared_when_byo_is_switched_on_and_told() {
+    let byokd = Byokd::start().await;
+    byokd.provider.models_ok(&["small-2030"]);
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    // While the platform pays, its key's list is not the workspace's business.
+    select(&byokd, "large", "").await.unwrap();
+    let toggled = byokd.toggle("acme", true).await;
+    assert_eq!(toggled.cleared_selections["openai"], "large");
+    assert_eq!(selected(&toggled.workspace.unwrap(), "openai"), "");
+    assert_eq!(used(&byokd, "").await, "small-2030");
+    select(&byokd, "small", "").await.unwrap();
+    byokd.toggle("acme", false).await;
+    assert!(byokd.toggle("acme", true).await.cleared_selections.is_empty());
+}
+
+#[tokio::test]
+async fn a_pinned_selection_is_listed_as_what_calls_get() {
+    let byokd = byo().await;
+    select(&byokd, "small-2029", "").await.unwrap();
+    let request = v1::ListModelsRequest { workspace_id: "acme".into(), ..Default::default() };
+    let listed = byokd.admin().list_models(request).await.unwrap().into_inner().models;
+    let chosen: Vec<_> =
+        listed.iter().filter(|model| model.selected).map(|model| model.model.as_str()).collect();
+    assert_eq!(chosen, ["small-2029"]);
+    assert_eq!(used(&byokd, "").await, "small-2029");
+}
+
+#[tokio::test]
+async fn a_new_key_answers_what_it_may_use_before_byo_is_switched_on() {
+    let byokd = Byokd::start().await;
+    byokd.provider.models_ok(&["small-2030", "whisper-9"]);
+    let set = byokd.set_key("acme", "openai", &openai_key(1)).await;
+    let models: Vec<_> = set.models.iter().map(|model| model.model.as_str()).collect();
+    assert_eq!(models, ["small-2030", "whisper-9"]);
+    assert!(set.models.iter().all(|model| model.billing.as_ref().unwrap().mode() == v1::BillingMode::Byo));
+}
+
+#[tokio::test]
+async fn a_key_pasted_as_a_model_goes_nowhere() {
+    let byokd = byo().await;
+    let status = select(&byokd, &openai_key(9), "openai").await.unwrap_err();
+    assert_eq!(crate::support::reason(&status), "FIELD_INVALID");
+    assert!(!format!("{status:?}").contains("00000009"));
+}

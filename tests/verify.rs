@@ -98,10 +98,11 @@ async fn one_success_begins_the_count_again() {
             (Reply::models(&["small-2030"]), Badge::Connected),
             (wrong_key(), Badge::Failing),
             (wrong_key(), Badge::Failing),
-            (Reply::openai_rate_limited(1), Badge::Limited),
-            (wrong_key(), Badge::Failing),
-            (wrong_key(), Badge::Failing),
+            // Too busy to say is no success.
+            (Reply::openai_rate_limited(1), Badge::Failing),
             (wrong_key(), Badge::Rejected),
+            (Reply::openai_rate_limited(1), Badge::Rejected),
+            (Reply::models(&["small-2030"]), Badge::Connected),
         ];
         for (reply, badge) in rows {
             byokd.provider.on_list(reply);
@@ -158,14 +159,14 @@ async fn a_named_model_is_the_one_that_is_generated_on() {
             assert_eq!(byokd.provider.models_tried(), [tried], "{model}");
         }
         byokd.provider.forget_requests();
-        for (model, why) in [
-            ("not-listed", "MODEL_NOT_AVAILABLE"),
-            ("old", "MODEL_NOT_AVAILABLE"),
-            ("haiku", "FIELD_INVALID"),
-        ] {
+        for (model, why) in [("old", "MODEL_NOT_AVAILABLE"), ("haiku", "FIELD_INVALID")] {
             assert_eq!(refused(whose.try_verify(&byokd, model).await), why, "{model}");
         }
         assert!(byokd.provider.requests().is_empty());
+        // The stored list does not show it, and the provider is asked all the same; its no is no word on the key.
+        byokd.provider.on_generate_for("not-listed", Reply::openai_model_not_found());
+        let (key, verdict) = whose.try_verify(&byokd, "not-listed").await.unwrap();
+        assert_eq!((verdict, key.badge()), (Verdict::ModelUnavailable, Badge::Connected));
     }
 }
 

@@ -66,13 +66,13 @@ pub async fn set_key(
     let proposed = key.propose(parts)?;
     let provider = proposed.provider.name.clone();
     if let Some(model) = &model {
-        agreed(&parts.catalog, &provider, model)?;
+        agreed(&parts.catalog, &provider, model)?.to_test(parts.clock.now().date())?;
     }
-    parts.limiter.admit(&intent.scope, caller, &provider)?;
     let before = parts.store.workspace(&workspace).await?;
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
+    parts.limiter.admit(&intent.scope, caller, &provider)?;
     intent.expects(before.revision)?;
     let validate_only = proposed.new.validate_only;
     let tested = proposed.test(parts, caller).await?;

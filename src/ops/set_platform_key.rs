@@ -34,11 +34,11 @@ pub async fn set_platform_key(
     let intent = Intent::new(Rpc::SetPlatformKey, Scope::Platform, caller, key.meta.clone(), &key.fields());
     let proposed = key.propose(parts)?;
     let provider = proposed.provider.name.clone();
-    parts.limiter.admit(&intent.scope, caller, &provider)?;
     let revision = parts.store.platform().await?.revision;
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
+    parts.limiter.admit(&intent.scope, caller, &provider)?;
     intent.expects(revision)?;
     let validate_only = proposed.new.validate_only;
     let tested = proposed.test(parts, caller).await?;

@@ -33,19 +33,18 @@ async fn refresh_asks_the_provider_and_a_silent_one_changes_nothing() {
     assert_eq!(again.as_of.unwrap().seconds - first.seconds, 120);
     assert_eq!(byokd.workspace("acme").await.revision, revision, "the same list is none");
 
-    for silent in [
-        Reply::text(500, ""),
-        Reply::cut(200),
-        Reply::text(404, ""),
-        Reply::html(200),
-        Reply::openai_wrong_key("x"),
-    ] {
+    for silent in [Reply::text(500, ""), Reply::cut(200), Reply::html(200), Reply::openai_wrong_key("x")] {
         byokd.pass(Duration::from_secs(60));
         byokd.provider.on_list(silent);
         let listed = list(&byokd, refresh()).await;
         assert_eq!((listed.models, listed.as_of), (again.models.clone(), again.as_of));
     }
     assert_eq!(byokd.workspace("acme").await.revision, revision);
+
+    // A list that is hidden now no longer says what the key can use.
+    byokd.provider.on_list(Reply::text(404, ""));
+    assert!(list(&byokd, refresh()).await.as_of.is_none());
+    assert_eq!(byokd.resolve("acme", "small", "").await.unwrap().model, "small-2030");
 }
 
 #[tokio::test]
