@@ -5,10 +5,11 @@
 //!
 //! Absent: behaviour. What the parts do stands in their files.
 
+mod open;
+
 use std::{
     fs, io,
     net::SocketAddr,
-    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,7 +19,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server as Transport;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use url::Url;
+
+pub use open::open;
 
 use crate::{
     admin,
@@ -27,22 +29,10 @@ use crate::{
         DESCRIPTORS,
         v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
     },
-    directory::Directory,
-    domain::{
-        catalog::Catalog,
-        clock::Clock,
-        error::{Error, Reason},
-        protocol::Protocol,
-        resolution::Policy,
-        verdict::Condemnation,
-    },
+    domain::{clock::Clock, error::Error},
     grpc::{Gate, Services},
     identity::{Identity, Signer},
-    keyring::Keyring,
-    kms::{Kms, LocalKms},
-    ops::{Parts, TestLimiter, TestLimits},
-    provider::{Egress, Providers},
-    store::Store,
+    ops::Parts,
 };
 
 /// The file in the data folder that names the running server.
@@ -53,6 +43,21 @@ const CALL_DEADLINE: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(25);
 /// How often forgotten results are deleted and data keys refreshed.
 const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
+
+/// Why byokd does not start: a sentence for its operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        // The operator of this very machine is the reader: the cause may be told.
+        Self(match error.cause() {
+            Some(cause) => format!("{error} (cause: {cause})"),
+            None => error.to_string(),
+        })
+    }
+}
 
 /// A running server.
 pub struct Server {
@@ -67,7 +72,7 @@ pub struct Server {
 
 impl Server {
     /// Opens everything, then listens.
-    pub async fn start(config: Config, clock: Clock) -> Result<Self, Error> {
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let parts = open(&config, clock.clone()).await?;
         let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
         let listener = bind(config.server.listen).await?;
@@ -160,28 +165,6 @@ impl Server {
     }
 }
 
-/// Opens everything that operations are made of; nothing listens yet.
-pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, Error> {
-    make_folder(&config.server.data_dir)?;
-    let catalog = catalog(config)?;
-    let egress = egress(config);
-    check_hosts(&catalog, &egress)?;
-    let store = Arc::new(Store::open(&config.database_url()).await?);
-    let kms = Kms::Local(local_kms(config, &store).await?);
-    let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
-    Ok(Arc::new(Parts {
-        directory: Directory::new(Arc::clone(&store), clock.clone()),
-        store,
-        keyring,
-        providers: Providers::new(egress).map_err(Error::internal)?,
-        catalog,
-        policy: policy(config),
-        limiter: TestLimiter::new(limits(config)?),
-        lease: Duration::from_secs(config.resolution.lease_seconds),
-        clock,
-    }))
-}
-
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, and with it the server.
     let _gone = stopping.wait_for(|stop| *stop).await;
@@ -210,94 +193,7 @@ async fn housekeeping(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
     }
 }
 
-fn make_folder(folder: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        let why = format!(
-            "cannot make the data folder {}: {error}; name another with --data-dir",
-            folder.display()
-        );
-        Error::new(Reason::StoreUnavailable, why)
-    })
-}
-
-fn catalog(config: &Config) -> Result<Catalog, Error> {
-    let file = &config.catalog.file;
-    let refused = |why: String| Error::new(Reason::FieldInvalid, why);
-    if file.as_os_str().is_empty() {
-        return Catalog::embedded().map_err(Error::internal);
-    }
-    let text = fs::read_to_string(file)
-        .map_err(|error| refused(format!("the catalog {} cannot be read: {error}", file.display())))?;
-    Catalog::parse(&text)
-        .map_err(|faults| refused(format!("the catalog {} is wrong:\n{faults}", file.display())))
-}
-
-fn egress(config: &Config) -> Egress {
-    Egress {
-        loopback_http: config.egress.loopback_http,
-        private_hosts: config.egress.private_hosts.clone(),
-        deadline: Duration::from_millis(config.checks.deadline_ms),
-    }
-}
-
-/// A host that no key could ever be tested on is a mistake to tell at start.
-fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), Error> {
-    for provider in catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local) {
-        for host in &provider.hosts {
-            let admitted = Url::parse(host).map_err(Error::internal).map(|url| egress.admits(&url))?;
-            if let Err(barred) = admitted {
-                return Err(Error::new(
-                    Reason::BaseUrlNotAllowed,
-                    format!("the catalog's host {host} of {} may not be called: {barred}", provider.name),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The local KMS. Its key file is made only for a database that has no data keys yet.
-async fn local_kms(config: &Config, store: &Store) -> Result<LocalKms, Error> {
-    let file = config.kms_key_file();
-    if !file.exists() {
-        if let Some(row) = store.data_keys().await?.first() {
-            return Err(Error::new(
-                Reason::KmsUnavailable,
-                format!(
-                    "the KMS key file {} is not there, but the database has data keys under {}; restore the file, \
-                     byokd never makes a new one for them",
-                    file.display(),
-                    row.kms_key_arn
-                ),
-            ));
-        }
-        LocalKms::create(&file)?;
-    }
-    LocalKms::open(&file, &config.kms.previous_keys)
-}
-
-fn policy(config: &Config) -> Policy {
-    Policy {
-        unknown_workspace: config.resolution.unknown_workspace,
-        condemnation: Condemnation {
-            verdicts: config.checks.condemn_after,
-            over: time::Duration::minutes(i64::from(config.checks.condemn_over_minutes)),
-        },
-    }
-}
-
-fn limits(config: &Config) -> Result<TestLimits, Error> {
-    let positive =
-        |limit| NonZeroU32::new(limit).ok_or_else(|| Error::internal("a limit of 0 passed the check"));
-    Ok(TestLimits {
-        per_workspace: positive(config.checks.per_workspace_per_minute)?,
-        per_principal: positive(config.checks.per_principal_per_minute)?,
-        per_provider: positive(config.checks.per_provider_per_second)?,
-    })
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -305,14 +201,14 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
             }
             _ => error.to_string(),
         };
-        Error::new(Reason::StoreUnavailable, format!("cannot listen on {address}: {why}"))
+        StartError(format!("cannot listen on {address}: {why}"))
     })
 }
 
 /// Whole or not at all, so that a client never reads half an address.
-fn write_address(file: &Path, address: SocketAddr) -> Result<(), Error> {
+fn write_address(file: &Path, address: SocketAddr) -> Result<(), StartError> {
     let fresh = file.with_extension("new");
-    fs::write(&fresh, format!("http://{address}\n")).and_then(|()| fs::rename(&fresh, file)).map_err(
-        |error| Error::new(Reason::StoreUnavailable, format!("cannot write {}: {error}", file.display())),
-    )
+    fs::write(&fresh, format!("http://{address}\n"))
+        .and_then(|()| fs::rename(&fresh, file))
+        .map_err(|error| StartError(format!("cannot write {}: {error}", file.display())))
 }

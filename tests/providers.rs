@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::secret::ApiKey;
-use byokd::provider::{Checked, Egress, Listed, Providers, Target};
+use byokd::provider::{Checked, Egress, ListOutcome, Providers, Target};
 use url::Url;
 
 use crate::support::fake_provider::FakeProvider;
@@ -43,7 +43,7 @@ async fn check_anthropic(provider: &FakeProvider) -> Checked {
     check_with(development(), Protocol::Anthropic, &provider.anthropic_base_url(), None).await
 }
 
-async fn list(provider: &FakeProvider) -> Listed {
+async fn list(provider: &FakeProvider) -> ListOutcome {
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let target =
         Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };

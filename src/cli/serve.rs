@@ -31,7 +31,9 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let data_dir = config.server.data_dir.clone();
-        let server = Server::start(config, Clock::system()).await.map_err(local)?;
+        let server = Server::start(config, Clock::system())
+            .await
+            .map_err(|error| Failure::Local(error.to_string()))?;
         let started = Started {
             server: format!("http://{}", server.address()),
             health: server.admin_address().to_string(),

@@ -50,18 +50,26 @@ pub(super) fn optional<T>(
     if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
 }
 
+/// A name of the catalog is told again in errors and audit rows; a key that was pasted in its place must not be.
+fn no_key(field: &'static str, name: &str) -> Result<(), Error> {
+    if looks_like_key(name) {
+        return Err(Error::field(field, "looks like a key, which goes into `api_key` and nowhere else"));
+    }
+    Ok(())
+}
+
 pub(super) fn provider(name: &str) -> Result<ProviderName, Error> {
+    no_key("provider", name)?;
     required("provider", name, ProviderName::parse)
 }
 
 pub(super) fn optional_provider(name: &str) -> Result<Option<ProviderName>, Error> {
+    no_key("provider", name)?;
     optional("provider", name, ProviderName::parse)
 }
 
 pub(super) fn optional_model(name: &str) -> Result<Option<ModelName>, Error> {
-    if looks_like_key(name) {
-        return Err(Error::field("model", "looks like a key; it goes into `api_key` and nowhere else"));
-    }
+    no_key("model", name)?;
     optional("model", name, ModelName::parse)
 }
 

@@ -21,7 +21,7 @@ use crate::{
         verdict::{Finding, Verdict},
         workspace::{Binding, Listing},
     },
-    provider::{Checked, Listed, Target},
+    provider::{Checked, ListOutcome, Target},
 };
 
 /// A test call to make.
@@ -55,7 +55,7 @@ impl KeyTest<'_> {
     }
 
     /// Asks for the key's model list alone.
-    pub(super) async fn list(&self, parts: &Parts) -> Result<Listed, Error> {
+    pub(super) async fn list(&self, parts: &Parts) -> Result<ListOutcome, Error> {
         let _place = parts.limiter.enter()?;
         let base_url = parsed(&self.binding.base_url)?;
         Ok(parts.providers.list(&self.target(&base_url), self.key).await)

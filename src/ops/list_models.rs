@@ -25,7 +25,7 @@ use crate::{
         resolution::{binding_allowed, offers, provider_unknown},
         workspace::{Holder, Workspace},
     },
-    provider::Listed,
+    provider::ListOutcome,
 };
 
 /// What is asked for.
@@ -135,9 +135,9 @@ async fn ask(parts: &Parts, workspace: &Workspace, provider: ProviderName) -> Re
     let key = parts.keyring.open_key(&scope, &provider, stored).await?;
     let test = KeyTest { provider: configured, key: &key, binding: &stored.binding, probe_model: None };
     let models = match test.list(parts).await? {
-        Listed::Models(models) => ModelsLearnt::Listed(listing(models, parts.clock.now())),
-        Listed::Hidden => ModelsLearnt::Hidden,
-        Listed::Failed(_) => return Ok(None),
+        ListOutcome::Models(models) => ModelsLearnt::Listed(listing(models, parts.clock.now())),
+        ListOutcome::Hidden => ModelsLearnt::Hidden,
+        ListOutcome::Failed(_) => return Ok(None),
     };
     Ok(Some(Asked { key_id: stored.key_id, provider, models }))
 }

@@ -69,7 +69,7 @@ pub struct Checked {
 
 /// What listing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListOutcome {
     /// The ids that the key lists, sorted, each once.
     Models(Vec<String>),
     /// The key may not list, the provider has no list, or it is longer than is kept.
@@ -140,15 +140,15 @@ impl Providers {
     }
 
     /// Lists the models of a key, within [`Egress::deadline`]. That proves nothing about the key.
-    pub async fn list(&self, target: &Target<'_>, key: &ApiKey) -> Listed {
+    pub async fn list(&self, target: &Target<'_>, key: &ApiKey) -> ListOutcome {
         let mut caller = match self.caller(target, key) {
             Ok(caller) => caller,
-            Err(verdict) => return Listed::Failed(verdict),
+            Err(verdict) => return ListOutcome::Failed(verdict),
         };
         match check::list(&mut caller).await {
-            Ok(Some(models)) => Listed::Models(models),
-            Ok(None) => Listed::Hidden,
-            Err(refusal) => Listed::Failed(refusal.verdict()),
+            Ok(Some(models)) => ListOutcome::Models(models),
+            Ok(None) => ListOutcome::Hidden,
+            Err(refusal) => ListOutcome::Failed(refusal.verdict()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
-use byokd::provider::{Egress, Listed, Providers, Target};
+use byokd::provider::{Egress, ListOutcome, Providers, Target};
 
 use super::{KEY, check, check_anthropic, check_with, development, key, owned};
 use crate::support::fake_provider::FakeProvider;
@@ -115,7 +115,7 @@ async fn another_vendors_key_is_sent_nowhere() {
         assert_eq!(providers.key_hint(&target, &key(foreign)), Some(Verdict::WrongKind));
         let checked = providers.check(&target, &key(foreign), &[], &HashSet::new(), None).await;
         assert_eq!(checked.verdict, Verdict::WrongKind);
-        assert_eq!(providers.list(&target, &key(foreign)).await, Listed::Failed(Verdict::WrongKind));
+        assert_eq!(providers.list(&target, &key(foreign)).await, ListOutcome::Failed(Verdict::WrongKind));
     }
     assert!(provider.requests().is_empty());
     assert_eq!(providers.key_hint(&target, &key(KEY)), None);
@@ -134,7 +134,7 @@ async fn headers_of_the_key_cannot_replace_ours() {
     for (name, value) in [("Host", "evil.example"), ("X-Project", "a\r\nb: c"), ("no name", "x")] {
         let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let target = Target { headers: &headers, ..target };
-        assert_eq!(providers.list(&target, &key(KEY)).await, Listed::Failed(Verdict::Unexpected));
+        assert_eq!(providers.list(&target, &key(KEY)).await, ListOutcome::Failed(Verdict::Unexpected));
     }
     assert_eq!(provider.requests().len(), 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
-use byokd::provider::{Listed, Providers, Target};
+use byokd::provider::{ListOutcome, Providers, Target};
 
 use super::{KEY, check, check_anthropic, check_with, development, key, list, owned};
 use crate::support::fake_provider::FakeProvider;
@@ -164,13 +164,13 @@ async fn a_data_residency_key_names_its_host() {
 async fn lists_come_in_several_shapes() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::text(200, r#"[{"id":"b"},{"id":"a","active":false}]"#));
-    assert_eq!(list(&provider).await, Listed::Models(owned(&["b"])));
+    assert_eq!(list(&provider).await, ListOutcome::Models(owned(&["b"])));
     provider.on_list(Reply::text(404, ""));
-    assert_eq!(list(&provider).await, Listed::Hidden);
+    assert_eq!(list(&provider).await, ListOutcome::Hidden);
     provider.on_list(Reply::many_models(50_000));
-    assert_eq!(list(&provider).await, Listed::Hidden, "a list cut short would refuse models");
+    assert_eq!(list(&provider).await, ListOutcome::Hidden, "a list cut short would refuse models");
     for nonsense in [Reply::html(200), Reply::text(200, "{}"), Reply::text(200, ""), Reply::text(204, "")] {
         provider.on_list(nonsense);
-        assert_eq!(list(&provider).await, Listed::Failed(Verdict::Unexpected));
+        assert_eq!(list(&provider).await, ListOutcome::Failed(Verdict::Unexpected));
     }
 }

@@ -1,0 +1,130 @@
+//! Everything that operations are made of, opened from a configuration. Nothing listens yet.
+//!
+//! Invariants: what the operator can mend is refused here, in words that say how; a KMS key file is made only for a
+//! database that has no data keys yet.
+//!
+//! Absent: the ports.
+
+use std::{fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use url::Url;
+
+use super::StartError;
+use crate::{
+    config::Config,
+    directory::Directory,
+    domain::{
+        catalog::Catalog, clock::Clock, error::Error, protocol::Protocol, resolution::Policy,
+        verdict::Condemnation,
+    },
+    keyring::Keyring,
+    kms::{Kms, LocalKms},
+    ops::{Parts, TestLimiter, TestLimits},
+    provider::{Egress, Providers},
+    store::Store,
+};
+
+/// Opens the store, the keyring and the way out, and reads the catalog.
+pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartError> {
+    make_folder(&config.server.data_dir)?;
+    let catalog = catalog(config)?;
+    let egress = egress(config);
+    check_hosts(&catalog, &egress)?;
+    let store = Arc::new(Store::open(&config.database_url()).await?);
+    let kms = Kms::Local(local_kms(config, &store).await?);
+    let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+    Ok(Arc::new(Parts {
+        directory: Directory::new(Arc::clone(&store), clock.clone()),
+        store,
+        keyring,
+        providers: Providers::new(egress).map_err(Error::internal)?,
+        catalog,
+        policy: policy(config),
+        limiter: TestLimiter::new(limits(config)?),
+        lease: Duration::from_secs(config.resolution.lease_seconds),
+        clock,
+    }))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        StartError(format!(
+            "cannot make the data folder {}: {error}; name another with --data-dir",
+            folder.display()
+        ))
+    })
+}
+
+fn catalog(config: &Config) -> Result<Catalog, StartError> {
+    let file = &config.catalog.file;
+    if file.as_os_str().is_empty() {
+        return Catalog::embedded()
+            .map_err(|faults| StartError(format!("the shipped catalog is wrong:\n{faults}")));
+    }
+    let text = fs::read_to_string(file)
+        .map_err(|error| StartError(format!("the catalog {} cannot be read: {error}", file.display())))?;
+    Catalog::parse(&text)
+        .map_err(|faults| StartError(format!("the catalog {} is wrong:\n{faults}", file.display())))
+}
+
+fn egress(config: &Config) -> Egress {
+    Egress {
+        loopback_http: config.egress.loopback_http,
+        private_hosts: config.egress.private_hosts.clone(),
+        deadline: Duration::from_millis(config.checks.deadline_ms),
+    }
+}
+
+/// A host that no key could ever be tested on is a mistake to tell at start.
+fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), StartError> {
+    for provider in catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local) {
+        for host in &provider.hosts {
+            let admitted = Url::parse(host).map_err(Error::internal).map(|url| egress.admits(&url))?;
+            if let Err(barred) = admitted {
+                return Err(StartError(format!(
+                    "the catalog's host {host} of {} may not be called: {barred}",
+                    provider.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The local KMS. Its key file is made only for a database that has no data keys yet.
+async fn local_kms(config: &Config, store: &Store) -> Result<LocalKms, StartError> {
+    let file = config.kms_key_file();
+    if !file.exists() {
+        if let Some(row) = store.data_keys().await?.first() {
+            return Err(StartError(format!(
+                "the KMS key file {} is not there, but the database has data keys under {}; restore the file, \
+                     byokd never makes a new one for them",
+                file.display(),
+                row.kms_key_arn
+            )));
+        }
+        LocalKms::create(&file)?;
+    }
+    Ok(LocalKms::open(&file, &config.kms.previous_keys)?)
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        unknown_workspace: config.resolution.unknown_workspace,
+        condemnation: Condemnation {
+            verdicts: config.checks.condemn_after,
+            over: time::Duration::minutes(i64::from(config.checks.condemn_over_minutes)),
+        },
+    }
+}
+
+fn limits(config: &Config) -> Result<TestLimits, Error> {
+    let positive =
+        |limit| NonZeroU32::new(limit).ok_or_else(|| Error::internal("a limit of 0 passed the check"));
+    Ok(TestLimits {
+        per_workspace: positive(config.checks.per_workspace_per_minute)?,
+        per_principal: positive(config.checks.per_principal_per_minute)?,
+        per_provider: positive(config.checks.per_provider_per_second)?,
+    })
+}
