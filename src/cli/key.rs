@@ -16,8 +16,7 @@ use super::{
     target::Target,
     view::{KeyList, KeyView, ModelView, Models, Verified, WorkspaceView},
 };
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {

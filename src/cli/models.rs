@@ -18,8 +18,7 @@ use super::{
     target::Target,
     view::{self, ModelView},
 };
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 const PAGE_SIZE: u32 = 1000;
 

@@ -18,8 +18,7 @@ use super::{
     target::Target,
     view::{BillingView, EndpointView, KeyReferenceView, seconds},
 };
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 /// What the decision is asked about; `explain` asks the same.
 #[derive(Args, Debug)]

@@ -5,8 +5,7 @@
 use clap::Args;
 
 use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer};
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 #[derive(Args, Debug)]
 pub(super) struct Select {

@@ -13,8 +13,10 @@ use super::{
     failure::Failure,
     output::{self, Format},
 };
-use crate::client::{Access, ConnectError, Connection, ServerAddress, TokenSource};
-use crate::domain::{names::PurposeName, principal::Role};
+use crate::{
+    client::{Access, ConnectError, Connection, ServerAddress, TokenSource},
+    domain::{names::PurposeName, principal::Role},
+};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]

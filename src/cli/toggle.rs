@@ -8,8 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceView};
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 #[derive(Args, Debug)]
 pub(super) struct Toggle {

@@ -9,8 +9,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use clap::{Args, Subcommand};
 
 use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer};
-use crate::domain::principal::Role;
-use crate::{client::answer, contract::v1};
+use crate::{client::answer, contract::v1, domain::principal::Role};
 
 /// Nobody types more to say yes.
 const MAX_REPLY: u64 = 64;

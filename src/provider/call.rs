@@ -9,15 +9,19 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response};
+use reqwest::{
+    Client, Response,
+    header::{HeaderMap, RETRY_AFTER},
+};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::egress::was_barred;
-use super::rules::{Meaning, Probe, Rules};
-use super::{Checked, Target};
+use super::{
+    Checked, Target,
+    egress::was_barred,
+    rules::{Meaning, Probe, Rules},
+};
 use crate::domain::verdict::Verdict;
 
 /// In bytes: room for the longest lists known, several times over.

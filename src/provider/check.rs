@@ -10,12 +10,14 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::call::{Caller, Refusal};
-use super::list::{Models, Next, Page};
-use super::rules::{Meaning, Probe};
-use super::{Checked, anthropic, openai};
-use crate::domain::protocol::Protocol;
-use crate::domain::verdict::Verdict;
+use super::{
+    Checked, anthropic,
+    call::{Caller, Refusal},
+    list::{Models, Next, Page},
+    openai,
+    rules::{Meaning, Probe},
+};
+use crate::domain::{protocol::Protocol, verdict::Verdict};
 
 /// Models tried before giving up; each costs a call of the customer's.
 const MOST_TRIES: usize = 4;

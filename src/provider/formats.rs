@@ -8,8 +8,7 @@
 use serde::Deserialize;
 
 use super::Target;
-use crate::domain::protocol::Protocol;
-use crate::domain::secret::ApiKey;
+use crate::domain::{protocol::Protocol, secret::ApiKey};
 
 const DATA: &str = include_str!("formats.toml");
 

@@ -8,8 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// More than any vendor offers; only fine-tunes without end get there.
 const MOST_MODELS: usize = 20_000;

@@ -23,9 +23,11 @@ mod list;
 mod openai;
 mod rules;
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use tokio::time::Instant;
@@ -33,9 +35,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use self::egress::{Barred, Egress};
-use crate::domain::protocol::Protocol;
-use crate::domain::secret::ApiKey;
-use crate::domain::verdict::Verdict;
+use crate::domain::{protocol::Protocol, secret::ApiKey, verdict::Verdict};
 
 /// Where a key is to be tested.
 #[derive(Clone, Copy, Debug)]

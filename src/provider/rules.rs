@@ -12,8 +12,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::protocol::Protocol;
-use crate::domain::verdict::Verdict;
+use crate::domain::{protocol::Protocol, verdict::Verdict};
 
 const DATA: &str = include_str!("rules.toml");
 

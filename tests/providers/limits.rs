@@ -1,17 +1,18 @@
 //! What never happens to a key, and what a provider cannot do to us.
 
-use std::collections::{BTreeMap, HashSet};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
 use byokd::provider::{Egress, ListOutcome, Providers, Target};
 
 use super::{KEY, check, check_anthropic, check_with, development, key, owned};
-use crate::support::fake_provider::FakeProvider;
-use crate::support::reply::Reply;
+use crate::{support::fake_provider::FakeProvider, support::reply::Reply};
 
 #[tokio::test]
 async fn pages_without_end_count_as_hidden() {

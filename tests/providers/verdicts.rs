@@ -1,15 +1,16 @@
 //! What is learnt of a key.
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
 use byokd::provider::{ListOutcome, Providers, Target};
 
 use super::{KEY, check, check_anthropic, check_with, development, key, list, owned};
-use crate::support::fake_provider::FakeProvider;
-use crate::support::reply::Reply;
+use crate::{support::fake_provider::FakeProvider, support::reply::Reply};
 
 #[tokio::test]
 async fn a_good_key_lists_and_generates() {

@@ -12,14 +12,18 @@
 //! ```
 #![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
 
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Method, Request, Response},
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use url::Url;

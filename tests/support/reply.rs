@@ -1,12 +1,12 @@
 //! What a fake provider answers: well, badly, or not at all.
 #![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
 
-use std::convert::Infallible;
-use std::io;
-use std::time::Duration;
+use std::{convert::Infallible, io, time::Duration};
 
-use axum::body::{Body, Bytes};
-use axum::http::{Response, StatusCode};
+use axum::{
+    body::{Body, Bytes},
+    http::{Response, StatusCode},
+};
 use serde_json::{Value, json};
 use tokio_stream::wrappers::ReceiverStream;
 
