@@ -70,6 +70,8 @@ def call(resolved, prompt: str) -> str:
 
 
 def main(server: str, workspace: str, model: str, *prompts: str) -> None:
+    if "BYOKD_TOKEN" not in os.environ:
+        sys.exit("BYOKD_TOKEN is not set; mint one with: byokd token --role resolver --workspace WORKSPACE")
     resolver = Resolver(server, os.environ["BYOKD_TOKEN"])
     for prompt in prompts or ("Say hello.",):
         try:
@@ -78,7 +80,10 @@ def main(server: str, workspace: str, model: str, *prompts: str) -> None:
             sys.exit(f"byokd refused: {error.code().name}: {error.details()}")
         payer = types.BillingMode.Name(resolved.billing.mode)
         print(f"{resolved.provider} {resolved.model}, {payer}, resolution {resolved.resolution_id}")
-        print(call(resolved, prompt))
+        try:
+            print(call(resolved, prompt))
+        except (openai.OpenAIError, anthropic.AnthropicError) as error:
+            sys.exit(f"{resolved.provider} did not answer: {error}")
 
 
 if __name__ == "__main__":

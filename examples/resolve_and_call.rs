@@ -51,10 +51,17 @@ async fn resolve(channel: Channel, workspace: &str, model: &str) -> Result<Resol
         model: model.to_owned(),
         ..Default::default()
     });
-    let mut bearer: MetadataValue<_> = format!("Bearer {}", env::var("BYOKD_TOKEN")?).parse()?;
+    let token = env::var("BYOKD_TOKEN").map_err(
+        |_| "BYOKD_TOKEN is not set; mint one with: byokd token --role resolver --workspace WORKSPACE",
+    )?;
+    let mut bearer: MetadataValue<_> = format!("Bearer {token}").parse()?;
     bearer.set_sensitive(true);
     request.metadata_mut().insert("authorization", bearer);
-    Ok(KeyServiceClient::new(channel).resolve_credentials(request).await?.into_inner())
+    let answer = KeyServiceClient::new(channel).resolve_credentials(request).await;
+    let resolved = answer
+        .map_err(|status| format!("byokd refused: {:?}: {}", status.code(), status.message()))?
+        .into_inner();
+    Ok(resolved)
 }
 
 /// One LLM call with exactly what was resolved: this host, these headers, this key, this model.

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use crate::{
     domain::{
         clock::Clock,
-        error::Error,
+        error::{Error, Reason},
         names::{Scope, WorkspaceId},
         workspace::{Platform, Workspace},
     },
@@ -33,16 +33,26 @@ use slot::Slot;
 
 /// How many workspaces are held at the most.
 const CAPACITY: usize = 100_000;
+/// How old an entry may be at the most and still be served while the database does not answer.
+const GRACE: Duration = Duration::from_secs(35);
 /// How many loads run at once.
 const LOADS: usize = 32;
 
 /// The entries of this process.
 #[derive(Debug)]
 pub struct Directory {
+    shared: Arc<Shared>,
+    workspaces: Cache<WorkspaceId, Arc<Slot<Workspace>>>,
+    platform: Arc<Slot<Platform>>,
+}
+
+/// What every load needs.
+#[derive(Debug)]
+struct Shared {
     store: Arc<Store>,
     clock: Clock,
-    workspaces: Cache<WorkspaceId, Arc<Slot<Workspace>>>,
-    platform: Slot<Platform>,
+    /// How old an entry may be and still be served while the database does not answer.
+    grace: Duration,
     loads: Semaphore,
     degraded: AtomicBool,
 }
@@ -59,15 +69,13 @@ pub struct View<T> {
 }
 
 impl Directory {
-    /// An empty directory.
-    pub fn new(store: Arc<Store>, clock: Clock) -> Self {
+    /// An empty directory. While the database does not answer, entries are served for `GRACE`, and never for longer
+    /// than a lease lasts.
+    pub fn new(store: Arc<Store>, clock: Clock, lease: Duration) -> Self {
         Self {
-            store,
-            clock,
+            shared: Arc::new(Shared::new(store, clock, GRACE.min(lease))),
             workspaces: Cache::new(CAPACITY),
-            platform: Slot::default(),
-            loads: Semaphore::new(LOADS),
-            degraded: AtomicBool::new(false),
+            platform: Arc::default(),
         }
     }
 
@@ -80,12 +88,24 @@ impl Directory {
                 .get_or_insert_with(id, || Ok::<_, std::convert::Infallible>(Arc::default()))
                 .unwrap_or_else(|never| match never {}),
         };
-        slot.view(self, || self.store.workspace(id), |workspace| workspace.revision).await
+        if let Some(view) = slot.fresh(&self.shared) {
+            return Ok(view);
+        }
+        let id = id.clone();
+        let load = move |store: Arc<Store>| {
+            let id = id.clone();
+            async move { store.workspace(&id).await }
+        };
+        slot.renewed(&self.shared, load, |workspace| workspace.revision).await
     }
 
     /// The platform.
     pub async fn platform(&self) -> Result<View<Platform>, Error> {
-        self.platform.view(self, || self.store.platform(), |platform| platform.revision).await
+        if let Some(view) = self.platform.fresh(&self.shared) {
+            return Ok(view);
+        }
+        let load = |store: Arc<Store>| async move { store.platform().await };
+        self.platform.renewed(&self.shared, load, |platform| platform.revision).await
     }
 
     /// This process committed `revision`: the entry is not served again.
@@ -111,16 +131,23 @@ impl Directory {
             }
         }
     }
+}
 
-    fn did_not_answer(&self, error: &Error) {
-        if !self.degraded.swap(true, Ordering::Relaxed) {
-            tracing::warn!(?error, "the database does not answer; serving what is known, as degraded");
-        }
+impl Shared {
+    fn new(store: Arc<Store>, clock: Clock, grace: Duration) -> Self {
+        Self { store, clock, grace, loads: Semaphore::new(LOADS), degraded: AtomicBool::new(false) }
     }
 
-    fn answered(&self) {
-        if self.degraded.swap(false, Ordering::Relaxed) {
-            tracing::info!("the database answers again");
+    /// Tells the operator once when the database stops answering, and once when it answers again.
+    fn tell(&self, failure: Option<&Error>) {
+        let outage = failure.filter(|error| error.reason() == Reason::StoreUnavailable);
+        let was = self.degraded.swap(outage.is_some(), Ordering::Relaxed);
+        match (was, outage) {
+            (false, Some(error)) => {
+                tracing::warn!(?error, "the database does not answer; what is known is served as degraded");
+            }
+            (true, None) => tracing::info!("the database answers again"),
+            (true, Some(_)) | (false, None) => {}
         }
     }
 }

@@ -8,9 +8,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// No file of ours is longer.
@@ -30,18 +31,23 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// Makes a file, on disk when this returns. Refuses where one is.
 pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    if fresh.exists() {
-        fs::remove_file(&fresh)?;
-    }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    // A hard link fails where the name is taken; a rename would replace what is there.
-    fs::hard_link(&fresh, path)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", Uuid::new_v4().simple()));
+    let fresh = PathBuf::from(name);
+    let made = write(&fresh, content)
+        // A hard link fails where the name is taken; a rename would replace what is there.
+        .and_then(|()| fs::hard_link(&fresh, path));
+    // Whatever became of it, no copy stays behind.
     fs::remove_file(&fresh)?;
+    made?;
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }

@@ -75,8 +75,8 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let parts = open(&config, clock.clone()).await?;
         let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
-        let listener = bind(config.server.listen).await?;
-        let admin_listener = bind(config.server.admin_listen).await?;
+        let listener = bind(config.server.listen, "--listen").await?;
+        let admin_listener = bind(config.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (
             listener.local_addr().map_err(Error::internal)?,
             admin_listener.local_addr().map_err(Error::internal)?,
@@ -193,11 +193,11 @@ async fn housekeeping(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "something else listens there; stop it, or name another address".to_owned()
+                format!("something else listens there; stop it, or name another address with {flag}")
             }
             _ => error.to_string(),
         };

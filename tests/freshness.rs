@@ -111,6 +111,30 @@ async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_serv
 }
 
 #[tokio::test]
+async fn after_a_commit_that_failed_the_database_is_asked_again() {
+    let byokd = warm().await;
+    rename(&byokd, "change_log", "change_log_away").await;
+    let request =
+        v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: Some(false), ..Default::default() };
+    assert_eq!(refused(byokd.admin().toggle_byo(request).await), "STORE_UNAVAILABLE");
+    // Whether it happened, this process cannot know: here it is made to have happened.
+    toggle_in_the_database(&byokd, false).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+}
+
+#[tokio::test]
+async fn a_degraded_answer_never_outlasts_a_short_lease() {
+    let byokd = Byokd::start_with(|config| config.resolution.lease_seconds = 10).await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    byokd.secret("acme", "openai").await.unwrap();
+    rename(&byokd, "holders", "holders_away").await;
+    byokd.pass(Duration::from_secs(10));
+    assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
+    byokd.pass(Duration::from_millis(1));
+    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "STORE_UNAVAILABLE");
+}
+
+#[tokio::test]
 async fn a_damaged_platform_key_does_not_touch_byo() {
     let byokd = warm().await;
     let sql = "UPDATE provider_keys SET headers = '[]' WHERE scope = 'platform'";
@@ -118,4 +142,8 @@ async fn a_damaged_platform_key_does_not_touch_byo() {
     byokd.pass(Duration::from_secs(6));
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
     assert_eq!(refused(byokd.resolve("globex", "", "openai").await), "RECORD_CORRUPT");
+    // Only that key is refused, and setting it again mends it.
+    assert_eq!(byokd.resolve("globex", "llama", "").await.unwrap().model, "llama-1");
+    byokd.set_platform_key("openai", &openai_key(3)).await;
+    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(3));
 }

@@ -3,12 +3,15 @@
 
 mod whose;
 
+use std::sync::Arc;
+
 use byokd::contract::v1::{Badge, Verdict};
+use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use whose::{BOTH, Whose, minutes};
 
-use crate::support::{Byokd, Reply, new_key, openai_key, reason, refused};
+use crate::support::{Byokd, Reply, new_key, openai_key, reason, refused, until};
 
 fn wrong_key() -> Reply {
     Reply::openai_wrong_key(&openai_key(1))
@@ -204,14 +207,14 @@ async fn a_verify_never_moves_a_key_to_another_host() {
 #[tokio::test]
 async fn a_key_that_was_replaced_meanwhile_is_not_judged_for_the_old_one() {
     let byokd = Whose::Workspace.standing().await;
-    let byokd = byokd.restart_with(|config| config.checks.deadline_ms = 2_000).await;
-    byokd.provider.on_generate_once(Reply::hang());
+    let gate = Arc::new(Semaphore::new(0));
+    byokd.provider.on_generate_once(Reply::openai_no_funds().behind(&gate));
     let replace = async {
-        while byokd.provider.models_tried().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until("the old key is tested", async || (!byokd.provider.models_tried().is_empty()).then_some(()))
+            .await;
         let request = new_key("acme", "openai", &openai_key(2));
         byokd.admin().set_key(request).await.unwrap();
+        gate.add_permits(1);
     };
     let (verified, ()) = tokio::join!(Whose::Workspace.try_verify(&byokd, ""), replace);
     assert_eq!(refused(verified), "KEY_NOT_FOUND");

@@ -1,6 +1,9 @@
 //! `byokd config`: what a server would be started with, and whether it could be.
 
+use std::fmt;
+
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::{failure::Failure, output, settings::Settings, target::Target};
 
@@ -17,13 +20,37 @@ impl Config {
         match self {
             Self::Check(settings) => {
                 settings.load(target)?;
-                output::print("the configuration is good\n")?;
+                output::answer(target.output, &Good { good: true })?;
             }
             Self::Show(settings) => {
                 let shown = settings.load(target)?.redacted();
-                output::print(&shown.map_err(|error| Failure::Local(error.to_string()))?)?;
+                output::answer(
+                    target.output,
+                    &Shown(shown.map_err(|error| Failure::Local(error.to_string()))?),
+                )?;
             }
         }
         Ok(())
+    }
+}
+
+#[derive(Serialize)]
+struct Good {
+    good: bool,
+}
+
+impl fmt::Display for Good {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is good\n")
+    }
+}
+
+/// Every setting; TOML for people, the same tables for programs.
+#[derive(Serialize)]
+struct Shown(toml::Table);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::output::{self, Format};
 use crate::client::{CallError, ConnectError, TokenError};
+use crate::domain::error::Reason;
 
 const LOCAL: u8 = 1;
 const REMOTE: u8 = 2;
@@ -106,12 +107,20 @@ impl Failure {
             Self::Connect(ConnectError::Unreachable { .. }) => {
                 Some("start one with `byokd serve`, or name another with --server")
             }
-            Self::Connect(ConnectError::Token(TokenError::Mint(_))) => {
+            Self::Connect(ConnectError::Token(TokenError::Mint(error)))
+                if error.reason() == Reason::CredentialsInvalid =>
+            {
                 Some("name the folder of the running byokd with --data-dir, or a token with --token-file")
             }
             Self::Call(call) if call.code == "UNAUTHENTICATED" => Some(
                 "give a token that this server accepts with --token-file, or its own folder with --data-dir",
             ),
+            Self::Call(call) => match call.reason.as_deref()? {
+                "PLATFORM_KEY_MISSING" => Some("byokd platform set PROVIDER"),
+                "BYO_KEY_MISSING" => Some("byokd key set WORKSPACE PROVIDER, or byokd toggle WORKSPACE off"),
+                "PROVIDER_UNREACHABLE" => Some("--allow-unverified stores the key untested"),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -133,7 +142,8 @@ impl Report<'_> {
             let _ = write!(text, ": {hint}");
         }
         text.push('\n');
-        for problem in &self.field_violations {
+        // A violation that says what the message said is not said twice.
+        for problem in self.field_violations.iter().filter(|problem| problem.description != self.message) {
             let _ = writeln!(text, "  {}: {}", problem.field, problem.description);
         }
         for (name, value) in &self.metadata {

@@ -29,7 +29,9 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn run(self, target: &Target) -> Result<(), Failure> {
-        let signer = Signer::in_folder(&target.data_dir()).map_err(local)?;
+        let signer = Signer::in_folder(&target.data_dir()).map_err(|error| {
+            Failure::Local(format!("{error}: start byokd once, or name its folder with --data-dir"))
+        })?;
         let request = MintRequest {
             subject: self.subject,
             roles: self.roles,

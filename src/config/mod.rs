@@ -226,7 +226,7 @@ impl Default for ChecksConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: "info".to_owned() }
+        Self { format: LogFormat::Pretty, filter: "info,sea_orm_migration=warn".to_owned() }
     }
 }
 

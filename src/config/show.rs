@@ -5,16 +5,18 @@ use url::Url;
 use super::Config;
 
 impl Config {
-    /// The configuration as TOML, redacted.
-    pub fn redacted(&self) -> Result<String, toml::ser::Error> {
+    /// The configuration as it would be used, as TOML, redacted.
+    pub fn redacted(&self) -> Result<toml::Table, toml::ser::Error> {
         let mut shown = self.clone();
+        shown.database.url = self.database_url();
+        shown.kms.key_file = self.kms_key_file();
         if let Ok(mut url) = Url::parse(&shown.database.url)
             && url.password().is_some()
             && url.set_password(Some("redacted")).is_ok()
         {
             shown.database.url = url.to_string();
         }
-        toml::to_string(&shown)
+        toml::Table::try_from(&shown)
     }
 }
 
@@ -26,7 +28,7 @@ mod tests {
     fn a_password_is_not_shown() {
         let mut config = Config::default();
         config.database.url = "postgres://byokd:hunter2@db/byokd".to_owned();
-        let shown = config.redacted().unwrap();
+        let shown = config.redacted().unwrap().to_string();
         assert!(shown.contains("byokd:redacted@db") && !shown.contains("hunter2"));
         assert!(shown.contains("lease_seconds = 60"));
     }

@@ -5,7 +5,7 @@
 //!
 //! Absent: the transaction that makes it true (`store`), and the rules of each RPC (`ops`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -100,6 +100,7 @@ impl Draft {
         let (keys, generations) = self.touch();
         generations.insert(provider.clone(), key.generation);
         keys.insert(provider.clone(), key.clone());
+        self.damaged().remove(&provider);
         if let Holder::Workspace(workspace) = &mut self.after {
             workspace.exists = true;
         }
@@ -108,10 +109,11 @@ impl Draft {
 
     /// Removes the active key of a provider; says whether there was one.
     pub fn drop_key(&mut self, provider: &ProviderName) -> bool {
-        if !self.after.keys().contains_key(provider) {
+        if !self.after.keys().contains_key(provider) && !self.after.damaged().contains(provider) {
             return false;
         }
         self.touch().0.remove(provider);
+        self.damaged().remove(provider);
         self.edits.push(KeyEdit::Drop(provider.clone()));
         true
     }
@@ -180,7 +182,7 @@ impl Draft {
 
     /// Removes keys and selections and switches BYO off; revision and generations stay. A workspace never seen stays so.
     pub fn bury(&mut self) {
-        let providers: Vec<_> = self.after.keys().keys().cloned().collect();
+        let providers: Vec<_> = self.after.keys().keys().chain(self.after.damaged()).cloned().collect();
         for provider in providers {
             self.drop_key(&provider);
         }
@@ -192,6 +194,14 @@ impl Draft {
             workspace.exists = false;
             workspace.byo_enabled = false;
             workspace.selections.clear();
+        }
+    }
+
+    fn damaged(&mut self) -> &mut BTreeSet<ProviderName> {
+        match &mut self.after {
+            Holder::Workspace(Workspace { damaged, .. }) | Holder::Platform(Platform { damaged, .. }) => {
+                damaged
+            }
         }
     }
 

@@ -150,6 +150,21 @@ impl Error {
         self
     }
 
+    /// The same failure for another caller who waited for the same thing. Of an outage the cause is told once, by who
+    /// met it; of anything else with each.
+    pub fn repeated(&self) -> Self {
+        let parts = &self.0;
+        let cause = parts.cause.as_ref().filter(|_| parts.reason != Reason::StoreUnavailable);
+        Self(Box::new(Parts {
+            reason: parts.reason,
+            message: parts.message.clone(),
+            field: parts.field,
+            metadata: parts.metadata.clone(),
+            retry_after: parts.retry_after,
+            cause: cause.map(|cause| cause.to_string().into()),
+        }))
+    }
+
     /// What went wrong, for programs.
     pub fn reason(&self) -> Reason {
         self.0.reason

@@ -162,7 +162,7 @@ impl Verdict {
                 "The provider is down or overloaded, so the key could not be tested; try again later."
             }
             Self::Unreachable => {
-                "The provider could not be reached in time, so the key could not be tested; try again later."
+                "The provider could not be reached, so the key could not be tested; try again later."
             }
             Self::Unexpected => {
                 "The provider gave an answer that tells nothing about the key; \

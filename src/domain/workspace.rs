@@ -1,11 +1,14 @@
 //! Workspaces, the platform, and the keys they hold, as the decision sees them.
 //!
-//! Invariants: at most one active key per provider; a tombstone has no keys, BYO off, and `exists` false, but keeps its
+//! Invariants: at most one active key per provider; one whose row cannot be read is damaged, not absent; a tombstone has no keys, BYO off, and `exists` false, but keeps its
 //! revision. A key's sealed bytes travel with it; nothing here can open them.
 //!
 //! Absent: how any of it is stored or cached.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -36,6 +39,8 @@ pub struct Workspace {
     pub selections: BTreeMap<ProviderName, Selection>,
     /// How many keys it has had, by provider; outlives keys and tombstones.
     pub generations: BTreeMap<ProviderName, u64>,
+    /// The providers whose active key's row cannot be read. They have no entry in `keys`.
+    pub damaged: BTreeSet<ProviderName>,
 }
 
 impl Workspace {
@@ -49,12 +54,15 @@ impl Workspace {
             keys: BTreeMap::new(),
             selections: BTreeMap::new(),
             generations: BTreeMap::new(),
+            damaged: BTreeSet::new(),
         }
     }
 
     /// Whether a key or a selection names this provider.
     pub fn knows(&self, provider: &ProviderName) -> bool {
-        self.keys.contains_key(provider) || self.selections.contains_key(provider)
+        self.keys.contains_key(provider)
+            || self.selections.contains_key(provider)
+            || self.damaged.contains(provider)
     }
 }
 
@@ -67,6 +75,8 @@ pub struct Platform {
     pub keys: BTreeMap<ProviderName, StoredKey>,
     /// How many keys it has had, by provider.
     pub generations: BTreeMap<ProviderName, u64>,
+    /// The providers whose active key's row cannot be read.
+    pub damaged: BTreeSet<ProviderName>,
 }
 
 /// What a change is made to.
@@ -92,6 +102,14 @@ impl Holder {
         match self {
             Self::Workspace(workspace) => &workspace.keys,
             Self::Platform(platform) => &platform.keys,
+        }
+    }
+
+    /// The providers whose active key's row cannot be read.
+    pub fn damaged(&self) -> &BTreeSet<ProviderName> {
+        match self {
+            Self::Workspace(workspace) => &workspace.damaged,
+            Self::Platform(platform) => &platform.damaged,
         }
     }
 

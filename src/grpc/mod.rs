@@ -2,7 +2,8 @@
 //!
 //! A call comes in here, is admitted (`gate`), parsed (`parse`), handed to its operation, and its answer or error is
 //! turned into messages (`answer`) or a status (`status`). Checks run in this order: identity, role, form of
-//! `workspace_id`, workspace scope, other fields; the operation goes on with purpose, limits and state.
+//! `workspace_id`, workspace scope, form of the other fields; the operation goes on with what they mean, purpose, limits
+//! and state.
 //!
 //! Invariants: no RPC is served that does not pass the gate; no text of a database, KMS or provider reaches a status.
 //!

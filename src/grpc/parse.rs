@@ -50,7 +50,7 @@ pub(super) fn optional<T>(
     if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
 }
 
-/// A name of the catalog is told again in errors and audit rows; a key that was pasted in its place must not be.
+/// What is told again in errors and audit rows must not be a key that was pasted in its place.
 fn no_key(field: &'static str, name: &str) -> Result<(), Error> {
     if looks_like_key(name) {
         return Err(Error::field(field, "looks like a key, which goes into `api_key` and nowhere else"));
@@ -88,6 +88,8 @@ pub(super) fn meta(
     expected_revision: Option<u64>,
     on_behalf_of: &str,
 ) -> Result<ChangeMeta, Error> {
+    no_key("request_id", request_id)?;
+    no_key("on_behalf_of", on_behalf_of)?;
     Ok(ChangeMeta {
         request_id: optional("request_id", request_id, RequestId::parse)?,
         expected_revision,

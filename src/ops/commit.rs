@@ -191,6 +191,10 @@ async fn locked<T: Serialize>(
         parts.directory.suspect(&intent.scope);
         return Err(error);
     }
-    parts.directory.invalidate(&intent.scope, draft.after().revision());
+    if draft.changed() {
+        parts.directory.invalidate(&intent.scope, draft.after().revision());
+    } else if !draft.edits().is_empty() {
+        parts.directory.suspect(&intent.scope);
+    }
     Ok(Some(planned.answer))
 }

@@ -31,11 +31,14 @@ pub async fn explain_resolution(
     ask: &Ask,
 ) -> Result<Explanation, Error> {
     parts.admit_purpose(caller, &ask.purpose)?;
-    let (own, platform) = (parts.directory.workspace(workspace).await?, parts.directory.platform().await?);
-    let facts = parts.facts(&own.entry, &platform.entry);
+    let (own, platform) = parts.known(workspace, &ask.purpose).await?;
+    let outcome = decide(parts.facts(&own.entry, &platform.entry), ask)
+        .map(|decision| ResolutionView::new(&decision, &parts.catalog));
+    // The platform's key is told of as one that was not taken, too, if it can be read.
+    let platform = parts.directory.platform().await.map_or(platform.entry, |view| view.entry);
     Ok(Explanation {
-        outcome: decide(facts, ask).map(|decision| ResolutionView::new(&decision, &parts.catalog)),
-        candidates: candidates(facts, ask),
+        outcome,
+        candidates: candidates(parts.facts(&own.entry, &platform), ask),
         revision: own.entry.revision,
     })
 }

@@ -1,7 +1,7 @@
 //! ListPlatformKeys: the operator's keys, masked. Read from the database.
 
 use super::{KeyView, Parts};
-use crate::domain::error::Error;
+use crate::domain::{error::Error, resolution::key_damaged};
 
 /// The platform's keys.
 #[derive(Debug)]
@@ -15,6 +15,9 @@ pub struct PlatformKeys {
 /// Lists the platform's keys.
 pub async fn list_platform_keys(parts: &Parts) -> Result<PlatformKeys, Error> {
     let platform = parts.store.platform().await?;
+    if let Some(provider) = platform.damaged.first() {
+        return Err(key_damaged("the platform's key", provider));
+    }
     let condemnation = &parts.policy.condemnation;
     Ok(PlatformKeys {
         keys: platform.keys.iter().map(|(provider, key)| KeyView::new(provider, key, condemnation)).collect(),

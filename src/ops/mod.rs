@@ -1,7 +1,8 @@
 //! The operations: one file for each RPC, named like it.
 //!
-//! Each reads like a recipe: who may, what was asked, what is known, what follows, what is written. The caller's role,
-//! workspace and fields have been checked by the time an operation runs; purposes, limits and state are checked here.
+//! Each reads like a recipe: who may, what was asked, what is known, what follows, what is written. The caller's role
+//! and workspace and the form of every field have been checked by the time an operation runs; what the fields mean,
+//! purposes, limits and state are checked here, in this order.
 //!
 //! Invariants: a change goes through `commit`, which is the only road to the store's transactions; a key in the clear
 //! lives for one call. No operation catches another's refusal to try something else.
@@ -54,15 +55,15 @@ pub use view::{
 };
 
 use crate::{
-    directory::Directory,
+    directory::{Directory, View},
     domain::{
         catalog::{Catalog, Provider},
         clock::Clock,
         error::Error,
-        names::{ProviderName, PurposeName},
+        names::{ProviderName, PurposeName, WorkspaceId},
         principal::Principal,
         protocol::Protocol,
-        resolution::{Facts, Policy, provider_unknown, purpose_unknown},
+        resolution::{Facts, Policy, byo_pays, provider_unknown, purpose_unknown},
         workspace::{Platform, Workspace},
     },
     keyring::Keyring,
@@ -96,6 +97,21 @@ impl Parts {
     /// What a decision about this workspace rests on.
     fn facts<'a>(&'a self, workspace: &'a Workspace, platform: &'a Platform) -> Facts<'a> {
         Facts { workspace, platform, catalog: &self.catalog, policy: &self.policy, now: self.clock.now() }
+    }
+
+    /// The workspace, and the platform where it may have to pay: where the workspace's own key pays, the platform's
+    /// trouble is not the workspace's.
+    async fn known(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: &PurposeName,
+    ) -> Result<(View<Workspace>, View<Platform>), Error> {
+        let own = self.directory.workspace(workspace).await?;
+        let platform = match byo_pays(&self.catalog, &own.entry, purpose) {
+            true => View { entry: Arc::default(), validated_at: own.validated_at, degraded: own.degraded },
+            false => self.directory.platform().await?,
+        };
+        Ok((own, platform))
     }
 
     /// A configured provider that has keys.

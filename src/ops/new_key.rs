@@ -12,16 +12,16 @@ use uuid::Uuid;
 
 use super::{
     ChangeMeta, KeyView, Parts,
-    check_key::{self, KeyTest, listing},
+    check_key::{self, KeyTest, models_learnt},
 };
 use crate::domain::{
     catalog::Provider,
-    change::Draft,
+    change::{Draft, ModelsLearnt},
     envelope::{self, DataKey, RecordContext},
     error::{Error, Reason},
     names::{OnBehalfOf, ProviderName, Scope},
     principal::Principal,
-    secret::ApiKey,
+    secret::{ApiKey, looks_like_key},
     verdict::{Finding, Health, Verdict},
     workspace::{Binding, Listing, StoredKey},
 };
@@ -89,6 +89,12 @@ impl NewKey {
                     "must have values of 1 to 256 printable ASCII characters",
                 ));
             }
+            if looks_like_key(value) {
+                return Err(Error::field(
+                    "headers",
+                    "hold what looks like a key; it goes into `api_key` alone",
+                ));
+            }
             if headers.insert(allowed.clone(), value.clone()).is_some() {
                 return Err(Error::field("headers", "may name a header only once"));
             }
@@ -145,7 +151,10 @@ impl Proposed<'_> {
         Ok(TestedKey {
             health: Health::new_saved(Some(checked.verdict), now),
             verdict: checked.verdict,
-            models: checked.models.map(|models| listing(models, now)),
+            models: match models_learnt(&checked, now) {
+                ModelsLearnt::Listed(listing) => Some(listing),
+                ModelsLearnt::Hidden | ModelsLearnt::Nothing => None,
+            },
             provider: new.provider,
             binding,
             api_key: new.api_key,

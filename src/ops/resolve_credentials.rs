@@ -6,20 +6,17 @@
 //!
 //! Absent: any second choice. A refusal is the answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{Parts, ResolutionView};
-use crate::{
-    directory::View,
-    domain::{
-        error::{Error, Reason},
-        names::{Scope, WorkspaceId},
-        principal::Principal,
-        resolution::{Ask, Grant, byo_pays, decide},
-        secret::ApiKey,
-    },
+use crate::domain::{
+    error::{Error, Reason},
+    names::{Scope, WorkspaceId},
+    principal::Principal,
+    resolution::{Ask, Grant, decide},
+    secret::ApiKey,
 };
 
 /// What a lease may exceed the moment of validation by, beside its own length.
@@ -57,12 +54,7 @@ pub async fn resolve_credentials(
     ask: &Ask,
 ) -> Result<Resolved, Error> {
     parts.admit_purpose(caller, &ask.purpose)?;
-    let own = parts.directory.workspace(workspace).await?;
-    // Where the workspace's own key pays, the platform is not asked: its trouble is not the workspace's.
-    let platform = match byo_pays(&parts.catalog, &own.entry, &ask.purpose) {
-        true => View { entry: Arc::default(), validated_at: own.validated_at, degraded: own.degraded },
-        false => parts.directory.platform().await?,
-    };
+    let (own, platform) = parts.known(workspace, &ask.purpose).await?;
     let decision = decide(parts.facts(&own.entry, &platform.entry), ask)?;
     let scope = match decision.grant {
         Grant::Byo(..) => Scope::Workspace(workspace.clone()),

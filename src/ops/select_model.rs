@@ -11,11 +11,12 @@ use super::{
     view::remembered,
 };
 use crate::domain::{
+    catalog::Provider,
     error::Error,
     names::{ModelName, ProviderName, Scope, WorkspaceId},
     principal::{Principal, Rpc},
     protocol::Protocol,
-    resolution::{model_unknown, provider_unknown, usable},
+    resolution::{agreed, model_unknown, provider_unknown, usable},
     workspace::Workspace,
 };
 
@@ -39,6 +40,10 @@ pub async fn select_model(
 ) -> Result<WorkspaceView, Error> {
     let SelectModel { model, provider, meta } = request;
     let provider = provider_of(parts, model.as_ref(), provider)?;
+    if let Some(model) = &model {
+        configured(parts, &provider)?;
+        agreed(&parts.catalog, &provider, model)?;
+    }
     let fields = [provider.as_str(), model.as_ref().map_or("", ModelName::as_str)];
     let intent = Intent::new(Rpc::SelectModel, Scope::Workspace(workspace), caller, meta, &fields);
     let planning = Arc::clone(parts);
@@ -78,13 +83,17 @@ fn provider_of(
     }
 }
 
+fn configured<'p>(parts: &'p Parts, provider: &ProviderName) -> Result<&'p Provider, Error> {
+    parts.catalog.providers.get(provider).ok_or_else(|| provider_unknown(provider))
+}
+
 fn selectable(
     parts: &Parts,
     workspace: &Workspace,
     provider: &ProviderName,
     model: &ModelName,
 ) -> Result<(), Error> {
-    let configured = parts.catalog.providers.get(provider).ok_or_else(|| provider_unknown(provider))?;
+    let configured = configured(parts, provider)?;
     let now = parts.clock.now();
     let key = workspace.keys.get(provider);
     if parts.catalog.find(model.as_str()).is_none() && key.is_none() && configured.protocol != Protocol::Local

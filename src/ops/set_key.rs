@@ -66,7 +66,7 @@ pub async fn set_key(
     let proposed = key.propose(parts)?;
     let provider = proposed.provider.name.clone();
     if let Some(model) = &model {
-        agreed(&parts.catalog, &provider, model)?.to_test(parts.clock.now().date())?;
+        agreed(&parts.catalog, &provider, model)?;
     }
     let before = parts.store.workspace(&workspace).await?;
     if let Some(answer) = replayed(parts, &intent).await? {
@@ -74,9 +74,13 @@ pub async fn set_key(
     }
     parts.limiter.admit(&intent.scope, caller, &provider)?;
     intent.expects(before.revision)?;
+    let today = parts.clock.now().date();
+    if let Some(model) = &model {
+        // One that nobody serves any more needs no test call.
+        agreed(&parts.catalog, &provider, model)?.to_test(today)?;
+    }
     let validate_only = proposed.new.validate_only;
     let tested = proposed.test(parts, caller).await?;
-    let today = parts.clock.now().date();
     if let Some(model) = &model {
         usable(&parts.catalog, &provider, model, tested.models.as_ref().map(|list| &*list.models), today)?;
     }
@@ -100,8 +104,12 @@ pub async fn set_key(
         if model.is_some() {
             draft.select(&provider, model);
         }
-        // Switching BYO on makes the other providers' keys the paying ones, too.
-        let cleared_selections = clear_unusable(draft, &planning, (!enable_byo).then_some(&provider))?;
+        let cleared_selections = match draft.workspace()?.byo_enabled {
+            // Switching BYO on makes the other providers' keys the paying ones, too.
+            true => clear_unusable(draft, &planning, (!enable_byo).then_some(&provider))?,
+            // While the platform pays, its selections are not this key's business.
+            false => BTreeMap::new(),
+        };
         let workspace = draft.workspace()?;
         Ok(Planned {
             answer: KeySet {

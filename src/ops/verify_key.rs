@@ -17,7 +17,7 @@ use crate::domain::{
     error::{Error, Reason},
     names::{ModelName, ProviderName, Scope},
     principal::{Principal, Rpc},
-    resolution::{agreed, binding_allowed, endpoint_no_longer_allowed},
+    resolution::{agreed, binding_allowed, endpoint_no_longer_allowed, key_damaged},
     verdict::Verdict,
 };
 
@@ -38,6 +38,9 @@ pub async fn verify_key(
     };
     parts.limiter.admit(&scope, caller, &provider)?;
     let holder = parts.store.holder(&scope).await?;
+    if holder.damaged().contains(&provider) {
+        return Err(key_damaged("the key", &provider));
+    }
     let stored = holder.keys().get(&provider).ok_or_else(|| no_key(&provider))?;
     if !binding_allowed(stored, configured) {
         return Err(endpoint_no_longer_allowed(&provider));

@@ -83,7 +83,7 @@ impl Caller<'_> {
             status,
             refusal = answer.as_ref().err().map(|refusal| refusal.meaning.as_str()),
             elapsed = ?started.elapsed(),
-            "test call"
+            "probe"
         );
         answer
     }
@@ -102,7 +102,12 @@ impl Caller<'_> {
                     return Err(Verdict::Unreachable);
                 }
                 Err(error) if error.is_connect() && self.may_retry => self.may_retry = false,
-                Err(error) => return Err(unreachable_for(&error)),
+                Err(error) => {
+                    if error.is_connect() {
+                        warn_of_no_connection(self.target, &error);
+                    }
+                    return Err(unreachable_for(&error));
+                }
             }
         }
     }
@@ -152,8 +157,20 @@ fn unreachable_for(error: &reqwest::Error) -> Verdict {
         error if error.is_body() || error.is_decode() => "body",
         _ => "request",
     };
-    tracing::debug!(kind, "test call failed");
+    tracing::debug!(kind, "probe failed");
     Verdict::Unreachable
+}
+
+/// No answer came, so nothing in these errors is the provider's word: they name DNS, TCP or TLS.
+fn warn_of_no_connection(target: &Target<'_>, error: &reqwest::Error) {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        causes.push(next.to_string());
+        cause = next.source();
+    }
+    let (host, causes) = (target.base_url.host_str().unwrap_or_default(), causes.join(": "));
+    tracing::warn!(provider = target.provider, host, causes, "provider not reached");
 }
 
 /// An operator must see this one: either the host is to be allowed, or somebody points a name inwards.

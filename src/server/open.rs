@@ -33,15 +33,16 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
     let store = Arc::new(Store::open(&config.database_url()).await?);
     let kms = Kms::Local(local_kms(config, &store).await?);
     let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+    let lease = Duration::from_secs(config.resolution.lease_seconds);
     Ok(Arc::new(Parts {
-        directory: Directory::new(Arc::clone(&store), clock.clone()),
+        directory: Directory::new(Arc::clone(&store), clock.clone(), lease),
         store,
         keyring,
         providers: Providers::new(egress).map_err(Error::internal)?,
         catalog,
         policy: policy(config),
         limiter: TestLimiter::new(limits(config)?),
-        lease: Duration::from_secs(config.resolution.lease_seconds),
+        lease,
         clock,
     }))
 }

@@ -1,7 +1,7 @@
 //! What the database's failures mean.
 //!
 //! Invariants: a failure of the database is `STORE_UNAVAILABLE` and its text stays in the cause, for the log; a row
-//! that cannot be read is `RECORD_CORRUPT`, for its workspace alone.
+//! that cannot be read is `RECORD_CORRUPT`, for its holder alone.
 //!
 //! Absent: retries. The caller has the deadline.
 

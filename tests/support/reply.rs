@@ -1,13 +1,14 @@
 //! What a fake provider answers: well, badly, or not at all.
 #![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
     http::{Response, StatusCode},
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// One scripted answer. It is given as often as it is asked for.
@@ -16,6 +17,7 @@ pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     kind: Kind,
+    gate: Option<Arc<Semaphore>>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ enum Kind {
 
 impl Reply {
     fn new(status: u16, kind: Kind) -> Self {
-        Self { status, headers: Vec::new(), kind }
+        Self { status, headers: Vec::new(), kind, gate: None }
     }
 
     pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
@@ -46,6 +48,12 @@ impl Reply {
 
     pub(crate) fn redirect(location: &str) -> Self {
         Self::text(307, "").header("location", location)
+    }
+
+    /// The same, once the gate has a permit to give.
+    pub(crate) fn behind(mut self, gate: &Arc<Semaphore>) -> Self {
+        self.gate = Some(Arc::clone(gate));
+        self
     }
 
     /// Takes the request and never answers.
@@ -134,6 +142,9 @@ impl Reply {
     }
 
     pub(super) async fn send(self) -> Response<Body> {
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
         let body = match self.kind {
             Kind::Whole(bytes) => Body::from(bytes),
             Kind::Hang => std::future::pending().await,

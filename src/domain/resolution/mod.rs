@@ -37,7 +37,8 @@ pub use candidates::{Candidate, candidates};
 pub use model::{Wanted, agreed, usable};
 pub use offers::{Offer, offers};
 pub use refusals::{
-    endpoint_no_longer_allowed, model_unknown, provider_disabled, provider_unknown, purpose_unknown,
+    endpoint_no_longer_allowed, key_damaged, model_unknown, provider_disabled, provider_unknown,
+    purpose_unknown,
 };
 
 use super::{
@@ -222,6 +223,9 @@ fn platform_key<'a>(
     if wanted.family().is_none() {
         return Err(model_unknown(wanted.name(), "the platform's keys serve models of the catalog only"));
     }
+    if facts.platform.damaged.contains(&provider.name) {
+        return Err(key_damaged("the platform's key", &provider.name));
+    }
     let key = facts.platform.keys.get(&provider.name).ok_or_else(|| {
         Error::new(
             Reason::PlatformKeyMissing,
@@ -230,6 +234,7 @@ fn platform_key<'a>(
                 provider.name
             ),
         )
+        .with("provider", provider.name.as_str())
     })?;
     still_allowed(key, provider)?;
     if key.health.condemned(&facts.policy.condemnation) {
@@ -240,6 +245,9 @@ fn platform_key<'a>(
 
 /// Rows 6 to 8: the workspace's own key, or a refusal; never another's.
 fn workspace_key<'a>(facts: Facts<'a>, provider: &Provider) -> Result<&'a StoredKey, Error> {
+    if facts.workspace.damaged.contains(&provider.name) {
+        return Err(key_damaged("the workspace's key", &provider.name));
+    }
     let key = facts.workspace.keys.get(&provider.name).ok_or_else(|| {
         Error::new(
             Reason::ByoKeyMissing,

@@ -7,7 +7,7 @@ use crate::domain::{
     names::{ProviderName, PurposeName},
 };
 
-/// `PROVIDER_UNKNOWN`: neither the catalog nor the workspace knows it.
+/// `PROVIDER_UNKNOWN`: the catalog does not have it.
 pub fn provider_unknown(provider: &ProviderName) -> Error {
     Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
         .in_field("provider")
@@ -49,4 +49,13 @@ pub fn purpose_unknown(purpose: &PurposeName) -> Error {
     )
     .in_field("purpose")
     .with("purpose", purpose.as_str())
+}
+
+/// `RECORD_CORRUPT`: the key's row cannot be read; nothing else of its holder is touched.
+pub fn key_damaged(whose: &str, provider: &ProviderName) -> Error {
+    Error::new(
+        Reason::RecordCorrupt,
+        format!("{whose} for {provider} is stored in a damaged record; set it again, and tell the operator"),
+    )
+    .with("provider", provider.as_str())
 }
