@@ -144,6 +144,17 @@ async fn every_cell_of_role_rpc_and_workspace_answers_as_written() {
 }
 
 #[tokio::test]
+async fn a_token_is_for_its_workspace_to_the_letter() {
+    let byokd = Byokd::start().await;
+    let mut keys = byokd.keys(Role::Resolver, "acme");
+    keys.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    for other in ["acme-2", "acme2", "2-acme", "acm", "ACME", "Acme"] {
+        let status = keys.resolve_credentials(ask(other, "llama", "", "")).await.unwrap_err();
+        assert_eq!(seen(&Err(status)), Cell::WorkspaceMismatch, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_served_yet_says_so_to_those_who_may_call_it() {
     let byokd = Byokd::start().await;
     for (rpc, role) in [

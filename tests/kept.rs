@@ -2,13 +2,16 @@
 
 mod nowhere;
 
+use std::time::Duration;
+
 use byokd::contract::v1;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Byokd, Rows, new_key, openai_key,
+    Byokd, Rows, new_key, openai_key, refused,
     rows::{number, select},
+    until,
 };
 
 async fn all(database: &DatabaseConnection, sql: &str) -> Vec<QueryResult> {
@@ -159,4 +162,29 @@ async fn what_changes_nothing_writes_nothing() {
     let _ = byokd.resolve("nobody", "", "").await;
     assert_eq!(Rows::of(&database, "nobody").await.revision, 0);
     assert_eq!(number(&database, "SELECT count(*) FROM change_log WHERE workspace_id = 'nobody'").await, 0);
+}
+
+/// Housekeeping runs as byokd starts: what nobody can find any more goes, and nothing else.
+#[tokio::test]
+async fn housekeeping_deletes_what_nobody_refers_to_and_nothing_else() {
+    let byokd = Byokd::start().await;
+    let named = |n: u32| v1::SetKeyRequest {
+        request_id: format!("r-{n}"),
+        enable_byo: true,
+        ..new_key("acme", "openai", &openai_key(n))
+    };
+    byokd.admin().set_key(named(1)).await.unwrap();
+    byokd.pass(Duration::from_secs(24 * 3600));
+    byokd.provider.models_ok(&["small-2030"]);
+    let second = byokd.admin().set_key(named(2)).await.unwrap().into_inner();
+    let database = byokd.database().await;
+    assert_eq!(number(&database, "SELECT count(*) FROM model_lists").await, 2);
+    let byokd = byokd.restart().await;
+    until("one list and one result are deleted", async || {
+        let left = "SELECT (SELECT count(*) FROM model_lists) + (SELECT count(*) FROM request_results)";
+        (number(&database, left).await <= 2).then_some(())
+    })
+    .await;
+    assert_eq!(refused(byokd.resolve("acme", "large", "").await), "MODEL_NOT_AVAILABLE", "the list is there");
+    assert_eq!(byokd.admin().set_key(named(2)).await.unwrap().into_inner(), second, "and so is the result");
 }

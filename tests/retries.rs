@@ -161,6 +161,23 @@ async fn an_id_is_forgotten_after_a_day() {
     assert_eq!(revisions(&byokd).await, (before.0 + 5, before.1 + 2));
 }
 
+/// A change that found nothing to do is remembered, too: its retry does nothing to what came later.
+#[tokio::test]
+async fn a_retry_of_what_changed_nothing_changes_nothing_later() {
+    let byokd = Byokd::start().await;
+    let request = v1::DeleteKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        request_id: "r-1".into(),
+        ..Default::default()
+    };
+    let first = byokd.admin().delete_key(request.clone()).await.unwrap().into_inner();
+    assert!(!first.deleted);
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    assert_eq!(byokd.admin().delete_key(request).await.unwrap().into_inner(), first);
+    assert!(byokd.workspace("acme").await.providers[0].key.is_some());
+}
+
 #[tokio::test]
 async fn a_refused_attempt_is_not_remembered() {
     let byokd = Byokd::start().await;

@@ -97,6 +97,8 @@ async fn a_selection_survives_a_new_key_that_can_use_it() {
     let request =
         v1::DeleteKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
     byokd.admin().delete_key(request).await.unwrap();
+    byokd.toggle("acme", false).await;
+    assert!(byokd.toggle("acme", true).await.cleared_selections.is_empty(), "no key refuses it");
     byokd.set_key("acme", "openai", &openai_key(3)).await;
     assert_eq!(used(&byokd, "").await, "large-2030");
 }
@@ -161,6 +163,22 @@ async fn a_selection_that_the_key_cannot_use_is_cleared_when_byo_is_switched_on_
     select(&byokd, "small", "").await.unwrap();
     byokd.toggle("acme", false).await;
     assert!(byokd.toggle("acme", true).await.cleared_selections.is_empty());
+}
+
+/// A new key that switches BYO on makes the other providers' keys the paying ones, too.
+#[tokio::test]
+async fn a_key_that_switches_byo_on_clears_what_the_other_keys_cannot_use() {
+    let byokd = Byokd::start().await;
+    byokd.provider.models_ok(&["small-2030"]);
+    byokd.set_key("acme", "openai", &openai_key(1)).await;
+    select(&byokd, "large", "").await.unwrap();
+    byokd.provider.models_ok(&["haiku-1"]);
+    let set = byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
+    assert!(set.cleared_selections.is_empty(), "the platform pays: it is not about that key");
+    let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "anthropic", &anthropic_key(2)) };
+    let set = byokd.admin().set_key(request).await.unwrap().into_inner();
+    assert_eq!(set.cleared_selections["openai"], "large");
+    assert_eq!(selected(&set.workspace.unwrap(), "openai"), "");
 }
 
 #[tokio::test]

@@ -142,3 +142,20 @@ async fn validate_only_tests_and_stores_nothing() {
     assert_eq!(byokd.workspace("acme").await.revision, 0);
     assert_eq!(byokd.resolve("acme", "", "openai").await.unwrap_err().code(), Code::FailedPrecondition);
 }
+
+#[tokio::test]
+async fn validate_only_stores_nothing_of_the_platforms_either() {
+    let byokd = Byokd::start().await;
+    byokd.set_platform_key("openai", &openai_key(1)).await;
+    let request = v1::SetPlatformKeyRequest {
+        provider: "openai".into(),
+        api_key: openai_key(2),
+        validate_only: true,
+        ..Default::default()
+    };
+    let answer = byokd.operator().set_platform_key(request).await.unwrap().into_inner();
+    let key = answer.key.unwrap();
+    assert_eq!((key.badge(), key.verdict()), (Badge::Connected, Verdict::Valid));
+    assert_eq!((key.key_id.as_str(), key.generation, answer.revision), ("", 0, 1));
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+}

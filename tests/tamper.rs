@@ -23,6 +23,8 @@ async fn world() -> (Byokd, DatabaseConnection) {
     for (n, workspace) in [(1, "acme"), (2, "globex"), (3, "bystander")] {
         byokd.set_key(workspace, "openai", &openai_key(n)).await;
         byokd.toggle(workspace, true).await;
+        // In memory: damage is noticed nevertheless, and not taken for an outage.
+        assert_eq!(byokd.secret(workspace, "openai").await.unwrap(), openai_key(n));
     }
     let database = byokd.database().await;
     (byokd, database)

@@ -203,6 +203,27 @@ async fn a_verify_never_moves_a_key_to_another_host() {
     }
 }
 
+/// Some providers list for anybody: only a key that the provider knows says with its list what it can use. A list that
+/// is hidden now no longer says anything.
+#[tokio::test]
+async fn a_new_list_counts_if_the_key_is_known_and_the_old_one_until_then() {
+    let byokd = Whose::Workspace.standing().await;
+    let rows = [
+        (None, Some(wrong_key()), Verdict::Invalid, true),
+        (None, Some(Reply::text(500, "")), Verdict::ProviderDown, true),
+        (None, Some(Reply::openai_no_funds()), Verdict::NoFunds, false),
+        (Some(Reply::text(404, "")), None, Verdict::ValidListHidden, true),
+        (None, None, Verdict::Valid, false),
+    ];
+    for (list, generation, taught, large) in rows {
+        byokd.provider.models_ok(&["small-2030"]);
+        list.map(|reply| byokd.provider.on_list(reply));
+        generation.map(|reply| byokd.provider.on_generate(reply));
+        assert_eq!(Whose::Workspace.try_verify(&byokd, "").await.unwrap().1, taught);
+        assert_eq!(byokd.resolve("acme", "large", "").await.is_ok(), large, "{taught:?}");
+    }
+}
+
 /// The old key's test hangs until its deadline; meanwhile a new key takes its place.
 #[tokio::test]
 async fn a_key_that_was_replaced_meanwhile_is_not_judged_for_the_old_one() {

@@ -47,14 +47,21 @@ async fn a_stale_revision_is_told_the_current_one() {
         }
         untouched(&byokd, "stale").await;
     }
-    let request = v1::DeletePlatformKeyRequest {
-        provider: "openai".into(),
-        expected_revision: Some(0),
+    let (provider, expected_revision) = ("openai".to_owned(), Some(0));
+    let set = v1::SetPlatformKeyRequest {
+        provider: provider.clone(),
+        api_key: openai_key(2),
+        expected_revision,
         ..Default::default()
     };
-    let status = byokd.operator().delete_platform_key(request).await.unwrap_err();
-    is(&status, Code::Aborted, "REVISION_MISMATCH", "", "platform");
-    assert_eq!(status.get_details_error_info().unwrap().metadata["revision"], "1");
+    let delete = v1::DeletePlatformKeyRequest { provider, expected_revision, ..Default::default() };
+    for status in [
+        byokd.operator().set_platform_key(set).await.unwrap_err(),
+        byokd.operator().delete_platform_key(delete).await.unwrap_err(),
+    ] {
+        is(&status, Code::Aborted, "REVISION_MISMATCH", "", "platform");
+        assert_eq!(status.get_details_error_info().unwrap().metadata["revision"], "1");
+    }
     untouched(&byokd, "platform").await;
 }
 

@@ -128,6 +128,9 @@ async fn a_host_or_header_that_left_the_catalog_stops_the_key() {
         };
         let verified = byokd.admin().verify_key(verify).await;
         assert_eq!(refused(verified), "ENDPOINT_NO_LONGER_ALLOWED");
+        let refresh =
+            v1::ListModelsRequest { workspace_id: "acme".into(), refresh: true, ..Default::default() };
+        byokd.admin().list_models(refresh).await.unwrap();
         assert!(byokd.provider.requests().is_empty());
         byokd.toggle("acme", true).await;
         byokd.set_key("acme", "openai", &openai_key(2)).await;

@@ -125,3 +125,26 @@ async fn all_data_keys_are_made_after_start_and_none_is_anywhere_in_the_clear() 
         assert!(!bytes.windows(16).any(|window| secrets.contains(window)), "{name}");
     }
 }
+
+/// A record that ended is overwritten, not only forgotten; the log that held it goes as byokd stops.
+#[tokio::test]
+async fn the_bytes_of_an_ended_record_are_in_no_file() {
+    let byokd = Byokd::start().await;
+    let database = byokd.database().await;
+    let mut ended: Vec<Vec<u8>> = Vec::new();
+    for n in 1..=2 {
+        byokd.set_key("acme", "openai", &openai_key(n)).await;
+        let sealed = "SELECT sealed FROM provider_keys WHERE state = 'active'";
+        ended.push(all(&database, sealed).await[0].try_get_by_index(0).unwrap());
+    }
+    let delete =
+        v1::DeleteKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    byokd.admin().delete_key(delete).await.unwrap();
+    assert!(files(byokd.folder.path()).iter().any(|(_, bytes)| contains(bytes, &ended[1])), "in the log");
+    database.close().await.unwrap();
+    let byokd = byokd.restart().await;
+    let parts: HashSet<&[u8]> = ended.iter().flat_map(|sealed| sealed.windows(16)).collect();
+    for (name, bytes) in files(byokd.folder.path()) {
+        assert!(!bytes.windows(16).any(|window| parts.contains(window)), "{name}");
+    }
+}

@@ -80,3 +80,18 @@ async fn a_refresh_that_is_limited_halfway_changes_nothing() {
     assert_eq!(list(&byokd, all("acme")).await, before);
     assert_eq!(byokd.workspace("acme").await.revision, 2);
 }
+
+/// One provider that is named is the only one asked; what all of it rests on is as old as the oldest list.
+#[tokio::test]
+async fn a_refresh_asks_the_provider_that_it_names_alone() {
+    let byokd = byo(&["small-2029", "haiku-1"]).await;
+    byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
+    let first = list(&byokd, all("acme")).await.as_of.unwrap();
+    byokd.pass(Duration::from_secs(60));
+    byokd.provider.forget_requests();
+    let one = v1::ListModelsRequest { refresh: true, provider: "anthropic".into(), ..all("acme") };
+    assert_eq!(list(&byokd, one).await.as_of.unwrap().seconds - first.seconds, 60);
+    let seen = byokd.provider.requests();
+    assert!(seen.len() == 1 && seen[0].headers.contains_key("x-api-key"), "{seen:?}");
+    assert_eq!(list(&byokd, all("acme")).await.as_of.unwrap(), first);
+}
