@@ -255,3 +255,83 @@ fn corrupt(cause: &'static str) -> Error {
     )
     .caused_by(cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{domain::names::WorkspaceId, kms::LocalKms};
+
+    fn workspace(id: &str) -> Scope {
+        Scope::Workspace(WorkspaceId::parse(id).unwrap())
+    }
+
+    #[test]
+    fn a_bucket_stays_what_it_is_for_ever() {
+        let rows = [(Scope::Platform, 51), (workspace("acme"), 197), (workspace("globex"), 134)];
+        for (scope, expected) in rows {
+            assert_eq!(bucket(&scope), expected, "{scope:?}");
+        }
+    }
+
+    struct World {
+        folder: tempfile::TempDir,
+        clock: Clock,
+        store: Arc<Store>,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            LocalKms::create(&folder.path().join("kms.key")).unwrap();
+            let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
+            let store = Arc::new(Store::open(&url).await.unwrap());
+            Self { folder, clock: Clock::manual(datetime!(2030-06-15 12:00 UTC)), store }
+        }
+
+        async fn open(&self) -> Keyring {
+            let kms = Kms::Local(LocalKms::open(&self.folder.path().join("kms.key"), &[]).unwrap());
+            Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
+        }
+    }
+
+    /// A KMS that takes its key back is obeyed.
+    #[tokio::test]
+    async fn a_data_key_is_unwrapped_anew_after_fifteen_minutes_however_hot_it_is() {
+        let (world, acme) = (World::new().await, workspace("acme"));
+        let ring = world.open().await;
+        let first = ring.active(&acme).await.unwrap();
+        for _ in 0..14 {
+            world.clock.advance(Duration::from_secs(60));
+            assert!(Arc::ptr_eq(&first, &ring.active(&acme).await.unwrap()));
+        }
+        world.clock.advance(Duration::from_secs(60));
+        let second = ring.active(&acme).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &second) && first.id == second.id);
+        assert!(Arc::ptr_eq(&second, &ring.get(second.id).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn the_newest_active_data_key_seals_and_one_that_is_damaged_keeps_none_cold() {
+        let world = World::new().await;
+        let (acme, ring) = (workspace("acme"), world.open().await);
+        // What stands first is held from the start; acme's is not.
+        ring.active(&workspace("globex")).await.unwrap();
+        assert_eq!(ring.active(&acme).await.unwrap().id.version, 1);
+        for (version, active) in [(2, true), (3, false), (4, false)] {
+            let id = DataKeyId { bucket: bucket(&acme), version };
+            let (_, mut wrapped) = ring.kms.generate(ring.context(id)).await.unwrap();
+            if version == 4 {
+                wrapped.blob.pop();
+            }
+            let row = DataKeyRow { id, wrapped: wrapped.blob, kms_key_arn: wrapped.kms_key_arn, active };
+            world.store.insert_data_keys(vec![row], world.clock.now()).await.unwrap();
+        }
+        assert_eq!(world.open().await.active(&acme).await.unwrap().id.version, 2);
+        let ring = world.open().await;
+        assert_eq!(ring.warm_up().await.unwrap_err().reason(), Reason::RecordCorrupt);
+        assert_eq!(ring.active(&acme).await.unwrap().id.version, 2);
+        assert!((0..BUCKETS).all(|bucket| ring.held_active(bucket).is_some()));
+    }
+}

@@ -63,3 +63,68 @@ impl Config {
         faults
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Edit = fn(&mut Config);
+
+    /// The settings that are to blame.
+    fn blamed(edit: Edit) -> Vec<&'static str> {
+        let mut config = Config::default();
+        edit(&mut config);
+        config.faults().into_iter().map(|(setting, _)| setting).collect()
+    }
+
+    #[test]
+    fn just_beyond_each_bound_is_refused_by_name() {
+        let rows: [(Edit, &str); 13] = [
+            (|c| c.resolution.lease_seconds = 4, "resolution.lease_seconds"),
+            (|c| c.resolution.lease_seconds = 301, "resolution.lease_seconds"),
+            (|c| c.checks.condemn_after = 1, "checks.condemn_after"),
+            (|c| c.checks.deadline_ms = 99, "checks.deadline_ms"),
+            (|c| c.checks.deadline_ms = 12_001, "checks.deadline_ms"),
+            (|c| c.checks.per_workspace_per_minute = 0, "checks.per_workspace_per_minute"),
+            (|c| c.checks.per_principal_per_minute = 0, "checks.per_principal_per_minute"),
+            (|c| c.checks.per_provider_per_second = 0, "checks.per_provider_per_second"),
+            (|c| c.server.admin_listen = c.server.listen, "server.admin_listen"),
+            (|c| c.database.url = "postgres://db/byokd".to_owned(), "database.url"),
+            (|c| c.log.filter = "=".to_owned(), "log.filter"),
+            // Off loopback, each of the two words lets one thing through and not the other.
+            (
+                |c| {
+                    c.server.listen = "0.0.0.0:50051".parse().unwrap();
+                    c.auth.embedded = EmbeddedSigner::Allow;
+                },
+                "server.listen",
+            ),
+            (
+                |c| {
+                    c.server.listen = "[::]:50051".parse().unwrap();
+                    c.server.plaintext = Plaintext::Mesh;
+                },
+                "server.listen",
+            ),
+        ];
+        for (at, (edit, setting)) in rows.into_iter().enumerate() {
+            assert_eq!(blamed(edit), [setting], "row {at}");
+        }
+    }
+
+    #[test]
+    fn each_bound_itself_is_good() {
+        let rows: [Edit; 7] = [
+            |_| {},
+            |c| c.resolution.lease_seconds = 5,
+            |c| c.resolution.lease_seconds = 300,
+            |c| c.checks.condemn_after = 2,
+            |c| c.checks.deadline_ms = 100,
+            |c| c.checks.deadline_ms = 12_000,
+            |c| c.server.listen = "[::1]:50051".parse().unwrap(),
+        ];
+        for (at, edit) in rows.into_iter().enumerate() {
+            assert!(blamed(edit).is_empty(), "row {at}");
+        }
+    }
+}

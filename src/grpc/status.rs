@@ -81,3 +81,78 @@ fn code(reason: Reason) -> Code {
         Reason::NotImplementedYet => Code::Unimplemented,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const README: &str = include_str!("../../README.md");
+
+    /// The code of a reason in the README's table of errors; a code stands for the rows below it, too.
+    fn promised(reason: Reason) -> String {
+        let mut code = String::new();
+        for line in README.split("\n## Errors\n").nth(1).unwrap().lines() {
+            let cells: Vec<&str> = line.split('|').collect();
+            if let [_, of, why, ..] = cells.as_slice() {
+                code = if of.trim().is_empty() { code } else { of.replace(['`', ' ', '_'], "") };
+                if why.contains(&format!("`{}`", reason.as_str())) {
+                    return code;
+                }
+            }
+        }
+        panic!("{reason:?} is not in the table");
+    }
+
+    #[test]
+    fn every_reason_has_the_code_that_the_readme_promises() {
+        use Reason::*;
+        for reason in [
+            FieldInvalid,
+            ProviderUnknown,
+            PurposeUnknown,
+            KeyMalformed,
+            KeyWrongKind,
+            KeyRejected,
+            BaseUrlNotAllowed,
+            ModelUnknown,
+            KeyNotFound,
+            WorkspaceUnknown,
+            ByoKeyMissing,
+            ByoKeyRejected,
+            ModelNotAvailable,
+            PlatformKeyMissing,
+            PlatformKeyRejected,
+            ProviderDisabled,
+            EndpointNoLongerAllowed,
+            RequestIdReused,
+            RevisionMismatch,
+            RateLimited,
+            Overloaded,
+            CredentialsMissing,
+            CredentialsInvalid,
+            RoleRequired,
+            WorkspaceMismatch,
+            PurposeNotGranted,
+            ProviderUnreachable,
+            KmsUnavailable,
+            StoreUnavailable,
+            AuditUnavailable,
+            RecordCorrupt,
+            Internal,
+            NotImplementedYet,
+        ] {
+            assert_eq!(format!("{:?}", code(reason)).to_uppercase(), promised(reason), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_not_told_but_found_by_its_trace_id() {
+        for reason in [Reason::Internal, Reason::StoreUnavailable, Reason::CredentialsInvalid] {
+            let status = of(Error::new(reason, "told").caused_by("CANARY"), Rpc::SetKey);
+            let metadata = status.get_details_error_info().unwrap().metadata;
+            assert_eq!(metadata.keys().collect::<Vec<_>>(), ["trace_id"]);
+            assert!(!String::from_utf8_lossy(status.details()).contains("CANARY"));
+            assert_eq!(status.message(), "told");
+        }
+    }
+}

@@ -90,3 +90,34 @@ fn count<K: Clone + Eq + Hash>(
             .retry_after(wait.max(Duration::from_secs(1)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{names::WorkspaceId, principal::WorkspaceScope};
+
+    /// Dropping counters to make room drops none that still counts.
+    #[test]
+    fn a_used_up_limit_outlives_many_counters() {
+        let (one, many) = (NonZeroU32::MIN, NonZeroU32::new(1_000_000).unwrap());
+        let limits = TestLimits { per_workspace: one, per_principal: many, per_provider: many };
+        let limiter = TestLimiter::new(limits);
+        let caller = Principal {
+            subject: "tests".to_owned(),
+            roles: Vec::new(),
+            purposes: Vec::new(),
+            scope: WorkspaceScope::All,
+        };
+        let provider = ProviderName::parse("openai").unwrap();
+        let admit = |n: usize| {
+            let workspace = WorkspaceId::parse(&format!("w{n}")).unwrap();
+            limiter.admit(&Scope::Workspace(workspace), &caller, &provider)
+        };
+        for n in 0..=MANY {
+            admit(n).unwrap();
+        }
+        for n in [0, MANY] {
+            assert_eq!(admit(n).unwrap_err().reason(), Reason::RateLimited);
+        }
+    }
+}
