@@ -3,6 +3,8 @@
 mod answers;
 
 use answers::{Script, anthropic, lists, openai};
+use std::collections::HashMap;
+
 use byokd::contract::v1::{self, Badge, Verdict};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -158,4 +160,30 @@ async fn validate_only_stores_nothing_of_the_platforms_either() {
     assert_eq!((key.badge(), key.verdict()), (Badge::Connected, Verdict::Valid));
     assert_eq!((key.key_id.as_str(), key.generation, answer.revision), ("", 0, 1));
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
+}
+
+/// Where a key was tested, and with what, is what a resolve answers: one endpoint for both.
+#[tokio::test]
+async fn a_keys_own_host_and_headers_go_with_it() {
+    let byokd = Byokd::start().await;
+    let base_url = format!("http://localhost:{}/v1", byokd.provider.port());
+    let request = v1::SetKeyRequest {
+        base_url: base_url.clone(),
+        headers: HashMap::from([("openai-project".to_owned(), "proj-1".to_owned())]),
+        enable_byo: true,
+        ..new_key("acme", "openai", &openai_key(1))
+    };
+    byokd.admin().set_key(request).await.unwrap();
+    let endpoint = byokd.resolve("acme", "", "openai").await.unwrap().endpoint.unwrap();
+    assert_eq!(endpoint.base_url, base_url);
+    assert_eq!(endpoint.headers, HashMap::from([("OpenAI-Project".to_owned(), "proj-1".to_owned())]));
+    let verify =
+        v1::VerifyKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    byokd.admin().verify_key(verify).await.unwrap();
+    let seen = byokd.provider.requests();
+    assert_eq!(seen.len(), 4, "two probes for each of two tests");
+    for seen in seen {
+        assert_eq!(seen.headers["host"], format!("localhost:{}", byokd.provider.port()));
+        assert_eq!(seen.headers["openai-project"], "proj-1");
+    }
 }

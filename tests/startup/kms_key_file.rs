@@ -95,3 +95,17 @@ async fn a_kms_key_file_of_the_right_name_with_another_secret_is_refused() {
         v1::VerifyKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
     process.keys(Role::Admin).await.verify_key(verify).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_made_is_for_its_owner_alone() {
+    let site = with_a_record().await;
+    for path in [site.data(), site.data().join("kms.key"), site.data().join("token-signer")] {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
+    for (name, mode) in [("kms.key", 0o640), ("kms.key", 0o604), ("token-signer", 0o640)] {
+        set_mode(&site.data().join(name), mode);
+        says(&site.refused(site.serve()).await, &[name, "chmod 600"]);
+        set_mode(&site.data().join(name), 0o600);
+    }
+}
