@@ -216,12 +216,15 @@ mod tests {
             ("aud", json!("other")),
             ("iss", json!("other")),
             ("sub", json!("")),
+            ("sub", json!("s".repeat(257))),
+            ("sub", json!("two\nlines")),
             ("roles", json!(["Admin"])),
             ("roles", json!(["root"])),
             ("workspace", json!("")),
             ("workspace", json!("a/b")),
             ("workspace", json!(null)),
             ("purposes", json!(["Training"])),
+            ("purposes", json!(vec!["reply"; 1000])), // longer than 8 KiB
         ] {
             let mut bad = claims();
             bad[claim] = value.clone();

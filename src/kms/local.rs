@@ -196,7 +196,14 @@ mod tests {
         let (_folder, kms) = kms();
         let (secret, wrapped) = kms.generate(context(7)).unwrap();
         assert_eq!(*kms.unwrap(&wrapped, context(7)).unwrap(), *secret);
-        assert!(kms.unwrap(&wrapped, context(8)).is_err());
+        let newer = DataKeyId { version: 2, ..context(7).data_key };
+        for elsewhere in [
+            context(8),
+            EncryptionContext { data_key: newer, ..context(7) },
+            EncryptionContext { deployment: Uuid::from_u128(2), ..context(7) },
+        ] {
+            assert!(kms.unwrap(&wrapped, elsewhere).is_err(), "{elsewhere:?}");
+        }
         for bit in 0..wrapped.blob.len() * 8 {
             let mut blob = wrapped.blob.clone();
             blob[bit / 8] ^= 1 << (bit % 8);

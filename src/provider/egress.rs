@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(admits(&egress, "https://169.254.169.254/"), Err(Barred::Address));
         let inside = "10.1.2.3".parse().unwrap();
         assert!(egress.permits("llm.internal.", inside));
-        assert!(!egress.permits("evil.llm.internal", inside));
+        assert!(!egress.permits("evil.llm.internal", inside) && !egress.permits("evil.llm.Internal", inside));
         assert!(!egress.permits("llm.internal", "169.254.169.254".parse().unwrap()));
     }
 }

@@ -87,6 +87,16 @@ fn where_the_platform_pays_a_selection_outside_the_catalog_is_passed_over() {
 }
 
 #[test]
+fn a_selection_stays_with_its_provider_though_another_took_its_name_over() {
+    let mut world = World::byo(&[]);
+    world.select("openai", "haiku-1", 1);
+    check(&world, &[("", "", "haiku-1 Byo"), ("", "openai", "haiku-1 Byo")]);
+    assert_eq!(world.decide("", "", "").unwrap().provider.name, provider("openai"));
+    world.workspace.byo_enabled = false;
+    check(&world, &[("", "", "small-2030 Credits"), ("", "openai", "small-2030 Credits")]);
+}
+
+#[test]
 fn under_byo_a_family_is_the_first_id_that_the_key_lists() {
     check(&World::byo(&["small-2031"]), &[("small", "", "small-2031 Byo")]);
     check(&World::byo(&["small-2030", "small-2031"]), &[("small", "", "small-2030 Byo")]);
@@ -112,6 +122,10 @@ fn none_left_names_the_successor() {
     assert_eq!(refusal.reason(), Reason::ModelNotAvailable);
     assert!(refusal.metadata().contains(&("successor", "small".to_owned())));
     assert!(refusal.message().contains("use small instead"));
+    let world = World::byo(&["other"]);
+    let refusal = world.decide("small", "", "").unwrap_err();
+    let within = refusal.metadata().iter().any(|(name, _)| *name == "successor");
+    assert!(!within, "a successor within the family was judged like the others");
 }
 
 #[test]
@@ -260,6 +274,8 @@ fn row_10_otherwise_the_workspaces_key_and_the_fee() {
     let outside = world.decide("ft:mine", "openai", "").unwrap();
     assert_eq!(outside.grant.charge().unwrap().micros_per_call, 9); // the provider's default fee
     world.own("anthropic", key(12, "https://api.anthropic.example", &[]));
+    let fee = world.catalog.providers[&provider("openai")].byo_fee.clone(); // for models outside the catalog only
+    world.catalog.providers.get_mut(&provider("anthropic")).unwrap().byo_fee = fee;
     assert!(world.decide("haiku", "", "").unwrap().grant.charge().is_none()); // a model without a fee
     assert_eq!(world.decide("haiku", "", "").unwrap().headers()["anthropic-version"], "2023-06-01");
 }

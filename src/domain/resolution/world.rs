@@ -32,7 +32,7 @@ hosts = ["https://api.anthropic.example"]
 default_model = "haiku"
 [providers.home]
 protocol = "local"
-hosts = ["http://localhost:1/v1"]
+hosts = ["http://localhost:1/v1", "http://localhost:2/v1"]
 default_model = "llama"
 [models.small]
 provider = "openai"
