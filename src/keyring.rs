@@ -261,7 +261,11 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::{domain::names::WorkspaceId, kms::LocalKms};
+    use crate::{
+        domain::names::WorkspaceId,
+        kms::LocalKms,
+        store::{Duty, Settings},
+    };
 
     fn workspace(id: &str) -> Scope {
         Scope::Workspace(WorkspaceId::parse(id).unwrap())
@@ -286,7 +290,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             LocalKms::create(&folder.path().join("kms.key")).unwrap();
             let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-            let store = Arc::new(Store::open(&url).await.unwrap());
+            let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
             Self { folder, clock: Clock::manual(datetime!(2030-06-15 12:00 UTC)), store }
         }
 

@@ -20,7 +20,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server as Transport;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use open::open;
+pub use open::{open, store_settings};
 
 use crate::{
     admin,

@@ -11,7 +11,10 @@ use super::{
     settings::{Settings, local},
     target::Target,
 };
-use crate::store::{SchemaStatus, Store};
+use crate::{
+    server::store_settings,
+    store::{SchemaStatus, Store},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migrate {
@@ -24,8 +27,8 @@ pub(super) enum Migrate {
 impl Migrate {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let status = match self {
-            Self::Up(settings) => Store::migrate(&settings.load(target)?.database_url()).await,
-            Self::Status(settings) => Store::schema_status(&settings.load(target)?.database_url()).await,
+            Self::Up(settings) => Store::migrate(&store_settings(&settings.load(target)?)).await,
+            Self::Status(settings) => Store::schema_status(&store_settings(&settings.load(target)?)).await,
         };
         output::answer(target.output, &Shown::from(status.map_err(local)?))?;
         Ok(())

@@ -31,11 +31,25 @@ impl Config {
             "server.admin_listen",
             "is the same as server.listen",
         );
+        let url = &self.database.url;
+        let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
         unless(
-            self.database.url.is_empty() || self.database.url.starts_with("sqlite:"),
+            url.is_empty() || url.starts_with("sqlite:") || postgres(url),
             "database.url",
-            "must be sqlite: and the path of a file",
+            "must be sqlite: and the path of a file, or postgres://user:password@host:5432/database",
         );
+        let listen_url = &self.database.listen_url;
+        unless(
+            listen_url.is_empty() || (postgres(listen_url) && postgres(url)),
+            "database.listen_url",
+            "must be a postgres:// URL beside one in database.url",
+        );
+        for (setting, connections) in [
+            ("database.read_connections", self.database.read_connections),
+            ("database.write_connections", self.database.write_connections),
+        ] {
+            unless((1..=1000).contains(&connections), setting, "must be 1 to 1000");
+        }
         unless(
             (5..=300).contains(&self.resolution.lease_seconds),
             "resolution.lease_seconds",
@@ -79,7 +93,7 @@ mod tests {
 
     #[test]
     fn just_beyond_each_bound_is_refused_by_name() {
-        let rows: [(Edit, &str); 13] = [
+        let rows: [(Edit, &str); 16] = [
             (|c| c.resolution.lease_seconds = 4, "resolution.lease_seconds"),
             (|c| c.resolution.lease_seconds = 301, "resolution.lease_seconds"),
             (|c| c.checks.condemn_after = 1, "checks.condemn_after"),
@@ -89,7 +103,10 @@ mod tests {
             (|c| c.checks.per_principal_per_minute = 0, "checks.per_principal_per_minute"),
             (|c| c.checks.per_provider_per_second = 0, "checks.per_provider_per_second"),
             (|c| c.server.admin_listen = c.server.listen, "server.admin_listen"),
-            (|c| c.database.url = "postgres://db/byokd".to_owned(), "database.url"),
+            (|c| c.database.url = "mysql://db/byokd".to_owned(), "database.url"),
+            (|c| c.database.listen_url = "postgres://db/byokd".to_owned(), "database.listen_url"),
+            (|c| c.database.read_connections = 0, "database.read_connections"),
+            (|c| c.database.write_connections = 1001, "database.write_connections"),
             (|c| c.log.filter = "=".to_owned(), "log.filter"),
             // Off loopback, each of the two words lets one thing through and not the other.
             (
@@ -114,7 +131,7 @@ mod tests {
 
     #[test]
     fn each_bound_itself_is_good() {
-        let rows: [Edit; 7] = [
+        let rows: [Edit; 9] = [
             |_| {},
             |c| c.resolution.lease_seconds = 5,
             |c| c.resolution.lease_seconds = 300,
@@ -122,6 +139,11 @@ mod tests {
             |c| c.checks.deadline_ms = 100,
             |c| c.checks.deadline_ms = 12_000,
             |c| c.server.listen = "[::1]:50051".parse().unwrap(),
+            |c| c.database.url = "postgres://db/byokd".to_owned(),
+            |c| {
+                c.database.url = "postgresql://pooler/byokd".to_owned();
+                c.database.listen_url = "postgres://db/byokd".to_owned();
+            },
         ];
         for (at, edit) in rows.into_iter().enumerate() {
             assert!(blamed(edit).is_empty(), "row {at}");

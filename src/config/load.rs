@@ -186,17 +186,22 @@ fn put(table: &mut Table, path: &str, value: Value) {
 }
 
 fn with_secret_files(mut config: Config, faults: &mut Vec<String>) -> Config {
-    let file = &config.database.url_file;
-    if file.as_os_str().is_empty() {
-        return config;
-    }
-    if !config.database.url.is_empty() {
-        faults.push("database.url and database.url_file are both set; keep one".to_owned());
-        return config;
-    }
-    match fs::read_to_string(file) {
-        Ok(url) => config.database.url = url.trim().to_owned(),
-        Err(error) => faults.push(format!("database.url_file {} cannot be read: {error}", file.display())),
+    let database = &mut config.database;
+    for (setting, url, file) in [
+        ("database.url", &mut database.url, &database.url_file),
+        ("database.listen_url", &mut database.listen_url, &database.listen_url_file),
+    ] {
+        if file.as_os_str().is_empty() {
+            continue;
+        }
+        if !url.is_empty() {
+            faults.push(format!("{setting} and {setting}_file are both set; keep one"));
+            continue;
+        }
+        match fs::read_to_string(file) {
+            Ok(read) => *url = read.trim().to_owned(),
+            Err(error) => faults.push(format!("{setting}_file {} cannot be read: {error}", file.display())),
+        }
     }
     config
 }
@@ -284,7 +289,7 @@ mod tests {
         let both = with(&[("BYOKD__DATABASE__URL_FILE", &path), ("BYOKD__DATABASE__URL", "sqlite:z")]);
         assert!(both.unwrap_err().to_string().contains("keep one"));
         let wrong =
-            with(&[("BYOKD__DATABASE__URL", "postgres://byokd:hunter2@db/x")]).unwrap_err().to_string();
+            with(&[("BYOKD__DATABASE__URL", "mysql://byokd:hunter2@db/x")]).unwrap_err().to_string();
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"));
     }
 }

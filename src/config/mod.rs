@@ -102,13 +102,45 @@ pub enum EmbeddedSigner {
 }
 
 /// What everything is kept in.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
-    /// `sqlite:` and a file; empty: `byokd.db` in the data folder.
+    /// `sqlite:` and a file, or `postgres://`; empty: `byokd.db` in the data folder.
     pub url: String,
     /// A file that holds the URL instead.
     pub url_file: PathBuf,
+    /// Where to listen for changes, if `url` leads to a pooler; PostgreSQL only.
+    pub listen_url: String,
+    /// A file that holds that URL instead.
+    pub listen_url_file: PathBuf,
+    /// What stands between byokd and PostgreSQL.
+    pub pooler: Pooler,
+    /// Who brings the schema to this version's level.
+    pub migrate: Migrate,
+    /// How many connections answer reads; PostgreSQL only.
+    pub read_connections: u32,
+    /// How many connections make changes; PostgreSQL only.
+    pub write_connections: u32,
+}
+
+/// What stands between byokd and PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooler {
+    /// Nothing, or a pooler in session mode.
+    None,
+    /// A pooler in transaction mode.
+    Transaction,
+}
+
+/// Who brings the schema to this version's level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Migrate {
+    /// Whoever starts first.
+    Startup,
+    /// `byokd migrate up`; a start refuses a schema that lacks what it needs.
+    None,
 }
 
 /// What wraps the data keys.
@@ -202,6 +234,21 @@ impl Default for ServerConfig {
 impl Default for AuthConfig {
     fn default() -> Self {
         Self { embedded: EmbeddedSigner::Loopback }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            url_file: PathBuf::new(),
+            listen_url: String::new(),
+            listen_url_file: PathBuf::new(),
+            pooler: Pooler::None,
+            migrate: Migrate::Startup,
+            read_connections: 8,
+            write_connections: 4,
+        }
     }
 }
 

@@ -192,14 +192,17 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::domain::clock::Clock;
+    use crate::{
+        domain::clock::Clock,
+        store::{Duty, Settings},
+    };
 
     const GRACE: Duration = Duration::from_secs(35);
 
     async fn shared() -> (tempfile::TempDir, Arc<Shared>) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-        let store = Arc::new(Store::open(&url).await.unwrap());
+        let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
         let clock = Clock::manual(time::OffsetDateTime::UNIX_EPOCH);
         (folder, Arc::new(Shared::new(store, clock, GRACE)))
     }

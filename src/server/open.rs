@@ -11,7 +11,7 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::Config,
+    config::{self, Config, Migrate},
     directory::Directory,
     domain::{
         catalog::Catalog, clock::Clock, error::Error, protocol::Protocol, resolution::Policy,
@@ -21,7 +21,7 @@ use crate::{
     kms::{Kms, LocalKms},
     ops::{Parts, TestLimiter, TestLimits},
     provider::{Egress, Providers},
-    store::Store,
+    store::{Duty, Pooler, Settings, Store},
 };
 
 /// Opens the store, the keyring and the way out, and reads the catalog.
@@ -30,7 +30,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
     let catalog = catalog(config)?;
     let egress = egress(config);
     check_hosts(&catalog, &egress)?;
-    let store = Arc::new(Store::open(&config.database_url()).await?);
+    let store = Arc::new(Store::open(&store_settings(config), Duty::Serve).await?);
     let kms = Kms::Local(local_kms(config, &store).await?);
     let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
     let lease = Duration::from_secs(config.resolution.lease_seconds);
@@ -45,6 +45,22 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
         lease,
         clock,
     }))
+}
+
+/// Which database, and how to use it.
+pub fn store_settings(config: &Config) -> Settings {
+    let database = &config.database;
+    Settings {
+        url: config.database_url(),
+        listen_url: database.listen_url.clone(),
+        pooler: match database.pooler {
+            config::Pooler::None => Pooler::None,
+            config::Pooler::Transaction => Pooler::Transaction,
+        },
+        migrate: database.migrate == Migrate::Startup,
+        read_connections: database.read_connections,
+        write_connections: database.write_connections,
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<(), StartError> {

@@ -6,12 +6,12 @@
 //!
 //! Absent: what the change is about (`domain::change`, `ops`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryResult, QuerySelect, Statement,
     sea_query::{Expr, OnConflict},
 };
 use serde_json::Value;
@@ -24,6 +24,7 @@ use super::{
     lists::{self, SharedLists},
     load::{self, SelectionJson},
     requests::{self, Remembered},
+    transaction::limited,
 };
 use crate::domain::{
     audit::AuditEvent,
@@ -35,24 +36,26 @@ use crate::domain::{
     workspace::{Holder, StoredKey},
 };
 
+/// Taken last, and held until the commit, so that changes are numbered in the order in which they are committed. The hint
+/// is delivered at the commit.
+const LAST_LOCK: &str = "SELECT pg_advisory_xact_lock(7234017283807667315); NOTIFY byokd_changes";
+
 /// A change that has begun.
 pub struct Change {
     transaction: DatabaseTransaction,
     lists: Arc<SharedLists>,
     scope: Scope,
+    limit: Duration,
 }
 
 impl Change {
+    /// Locks the holder's row, which is made if there is none.
     pub(super) async fn begin(
-        writer: &DatabaseConnection,
-        lists: &Arc<SharedLists>,
+        transaction: DatabaseTransaction,
+        lists: Arc<SharedLists>,
         scope: &Scope,
-    ) -> Result<Self, Error> {
-        let options = sea_orm::TransactionOptions {
-            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let transaction = writer.begin_with_options(options).await.map_err(unavailable)?;
+        limit: Duration,
+    ) -> Result<Self, DbErr> {
         let row = holders::ActiveModel {
             scope: Set(scope.kind().to_owned()),
             workspace_id: Set(scope.workspace_id().to_owned()),
@@ -66,19 +69,18 @@ impl Change {
         holders::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&transaction)
-            .await
-            .map_err(unavailable)?;
+            .await?;
         holders::Entity::find_by_id((scope.kind().to_owned(), scope.workspace_id().to_owned()))
             .lock_exclusive()
             .one(&transaction)
-            .await
-            .map_err(unavailable)?;
-        Ok(Self { transaction, lists: Arc::clone(lists), scope: scope.clone() })
+            .await?;
+        Ok(Self { transaction, lists, scope: scope.clone(), limit })
     }
 
     /// What the lock protects.
     pub async fn holder(&self) -> Result<Holder, Error> {
-        load::holder(&self.transaction, &self.lists, &self.scope).await
+        let rows = self.rows(self.transaction.get_database_backend().build(&load::select(&self.scope)));
+        load::holder(&rows.await?, &self.lists, &self.scope)
     }
 
     /// Whether a request id already has a result: its twin committed between the first look and the lock.
@@ -88,11 +90,28 @@ impl Change {
         request_id: &RequestId,
         now: OffsetDateTime,
     ) -> Result<bool, Error> {
-        Ok(requests::find(&self.transaction, &self.scope, rpc, request_id, now).await?.is_some())
+        let backend = self.transaction.get_database_backend();
+        let rows = self.rows(requests::select(backend, &self.scope, rpc, request_id)).await?;
+        Ok(requests::found(&rows, rpc, request_id, now)?.is_some())
     }
 
-    /// Writes everything and commits it.
+    async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        let rows = self.transaction.query_all_raw(statement);
+        limited("a read under the lock", self.limit, async { rows.await.map_err(unavailable) }).await
+    }
+
+    /// Writes everything and commits it. After an error that is not a refusal it may have happened all the same.
     pub async fn commit(
+        self,
+        draft: &Draft,
+        event: AuditEvent,
+        remembered: Option<Remembered>,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        limited("a commit", self.limit, self.write_all(draft, event, remembered, now)).await
+    }
+
+    async fn write_all(
         self,
         draft: &Draft,
         event: AuditEvent,
@@ -289,6 +308,10 @@ impl Change {
     }
 
     async fn append_to_log(&self, revision: u64, now: OffsetDateTime) -> Result<(), Error> {
+        if self.transaction.get_database_backend() == DatabaseBackend::Postgres {
+            // SQLite has one writer anyway.
+            self.transaction.execute_unprepared(LAST_LOCK).await.map_err(unavailable)?;
+        }
         let row = change_log::ActiveModel {
             sequence: NotSet,
             change_id: Set(Uuid::new_v4()),

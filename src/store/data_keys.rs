@@ -5,7 +5,9 @@
 //!
 //! Absent: wrapping and unwrapping (`keyring`, `kms`).
 
-use sea_orm::{ActiveValue::Set, EntityTrait, TransactionTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, EntityTrait, FromQueryResult, QueryResult, QueryTrait, sea_query::OnConflict,
+};
 use time::OffsetDateTime;
 
 use super::{
@@ -31,17 +33,14 @@ pub struct DataKeyRow {
 impl Store {
     /// Every data key.
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
-        let rows = data_keys::Entity::find().all(&self.readers).await.map_err(unavailable)?;
-        rows.into_iter().map(row).collect()
+        let rows = self.rows(data_keys::Entity::find().build(self.backend())).await?;
+        rows.iter().map(row).collect()
     }
 
     /// One data key.
     pub async fn data_key(&self, id: DataKeyId) -> Result<Option<DataKeyRow>, Error> {
-        let found = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
-            .one(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        found.map(row).transpose()
+        let query = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)));
+        self.rows(query.build(self.backend())).await?.first().map(row).transpose()
     }
 
     /// Inserts those that are absent, all or none. Read them back to see who won.
@@ -56,8 +55,9 @@ impl Store {
             kms_key_arn: Set(key.kms_key_arn),
             state: Set(if key.active { "active" } else { "retired" }.to_owned()),
             created_at: Set(now),
+            retired_at: Set((!key.active).then_some(now)),
         });
-        let transaction = self.writer.begin().await.map_err(unavailable)?;
+        let transaction = self.transaction().await?;
         data_keys::Entity::insert_many(rows)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&transaction)
@@ -67,7 +67,8 @@ impl Store {
     }
 }
 
-fn row(row: data_keys::Model) -> Result<DataKeyRow, Error> {
+fn row(row: &QueryResult) -> Result<DataKeyRow, Error> {
+    let row = data_keys::Model::from_query_result(row, "").map_err(unavailable)?;
     let bucket = u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?;
     let version = u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
     Ok(DataKeyRow {

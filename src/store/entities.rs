@@ -43,9 +43,10 @@ pub(super) mod data_keys {
         pub wrapped: Vec<u8>,
         /// As the KMS returned it.
         pub kms_key_arn: String,
-        /// `active`: seals new records.
+        /// `active`: seals new records; `retired`: still opens old ones.
         pub state: String,
         pub created_at: TimeDateTimeWithTimeZone,
+        pub retired_at: Option<TimeDateTimeWithTimeZone>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -218,6 +219,39 @@ pub(super) mod request_results {
         pub fingerprint: Vec<u8>,
         pub result: Json,
         pub expires_at: TimeDateTimeWithTimeZone,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// One row: how far `byokd rewrap` has come.
+pub(super) mod rewraps {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[sea_orm(table_name = "rewraps")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        /// `kms_key` or `data_keys`.
+        pub mode: String,
+        /// Who works on it.
+        pub run_id: Uuid,
+        pub started_at: TimeDateTimeWithTimeZone,
+        /// The last sign of life: seconds since 1970 by the database's clock, which all replicas share.
+        pub alive_at: i64,
+        /// The bucket that is worked on.
+        pub bucket: i32,
+        /// The last key that was looked at in it.
+        pub after_key_id: Option<Uuid>,
+        /// How many data keys or records were moved.
+        pub moved: i64,
+        /// How many could not be.
+        pub refused: i64,
+        pub finished: bool,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

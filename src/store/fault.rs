@@ -5,6 +5,8 @@
 //!
 //! Absent: retries. The caller has the deadline.
 
+use std::time::Duration;
+
 use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError};
 
 use crate::domain::error::{Error, Reason};
@@ -30,8 +32,15 @@ pub(super) fn unavailable(error: DbErr) -> Error {
         return Error::internal(error);
     }
     Error::new(Reason::StoreUnavailable, "the database did not answer as it should; try again")
-        .retry_after(std::time::Duration::from_secs(1))
+        .retry_after(Duration::from_secs(1))
         .caused_by(error)
+}
+
+/// The database took longer than this may take.
+pub(super) fn too_slow(what: &str, limit: Duration) -> Error {
+    Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
+        .retry_after(Duration::from_secs(1))
+        .caused_by(format!("{what} took longer than {limit:?}"))
 }
 
 /// A row holds what byokd would never write.

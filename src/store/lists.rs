@@ -12,8 +12,8 @@ use std::{
 
 use sea_orm::{
     ActiveValue::Set,
-    ConnectionTrait, EntityTrait, QueryFilter,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 
 use super::{
@@ -44,16 +44,23 @@ impl SharedLists {
     }
 }
 
-/// Writes a list, once; answers its hash.
+/// Writes a list, once; answers its hash. It stays until the transaction ends, whoever tidies up meanwhile.
 pub(super) async fn write(transaction: &impl ConnectionTrait, list: &ModelList) -> Result<Vec<u8>, Error> {
     let hash = list.hash();
-    let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(list.body()) };
-    model_lists::Entity::insert(row)
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(transaction)
-        .await
-        .map_err(unavailable)?;
-    Ok(hash)
+    for _ in 0..3 {
+        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(list.body()) };
+        model_lists::Entity::insert(row)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(transaction)
+            .await
+            .map_err(unavailable)?;
+        let there = model_lists::Entity::find_by_id(hash.clone()).lock(LockType::KeyShare).one(transaction);
+        if there.await.map_err(unavailable)?.is_some() {
+            return Ok(hash);
+        }
+        // It was there, unused, and was tidied away between the two statements.
+    }
+    Err(Error::internal("a model list vanished three times"))
 }
 
 impl Store {

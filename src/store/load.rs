@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    ConnectionTrait, FromQueryResult,
+    FromQueryResult, QueryResult,
     sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -67,14 +67,8 @@ struct KeyRow {
     body: Option<String>,
 }
 
-/// Reads a holder; one without a row is unseen.
-pub(super) async fn holder(
-    connection: &impl ConnectionTrait,
-    lists: &SharedLists,
-    scope: &Scope,
-) -> Result<Holder, Error> {
-    let statement = connection.get_database_backend().build(&select(scope));
-    let rows = connection.query_all_raw(statement).await.map_err(unavailable)?;
+/// A holder from the rows that `select` finds; one without a row is unseen.
+pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -> Result<Holder, Error> {
     let Some(first) = rows.first() else {
         return Ok(match scope {
             Scope::Workspace(id) => Holder::Workspace(Workspace::unseen(id.clone())),
@@ -83,7 +77,7 @@ pub(super) async fn holder(
     };
     let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
     let (mut keys, mut damaged) = (BTreeMap::new(), BTreeSet::new());
-    for row in &rows {
+    for row in rows {
         // A holder without keys has one row without.
         let Some(name) = row.try_get::<Option<String>>("", "provider").map_err(unavailable)? else {
             continue;
@@ -117,7 +111,8 @@ pub(super) async fn holder(
     })
 }
 
-fn select(scope: &Scope) -> SelectStatement {
+/// The one statement that reads a holder with everything that is its own.
+pub(super) fn select(scope: &Scope) -> SelectStatement {
     use holders::Column as H;
     use provider_keys::Column as K;
     let same = |left: H, right: K| Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right));

@@ -1,9 +1,9 @@
 //! Everything that byokd keeps, and every query that reaches it.
 //!
-//! Invariants: sea-orm is named in this folder only. A read of a workspace is one statement. A change is one
-//! transaction that locks its workspace first, writes audit row and change-log row with it, and is whole or absent.
-//! A workspace's id is the first argument of every query that touches its rows. What lies here is sealed: nothing in
-//! this folder sees a provider key or a data key in the clear.
+//! Invariants: sea-orm and sqlx are named in this folder only. A read of a workspace is one statement outside a
+//! transaction. A change is one transaction that locks its workspace first, writes audit row and change-log row with it,
+//! and is whole or absent. A workspace's id is the first argument of every query that touches its rows. What lies here
+//! is sealed: nothing in this folder sees a provider key or a data key in the clear. Every wait has a limit.
 //!
 //! Absent: caches (`directory`, `keyring`), decisions, and any call to a KMS or provider.
 
@@ -11,23 +11,32 @@ mod change;
 mod data_keys;
 mod entities;
 mod fault;
+mod listen;
 mod lists;
 mod load;
+mod log;
 mod migrations;
+mod postgres;
 mod requests;
+mod schema;
 mod sqlite;
+mod transaction;
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, EntityTrait};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
 use uuid::Uuid;
 
 pub use change::Change;
 pub use data_keys::DataKeyRow;
 use fault::unavailable;
+use listen::Hints;
 use lists::SharedLists;
+pub use log::{LogPage, LogPlace, Server};
+use postgres::Postgres;
 pub use requests::Remembered;
+pub use schema::SchemaStatus;
+use transaction::limited;
 
 use crate::domain::{
     error::{Error, Reason},
@@ -38,61 +47,140 @@ use crate::domain::{
 /// How long a connection may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
+/// Which database, and how to use it.
+#[derive(Clone)]
+pub struct Settings {
+    /// `sqlite:` and a file, or `postgres://`.
+    pub url: String,
+    /// Where to listen for changes, if not at `url`; PostgreSQL only.
+    pub listen_url: String,
+    /// What stands between byokd and PostgreSQL.
+    pub pooler: Pooler,
+    /// Whether a start brings the schema to this binary's level.
+    pub migrate: bool,
+    /// How many connections answer reads; PostgreSQL only.
+    pub read_connections: u32,
+    /// How many connections make changes; PostgreSQL only.
+    pub write_connections: u32,
+}
+
+/// What stands between byokd and PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or a pooler that keeps a session for each connection.
+    None,
+    /// A pooler that gives a session for one transaction only.
+    Transaction,
+}
+
+/// What a process is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// It serves: it migrates, claims a SQLite file, and listens for changes.
+    Serve,
+    /// It works beside those that serve.
+    Maintain,
+}
+
+impl Settings {
+    /// The usual way to use the database of this URL.
+    pub fn at(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            listen_url: String::new(),
+            pooler: Pooler::None,
+            migrate: true,
+            read_connections: 8,
+            write_connections: 4,
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres:") || self.url.starts_with("postgresql:")
+    }
+}
+
 /// The database.
 #[derive(Debug)]
 pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
+    engine: Engine,
     deployment: Uuid,
     lists: Arc<SharedLists>,
-    /// Held while this process serves, so that a second one refuses to.
-    _claim: std::fs::File,
+    hints: Hints,
+    /// Whether the server tells its history and when it was started.
+    tells_history: bool,
 }
 
-/// What a database says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SchemaStatus {
-    /// The newest migration's level; 0: an empty database.
-    pub level: i32,
-    /// The level that a binary must know at least.
-    pub oldest_binary_level: i32,
-    /// The level that this binary knows.
-    pub known_level: i32,
+/// The closed list of databases.
+#[derive(Debug)]
+enum Engine {
+    Sqlite {
+        /// Held while this process serves, so that a second one refuses to.
+        _claim: Option<File>,
+    },
+    Postgres(Arc<Postgres>),
 }
 
 impl Store {
-    /// Opens the database, migrates it if it is older than this binary, and claims it for serving.
-    pub async fn open(url: &str) -> Result<Self, Error> {
-        let path = sqlite::path(url)?;
-        let claim = sqlite::claim(&path)?;
-        let writer = sqlite::writer(&path).await?;
-        migrate(&writer).await?;
-        let deployment = entities::deployment::Entity::find_by_id(1)
-            .one(&writer)
-            .await
-            .map_err(unavailable)?
-            .ok_or_else(|| damaged("its table `deployment` is empty"))?
-            .deployment_id;
-        let readers = sqlite::readers(&path).await?;
-        Ok(Self { writer, readers, deployment, lists: Arc::default(), _claim: claim })
+    /// Opens the database. A process that serves brings it to this binary's level, unless it is told not to.
+    pub async fn open(settings: &Settings, duty: Duty) -> Result<Self, Error> {
+        let (engine, writer) = Self::connect(settings, duty).await?;
+        if duty == Duty::Serve && settings.migrate {
+            schema::migrate(&writer).await?;
+        } else {
+            schema::status(&writer).await?.serves()?;
+        }
+        let deployment = schema::deployment(&writer).await?.deployment_id;
+        let (readers, hints, tells_history) = match &engine {
+            Engine::Sqlite { .. } => {
+                (sqlite::readers(&sqlite::path(&settings.url)?).await?, Hints::default(), false)
+            }
+            Engine::Postgres(postgres) => {
+                let hints = match duty {
+                    Duty::Serve => Hints::listen(listen_options(settings)?, writer.clone()),
+                    Duty::Maintain => Hints::default(),
+                };
+                (postgres.readers(settings).await?, hints, log::tells_history(&writer).await?)
+            }
+        };
+        Ok(Self { writer, readers, engine, deployment, lists: Arc::default(), hints, tells_history })
+    }
+
+    async fn connect(settings: &Settings, duty: Duty) -> Result<(Engine, DatabaseConnection), Error> {
+        if settings.is_postgres() {
+            let postgres = Postgres::open(settings).await?;
+            let writer = postgres.writer(settings).await?;
+            return Ok((Engine::Postgres(Arc::new(postgres)), writer));
+        }
+        let path = sqlite::path(&settings.url)?;
+        let claim = match duty {
+            Duty::Serve => Some(sqlite::claim(&path)?),
+            Duty::Maintain => None,
+        };
+        Ok((Engine::Sqlite { _claim: claim }, sqlite::writer(&path).await?))
     }
 
     /// Brings a database to this binary's level, without serving it.
-    pub async fn migrate(url: &str) -> Result<SchemaStatus, Error> {
-        let writer = sqlite::writer(&sqlite::path(url)?).await?;
-        migrate(&writer).await
+    pub async fn migrate(settings: &Settings) -> Result<SchemaStatus, Error> {
+        let (_, writer) = Self::connect(settings, Duty::Maintain).await?;
+        schema::migrate(&writer).await
     }
 
     /// Reads what a database says of itself.
-    pub async fn schema_status(url: &str) -> Result<SchemaStatus, Error> {
-        let path = sqlite::path(url)?;
-        if !path.exists() {
-            return Err(Error::new(
-                Reason::StoreUnavailable,
-                format!("there is no database at {}", path.display()),
-            ));
+    pub async fn schema_status(settings: &Settings) -> Result<SchemaStatus, Error> {
+        if !settings.is_postgres() {
+            let path = sqlite::path(&settings.url)?;
+            if !path.exists() {
+                return Err(Error::new(
+                    Reason::StoreUnavailable,
+                    format!("there is no database at {}", path.display()),
+                ));
+            }
         }
-        status(&sqlite::writer(&path).await?).await
+        let (_, writer) = Self::connect(settings, Duty::Maintain).await?;
+        schema::status(&writer).await
     }
 
     /// The deployment that this database is: bound into everything sealed.
@@ -118,7 +206,12 @@ impl Store {
 
     /// Whose keys these are.
     pub async fn holder(&self, scope: &Scope) -> Result<Holder, Error> {
-        load::holder(&self.readers, &self.lists, scope).await
+        load::holder(&self.rows(self.backend().build(&load::select(scope))).await?, &self.lists, scope)
+    }
+
+    /// Resolves when another process may have changed something; never where no one tells.
+    pub async fn hinted(&self) {
+        self.hints.next().await;
     }
 
     /// Closes the connections; what is still open is rolled back.
@@ -134,45 +227,43 @@ impl Store {
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.
     pub async fn begin(&self, scope: &Scope) -> Result<Change, Error> {
-        Change::begin(&self.writer, &self.lists, scope).await
-    }
-}
-
-async fn migrate(connection: &DatabaseConnection) -> Result<SchemaStatus, Error> {
-    let before = status(connection).await?;
-    if before.oldest_binary_level > migrations::LEVEL {
-        return Err(Error::new(
-            Reason::StoreUnavailable,
-            format!(
-                "the database needs a binary that knows schema level {} or later; this one knows {}: it is too old, \
-                 start a newer byokd",
-                before.oldest_binary_level,
-                migrations::LEVEL
-            ),
-        ));
-    }
-    if before.level >= migrations::LEVEL {
-        // A newer schema that still serves this binary is left alone; the migrator would reject what it does not know.
-        return Ok(before);
-    }
-    migrations::Migrator::up(connection, None).await.map_err(unavailable)?;
-    status(connection).await
-}
-
-async fn status(connection: &DatabaseConnection) -> Result<SchemaStatus, Error> {
-    let known_level = migrations::LEVEL;
-    let schema = sea_orm_migration::SchemaManager::new(connection);
-    if !schema.has_table("deployment").await.map_err(unavailable)? {
-        return Ok(SchemaStatus { level: 0, oldest_binary_level: 0, known_level });
-    }
-    let row = entities::deployment::Entity::find_by_id(1)
-        .one(connection)
+        let transaction = self.transaction().await?;
+        let limit = self.step_limit();
+        limited("waiting for the workspace's lock", limit, async {
+            Change::begin(transaction, Arc::clone(&self.lists), scope, limit).await.map_err(|error| {
+                if postgres::is_read_only(&error) {
+                    self.renew_connections();
+                }
+                unavailable(error)
+            })
+        })
         .await
-        .map_err(unavailable)?
-        .ok_or_else(|| damaged("its table `deployment` is empty"))?;
-    Ok(SchemaStatus { level: row.schema_level, oldest_binary_level: row.oldest_binary_level, known_level })
+    }
+
+    /// The rows of one statement.
+    async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        match &self.engine {
+            Engine::Sqlite { .. } => self.readers.query_all_raw(statement).await.map_err(unavailable),
+            Engine::Postgres(postgres) => postgres.rows(&self.readers, statement).await,
+        }
+    }
+
+    fn backend(&self) -> DatabaseBackend {
+        self.writer.get_database_backend()
+    }
+
+    /// The server that the connections lead to must not be used.
+    fn renew_connections(&self) {
+        if let Engine::Postgres(postgres) = &self.engine {
+            postgres.renew();
+        }
+    }
 }
 
-fn damaged(what: &str) -> Error {
-    Error::new(Reason::RecordCorrupt, format!("the database is damaged: {what}; restore it from a backup"))
+fn listen_options(settings: &Settings) -> Result<sqlx::postgres::PgConnectOptions, Error> {
+    let url = match settings.listen_url.as_str() {
+        "" => &settings.url,
+        other => other,
+    };
+    postgres::options(url, Pooler::None)
 }

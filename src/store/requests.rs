@@ -5,7 +5,10 @@
 //!
 //! Absent: comparing fingerprints, which needs a data key (`ops`).
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult,
+    QueryFilter, QueryResult, QueryTrait, Statement,
+};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -47,7 +50,8 @@ impl Store {
         request_id: &RequestId,
         now: OffsetDateTime,
     ) -> Result<Option<Remembered>, Error> {
-        find(&self.readers, scope, rpc, request_id, now).await
+        let rows = self.rows(select(self.backend(), scope, rpc, request_id)).await?;
+        found(&rows, rpc, request_id, now)
     }
 
     /// Forgets the results whose time is over.
@@ -61,20 +65,26 @@ impl Store {
     }
 }
 
-pub(super) async fn find(
-    connection: &impl ConnectionTrait,
-    scope: &Scope,
-    rpc: Rpc,
-    request_id: &RequestId,
-    now: OffsetDateTime,
-) -> Result<Option<Remembered>, Error> {
+/// The statement that finds a result.
+pub(super) fn select(backend: DatabaseBackend, scope: &Scope, rpc: Rpc, request_id: &RequestId) -> Statement {
     let id = (
         scope.kind().to_owned(),
         scope.workspace_id().to_owned(),
         rpc.as_str().to_owned(),
         request_id.to_string(),
     );
-    let found = request_results::Entity::find_by_id(id).one(connection).await.map_err(unavailable)?;
+    request_results::Entity::find_by_id(id).build(backend)
+}
+
+/// The result that `select` found, if it is not forgotten.
+pub(super) fn found(
+    rows: &[QueryResult],
+    rpc: Rpc,
+    request_id: &RequestId,
+    now: OffsetDateTime,
+) -> Result<Option<Remembered>, Error> {
+    let found = rows.first().map(|row| request_results::Model::from_query_result(row, "")).transpose();
+    let found = found.map_err(unavailable)?;
     let Some(row) = found.filter(|row| row.expires_at > now) else {
         return Ok(None);
     };

@@ -10,8 +10,6 @@ use sea_orm_migration::{
     sea_orm::Statement,
 };
 
-use super::LEVEL;
-
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
@@ -50,7 +48,7 @@ impl MigrationTrait for Migration {
         let row = Query::insert()
             .into_table("deployment")
             .columns(["id", "deployment_id", "schema_level", "oldest_binary_level"])
-            .values_panic([1.into(), uuid::Uuid::new_v4().into(), LEVEL.into(), 1.into()])
+            .values_panic([1.into(), uuid::Uuid::new_v4().into(), 1.into(), 1.into()])
             .to_owned();
         let statement: Statement = connection.get_database_backend().build(&row);
         connection.execute_raw(statement).await?;

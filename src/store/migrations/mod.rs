@@ -6,11 +6,12 @@
 //! Absent: going down. A schema is only ever expanded, and contracted when no binary needs the old form.
 
 mod m0001_initial;
+mod m0002_rotation;
 
 use sea_orm_migration::prelude::*;
 
 /// The schema level that this binary knows.
-pub(super) const LEVEL: i32 = 1;
+pub(super) const LEVEL: i32 = 2;
 
 /// All migrations, in order.
 pub(super) struct Migrator;
@@ -18,6 +19,6 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration)]
+        vec![Box::new(m0001_initial::Migration), Box::new(m0002_rotation::Migration)]
     }
 }

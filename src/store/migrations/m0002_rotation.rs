@@ -1,0 +1,46 @@
+//! What rotation needs: when a data key was retired, and how far `byokd rewrap` has come.
+//!
+//! Expands only: a binary of level 1 neither reads nor writes what is new here.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, boolean, integer, string, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid,
+        uuid_null,
+    },
+};
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let retired_at = Table::alter()
+            .table("data_keys")
+            .add_column(timestamp_with_time_zone_null("retired_at"))
+            .to_owned();
+        manager.alter_table(retired_at).await?;
+        let rewraps = Table::create()
+            .table("rewraps")
+            .col(integer("id").primary_key())
+            .col(string("mode"))
+            .col(uuid("run_id"))
+            .col(timestamp_with_time_zone("started_at"))
+            .col(big_integer("alive_at"))
+            .col(integer("bucket"))
+            .col(uuid_null("after_key_id"))
+            .col(big_integer("moved"))
+            .col(big_integer("refused"))
+            .col(boolean("finished"))
+            .to_owned();
+        manager.create_table(rewraps).await?;
+        let level = Query::update().table("deployment").value("schema_level", 2).to_owned();
+        manager.execute(level).await
+    }
+}
