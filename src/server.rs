@@ -5,6 +5,7 @@
 //!
 //! Absent: behaviour. What the parts do stands in their files.
 
+mod maintain;
 mod open;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server as Transport;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+pub use maintain::rewrap;
 pub use open::{open, store_settings};
 
 use crate::{
@@ -32,8 +34,10 @@ use crate::{
     domain::{clock::Clock, error::Error},
     grpc::{Gate, Services},
     identity::{Identity, Signer},
-    ops::Parts,
+    ops::{self, Parts},
 };
+
+pub use ops::{Rewrap as RewrapJob, RewrapProgress, RewrapSummary};
 
 /// The file in the data folder that names the running server.
 const ADDRESS_FILE: &str = "server";

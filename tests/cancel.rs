@@ -43,7 +43,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let catalog_file = folder.path().join("catalog.toml");
         std::fs::write(&catalog_file, catalog(&provider)).unwrap();
-        let config = config(folder.path(), catalog_file);
+        let config = config(folder.path(), catalog_file).await;
         let clock = Clock::manual(time::macros::datetime!(2030-06-15 12:00 UTC));
         let parts = byokd::server::open(&config, clock).await.unwrap();
         Self {

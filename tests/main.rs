@@ -26,6 +26,7 @@ mod providers;
 mod readme;
 mod retries;
 mod selection;
+mod services;
 mod set_key;
 mod startup;
 mod support;

@@ -1,4 +1,5 @@
-# Installs what the tests need and tells them where it is. Sourced by tests/run; `install_tools` is the way in.
+# Installs what the tests need and tells them where it is. Sourced by tests/run, where `install_tools` is the way in, and
+# by tests/services.sh, where `install_service_tools` is.
 #
 # Everything but Debian's own packages goes into one cache folder, in a folder of its own for each pinned set, named by
 # a hash of the pins: two clones with different pins do not disturb each other. A folder counts only with its `.complete`
@@ -35,6 +36,33 @@ apt_install() {
     local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y)
     timeout 600 "${apt[@]}" update >/dev/null || die "apt-get update failed"
     timeout 900 "${apt[@]}" install --no-install-recommends "$@" >/dev/null || die "apt-get install $* failed"
+}
+
+# Debian starts what it installs, and PostgreSQL's package makes a database besides. The tests start their own, so
+# neither is wanted on this machine: as long as the installation lasts, it is told so in the two places that it asks.
+apt_install_idle() {
+    local policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/byokd-tests.conf
+    local -a root=() ours=("$cluster")
+    ((EUID == 0)) || root=(sudo)
+    "${root[@]}" mkdir -p "$(dirname "$cluster")"
+    printf 'create_main_cluster = false\n' | "${root[@]}" tee "$cluster" >/dev/null
+    if [[ ! -e $policy ]]; then
+        ours+=("$policy")
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+        "${root[@]}" chmod +x "$policy"
+    fi
+    local code=0
+    (apt_install "$@") || code=$?
+    "${root[@]}" rm -f "${ours[@]}"
+    ((code == 0)) || exit "$code"
+}
+
+install_service_packages() {
+    local -a missing=()
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+    have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
+    have setpriv || missing+=(util-linux)
+    if ((${#missing[@]} > 0)); then apt_install_idle "${missing[@]}"; fi
 }
 
 install_debian_packages() {
@@ -135,17 +163,34 @@ install_aimock() {
     export BYOKD_TEST_AIMOCK="$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 }
 
-install_tools() {
+# one_at_a_time COMMAND...: not while another run installs.
+one_at_a_time() {
     TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
     mkdir -p "$TOOLS_CACHE"
     have flock || apt_install util-linux
     exec 9>"$TOOLS_CACHE/lock"
     flock --wait 1800 9 || die "another run has been installing for half an hour: $TOOLS_CACHE/lock"
+    "$@"
+    flock --unlock 9
+    exec 9>&-
+}
+
+install_all_tools() {
     install_debian_packages
+    install_service_packages
     check_rust
     install_python_tools
     install_grpcurl
     install_aimock
-    flock --unlock 9
-    exec 9>&-
 }
+
+# What tests/services.sh needs, and no more.
+install_only_service_tools() {
+    install_debian_packages
+    install_service_packages
+    install_python_tools
+}
+
+install_tools() { one_at_a_time install_all_tools; }
+
+install_service_tools() { one_at_a_time install_only_service_tools; }

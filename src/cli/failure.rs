@@ -22,6 +22,9 @@ pub(super) enum Failure {
     /// Something on this side: an input, a file, the terminal.
     #[error("{0}")]
     Local(String),
+    /// Some of it was done, some could not be.
+    #[error("{0}")]
+    Incomplete(String),
     /// The answer could not be written.
     #[error("the answer could not be written: {0}")]
     Output(#[from] io::Error),
@@ -68,7 +71,7 @@ impl Failure {
             Format::Json => serde_json::to_string(&report).map_or_else(|_| report.text(), |json| json + "\n"),
         });
         ExitCode::from(match self {
-            Self::Call(_) | Self::Connect(ConnectError::Unreachable { .. }) => REMOTE,
+            Self::Call(_) | Self::Incomplete(_) | Self::Connect(ConnectError::Unreachable { .. }) => REMOTE,
             Self::Local(_) | Self::Output(_) | Self::Connect(_) => LOCAL,
         })
     }
@@ -82,6 +85,7 @@ impl Failure {
             code: match self {
                 Self::Call(call) => call.code,
                 Self::Connect(ConnectError::Unreachable { .. }) => "UNAVAILABLE",
+                Self::Incomplete(_) => "INCOMPLETE",
                 _ => "LOCAL",
             },
             reason: call.and_then(|call| call.reason.as_deref()),
@@ -131,7 +135,7 @@ impl Report<'_> {
         let mut text = String::from("error: ");
         // Writing to a String cannot fail.
         let _ = match (self.code, self.reason) {
-            ("LOCAL", _) => Ok(()),
+            ("LOCAL" | "INCOMPLETE", _) => Ok(()),
             (code, Some(reason)) => write!(text, "{code} {reason}: "),
             // Nobody answered: a status code would only hide that.
             ("UNAVAILABLE", None) if self.hint.is_some() => Ok(()),

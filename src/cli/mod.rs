@@ -19,6 +19,7 @@ mod output;
 mod platform;
 mod refusal;
 mod resolve;
+mod rewrap;
 mod secret_input;
 mod select;
 mod serve;
@@ -47,6 +48,7 @@ Examples:
   byokd models acme --all                        every model, and why some cannot be used
   byokd toggle acme off                          back to the platform's keys
   byokd platform set anthropic                   the operator's own key
+  byokd rewrap --dry-run                         how many data keys are under another KMS key
 
 Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
 
@@ -67,6 +69,8 @@ enum Command {
     /// Bring the database to this version's schema, or say where it stands
     #[command(subcommand)]
     Migrate(migrate::Migrate),
+    /// Move everything to another KMS key, or to new data keys
+    Rewrap(rewrap::Rewrap),
     /// Mint a token with the embedded signer of the data folder
     Token(token::Token),
     /// Check the configuration, or show it
@@ -98,6 +102,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(target).await,
             Self::Migrate(command) => command.run(target).await,
+            Self::Rewrap(command) => command.run(target).await,
             Self::Token(command) => command.run(target),
             Self::Config(command) => command.run(target),
             Self::Key(command) => command.run(target).await,

@@ -288,8 +288,7 @@ mod tests {
         assert_eq!(with(&[("BYOKD__DATABASE__URL_FILE", &path)]).unwrap().database_url(), "sqlite:/x/y.db");
         let both = with(&[("BYOKD__DATABASE__URL_FILE", &path), ("BYOKD__DATABASE__URL", "sqlite:z")]);
         assert!(both.unwrap_err().to_string().contains("keep one"));
-        let wrong =
-            with(&[("BYOKD__DATABASE__URL", "mysql://byokd:hunter2@db/x")]).unwrap_err().to_string();
+        let wrong = with(&[("BYOKD__DATABASE__URL", "mysql://byokd:hunter2@db/x")]).unwrap_err().to_string();
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"));
     }
 }

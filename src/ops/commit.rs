@@ -14,7 +14,7 @@ use serde_json::Value;
 use time::Duration;
 use zeroize::Zeroizing;
 
-use super::Parts;
+use super::{Parts, sealing::Sealing};
 use crate::{
     domain::{
         audit::AuditEvent,
@@ -130,11 +130,38 @@ pub(super) async fn commit<T>(
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
+    carry_out(parts, intent, false, |draft, _| plan(draft)).await
+}
+
+/// The same for a plan that seals a record.
+pub(super) async fn commit_sealed<T>(
+    parts: &Arc<Parts>,
+    intent: Intent,
+    plan: impl FnOnce(&mut Draft, &Sealing) -> Result<Planned<T>, Error> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    carry_out(parts, intent, true, |draft, sealing| {
+        plan(draft, sealing.ok_or_else(|| Error::internal("a change that seals has nothing to seal with"))?)
+    })
+    .await
+}
+
+async fn carry_out<T>(
+    parts: &Arc<Parts>,
+    intent: Intent,
+    seals: bool,
+    plan: impl FnOnce(&mut Draft, Option<&Sealing>) -> Result<Planned<T>, Error> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
     let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
-    let task = tokio::spawn(async move { locked(&task_parts, task_intent, plan).await });
+    let task = tokio::spawn(async move { locked(&task_parts, task_intent, seals, plan).await });
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
         // The twin of this request committed while this one waited for the lock.
@@ -147,7 +174,8 @@ where
 async fn locked<T: Serialize>(
     parts: &Parts,
     intent: Intent,
-    plan: impl FnOnce(&mut Draft) -> Result<Planned<T>, Error>,
+    seals: bool,
+    plan: impl FnOnce(&mut Draft, Option<&Sealing>) -> Result<Planned<T>, Error>,
 ) -> Result<Option<T>, Error> {
     let now = parts.clock.now();
     let fingerprint = match &intent.meta.request_id {
@@ -157,7 +185,12 @@ async fn locked<T: Serialize>(
             Some((request_id.clone(), data_key.id, data_key.fingerprint(&intent.payload)))
         }
     };
-    let change = parts.store.begin(&intent.scope).await?;
+    let (change, sealing) = match seals {
+        true => {
+            Sealing::begin(parts, &intent.scope).await.map(|(change, sealing)| (change, Some(sealing)))?
+        }
+        false => (parts.store.begin(&intent.scope).await?, None),
+    };
     if let Some(request_id) = &intent.meta.request_id
         && change.remembers(intent.rpc, request_id, now).await?
     {
@@ -165,7 +198,7 @@ async fn locked<T: Serialize>(
     }
     let mut draft = Draft::new(change.holder().await?);
     intent.expects(draft.before().revision())?;
-    let planned = plan(&mut draft)?;
+    let planned = plan(&mut draft, sealing.as_ref())?;
     let remembered = match fingerprint {
         None => None,
         Some((request_id, data_key, fingerprint)) => Some(Remembered {

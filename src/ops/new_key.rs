@@ -5,7 +5,7 @@
 //!
 //! Absent: who brings it. `set_key` and `set_platform_key` do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use url::Url;
 use uuid::Uuid;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::{
     ChangeMeta, KeyView, Parts,
     check_key::{self, KeyTest, models_learnt},
+    sealing::Sealing,
 };
 use crate::domain::{
     catalog::Provider,
     change::{Draft, ModelsLearnt},
-    envelope::{self, DataKey, RecordContext},
     error::{Error, Reason},
-    names::{OnBehalfOf, ProviderName, Scope},
+    names::{OnBehalfOf, ProviderName},
     principal::Principal,
     secret::{ApiKey, looks_like_key},
     verdict::{Finding, Health, Verdict},
@@ -192,15 +192,7 @@ impl TestedKey {
     /// Seals the key in its place and makes it the active one.
     pub(super) fn store(self, draft: &mut Draft, sealing: &Sealing) -> Result<StoredKey, Error> {
         let (key_id, generation) = (Uuid::now_v7(), draft.next_generation(&self.provider));
-        let context = RecordContext {
-            deployment: sealing.deployment,
-            scope: &sealing.scope,
-            provider: &self.provider,
-            key_id,
-            generation,
-            binding: &self.binding,
-        };
-        let sealed = envelope::seal(&sealing.data_key, &context, &self.api_key).map_err(Error::internal)?;
+        let sealed = sealing.seal(&self.provider, key_id, generation, &self.binding, &self.api_key)?;
         let key = StoredKey {
             key_id,
             generation,
@@ -210,29 +202,10 @@ impl TestedKey {
             models: self.models,
             set_by: self.set_by,
             on_behalf_of: self.on_behalf_of,
-            set_at: sealing.now,
+            set_at: sealing.now(),
             sealed: sealed.into(),
         };
         draft.put_key(self.provider, key.clone());
         Ok(key)
-    }
-}
-
-/// What sealing needs, fetched before the lock.
-pub(super) struct Sealing {
-    data_key: Arc<DataKey>,
-    deployment: Uuid,
-    scope: Scope,
-    now: time::OffsetDateTime,
-}
-
-impl Sealing {
-    pub(super) async fn prepare(parts: &Parts, scope: &Scope) -> Result<Self, Error> {
-        Ok(Self {
-            data_key: parts.keyring.active(scope).await?,
-            deployment: parts.store.deployment(),
-            scope: scope.clone(),
-            now: parts.clock.now(),
-        })
     }
 }

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyView, ModelView, NewKey, Parts, WorkspaceView,
-    commit::{Intent, Planned, commit, replayed},
-    new_key::Sealing,
+    commit::{Intent, Planned, commit_sealed, replayed},
     selections::clear_unusable,
     view::remembered,
 };
@@ -92,12 +91,11 @@ pub async fn set_key(
             cleared_selections: BTreeMap::new(),
         });
     }
-    let sealing = Sealing::prepare(parts, &intent.scope).await?;
     let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    commit_sealed(parts, intent, move |draft, sealing| {
         let condemnation = &planning.policy.condemnation;
         let verdict = tested.verdict;
-        let stored = tested.store(draft, &sealing)?;
+        let stored = tested.store(draft, sealing)?;
         if enable_byo {
             draft.set_byo(true);
         }

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyView, NewKey, Parts,
-    commit::{Intent, Planned, commit, replayed},
-    new_key::Sealing,
+    commit::{Intent, Planned, commit_sealed, replayed},
     view::remembered,
 };
 use crate::domain::{
@@ -45,11 +44,10 @@ pub async fn set_platform_key(
     if validate_only {
         return Ok(PlatformKeySet { key: tested.view(parts), revision });
     }
-    let sealing = Sealing::prepare(parts, &Scope::Platform).await?;
     let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    commit_sealed(parts, intent, move |draft, sealing| {
         let verdict = tested.verdict;
-        let stored = tested.store(draft, &sealing)?;
+        let stored = tested.store(draft, sealing)?;
         Ok(Planned {
             answer: PlatformKeySet {
                 key: KeyView::new(&provider, &stored, &planning.policy.condemnation),

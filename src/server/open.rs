@@ -31,8 +31,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
     let egress = egress(config);
     check_hosts(&catalog, &egress)?;
     let store = Arc::new(Store::open(&store_settings(config), Duty::Serve).await?);
-    let kms = Kms::Local(local_kms(config, &store).await?);
-    let keyring = Keyring::open(Arc::clone(&store), kms, clock.clone()).await?;
+    let keyring = open_keyring(config, &store, &clock).await?;
     let lease = Duration::from_secs(config.resolution.lease_seconds);
     Ok(Arc::new(Parts {
         directory: Directory::new(Arc::clone(&store), clock.clone(), lease),
@@ -45,6 +44,16 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
         lease,
         clock,
     }))
+}
+
+/// The keyring over a store.
+pub(super) async fn open_keyring(
+    config: &Config,
+    store: &Arc<Store>,
+    clock: &Clock,
+) -> Result<Keyring, StartError> {
+    let kms = Kms::Local(local_kms(config, store).await?);
+    Ok(Keyring::open(Arc::clone(store), kms, clock.clone()).await?)
 }
 
 /// Which database, and how to use it.

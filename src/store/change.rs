@@ -29,8 +29,8 @@ use super::{
 use crate::domain::{
     audit::AuditEvent,
     change::{Draft, KeyEdit},
-    envelope::data_key_of,
-    error::{Error, Reason},
+    envelope::{DataKeyId, data_key_of},
+    error::Error,
     names::{ProviderName, RequestId, Scope},
     principal::Rpc,
     workspace::{Holder, StoredKey},
@@ -46,6 +46,8 @@ pub struct Change {
     lists: Arc<SharedLists>,
     scope: Scope,
     limit: Duration,
+    /// The data key whose row is locked.
+    seals_under: Option<DataKeyId>,
 }
 
 impl Change {
@@ -74,7 +76,7 @@ impl Change {
             .lock_exclusive()
             .one(&transaction)
             .await?;
-        Ok(Self { transaction, lists, scope: scope.clone(), limit })
+        Ok(Self { transaction, lists, scope: scope.clone(), limit, seals_under: None })
     }
 
     /// What the lock protects.
@@ -98,6 +100,18 @@ impl Change {
     async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         let rows = self.transaction.query_all_raw(statement);
         limited("a read under the lock", self.limit, async { rows.await.map_err(unavailable) }).await
+    }
+
+    /// Locks the row of the data key that is sealed under, for as long as this change lasts. False: it is not active
+    /// any more, and nothing may be sealed under it.
+    pub async fn lock_data_key(&mut self, id: DataKeyId) -> Result<bool, Error> {
+        let row = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
+            .lock_shared()
+            .one(&self.transaction);
+        let row = limited("locking a data key", self.limit, async { row.await.map_err(unavailable) }).await?;
+        let active = row.is_some_and(|row| row.state == "active");
+        self.seals_under = active.then_some(id);
+        Ok(active)
     }
 
     /// Writes everything and commits it. After an error that is not a refusal it may have happened all the same.
@@ -172,18 +186,8 @@ impl Change {
 
     async fn insert_key(&self, provider: &ProviderName, key: &StoredKey) -> Result<(), Error> {
         let data_key = data_key_of(&key.sealed).map_err(Error::internal)?;
-        let (bucket, version) = (i32::from(data_key.bucket), i64::from(data_key.version));
-        let row = data_keys::Entity::find_by_id((bucket, version))
-            .lock_shared()
-            .one(&self.transaction)
-            .await
-            .map_err(unavailable)?;
-        if row.is_none_or(|row| row.state != "active") {
-            return Err(Error::new(
-                Reason::StoreUnavailable,
-                "the data key was retired meanwhile; try again",
-            )
-            .retry_after(std::time::Duration::from_secs(1)));
+        if self.seals_under != Some(data_key) {
+            return Err(Error::internal("a record was sealed under a data key whose row is not locked"));
         }
         let hash = self.write_models(key).await?;
         let row = provider_keys::ActiveModel {
@@ -194,8 +198,8 @@ impl Change {
             generation: Set(stored(key.generation)?),
             state: Set("active".to_owned()),
             sealed: Set(Some(key.sealed.to_vec())),
-            bucket: Set(Some(bucket)),
-            data_key_version: Set(Some(version)),
+            bucket: Set(Some(i32::from(data_key.bucket))),
+            data_key_version: Set(Some(i64::from(data_key.version))),
             base_url: Set(key.binding.base_url.clone()),
             headers: Set(serde_json::to_value(&key.binding.headers).map_err(Error::internal)?),
             masked: Set(key.masked.clone()),

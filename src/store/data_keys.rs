@@ -34,13 +34,13 @@ impl Store {
     /// Every data key.
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
         let rows = self.rows(data_keys::Entity::find().build(self.backend())).await?;
-        rows.iter().map(row).collect()
+        rows.iter().map(read_row).collect()
     }
 
     /// One data key.
     pub async fn data_key(&self, id: DataKeyId) -> Result<Option<DataKeyRow>, Error> {
         let query = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)));
-        self.rows(query.build(self.backend())).await?.first().map(row).transpose()
+        self.rows(query.build(self.backend())).await?.first().map(read_row).transpose()
     }
 
     /// Inserts those that are absent, all or none. Read them back to see who won.
@@ -48,15 +48,7 @@ impl Store {
         if new.is_empty() {
             return Ok(());
         }
-        let rows = new.into_iter().map(|key| data_keys::ActiveModel {
-            bucket: Set(i32::from(key.id.bucket)),
-            version: Set(i64::from(key.id.version)),
-            wrapped: Set(key.wrapped),
-            kms_key_arn: Set(key.kms_key_arn),
-            state: Set(if key.active { "active" } else { "retired" }.to_owned()),
-            created_at: Set(now),
-            retired_at: Set((!key.active).then_some(now)),
-        });
+        let rows = new.into_iter().map(|key| stored_row(key, now));
         let transaction = self.transaction().await?;
         data_keys::Entity::insert_many(rows)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
@@ -67,7 +59,8 @@ impl Store {
     }
 }
 
-fn row(row: &QueryResult) -> Result<DataKeyRow, Error> {
+/// A row as a data key.
+pub(super) fn read_row(row: &QueryResult) -> Result<DataKeyRow, Error> {
     let row = data_keys::Model::from_query_result(row, "").map_err(unavailable)?;
     let bucket = u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?;
     let version = u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
@@ -77,4 +70,17 @@ fn row(row: &QueryResult) -> Result<DataKeyRow, Error> {
         kms_key_arn: row.kms_key_arn,
         active: row.state == "active",
     })
+}
+
+/// A data key as a new row.
+pub(super) fn stored_row(key: DataKeyRow, now: OffsetDateTime) -> data_keys::ActiveModel {
+    data_keys::ActiveModel {
+        bucket: Set(i32::from(key.id.bucket)),
+        version: Set(i64::from(key.id.version)),
+        wrapped: Set(key.wrapped),
+        kms_key_arn: Set(key.kms_key_arn),
+        state: Set(if key.active { "active" } else { "retired" }.to_owned()),
+        created_at: Set(now),
+        retired_at: Set((!key.active).then_some(now)),
+    }
 }

@@ -18,6 +18,7 @@ mod log;
 mod migrations;
 mod postgres;
 mod requests;
+mod rotation;
 mod schema;
 mod sqlite;
 mod transaction;
@@ -35,6 +36,7 @@ use lists::SharedLists;
 pub use log::{LogPage, LogPlace, Server};
 use postgres::Postgres;
 pub use requests::Remembered;
+pub use rotation::{RewrapRun, SealedRecord};
 pub use schema::SchemaStatus;
 use transaction::limited;
 

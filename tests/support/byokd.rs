@@ -50,12 +50,12 @@ pub(crate) struct Byokd {
 }
 
 /// The configuration of a test's byokd in `folder`: ports of its own, and limits that no test meets by accident.
-pub(crate) fn config(folder: &std::path::Path, catalog_file: PathBuf) -> Config {
+pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> Config {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
     config.server.data_dir = folder.join("data");
-    config.database.url = super::store::url(folder);
+    config.database.url = super::store::url(folder).await;
     config.catalog.file = catalog_file;
     config.egress.loopback_http = true;
     config.checks.deadline_ms = 10_000;
@@ -78,7 +78,7 @@ impl Byokd {
         let folder = tempfile::tempdir().unwrap();
         let catalog_file = folder.path().join("catalog.toml");
         std::fs::write(&catalog_file, catalog(&provider)).unwrap();
-        let mut config = config(folder.path(), catalog_file);
+        let mut config = config(folder.path(), catalog_file).await;
         change(&mut config);
         let clock = Clock::manual(datetime!(2030-06-15 12:00 UTC));
         let server = Server::start(config.clone(), clock.clone()).await.unwrap();

@@ -4,7 +4,12 @@
 pub(crate) mod byokd;
 pub(crate) mod catalog;
 pub(crate) mod fake_provider;
+pub(crate) mod kms_call;
+pub(crate) mod kms_fault;
+pub(crate) mod kms_proxy;
+pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod reply;
 pub(crate) mod rows;
 pub(crate) mod store;
@@ -12,7 +17,12 @@ pub(crate) mod wait;
 
 pub(crate) use byokd::{Byokd, anthropic_key, ask, new_key, openai_key, reason, refused};
 pub(crate) use fake_provider::FakeProvider;
+pub(crate) use kms_call::KmsCall;
+pub(crate) use kms_fault::KmsFault;
+pub(crate) use kms_proxy::KmsProxy;
+pub(crate) use postgres::OwnPostgres;
 pub(crate) use process::{Process, Site};
+pub(crate) use proxy::{Network, Proxy};
 pub(crate) use reply::Reply;
 pub(crate) use rows::Rows;
 pub(crate) use wait::until;

@@ -24,6 +24,7 @@ use super::{
 pub(crate) struct Site {
     pub(crate) provider: FakeProvider,
     folder: tempfile::TempDir,
+    database_url: String,
 }
 
 impl Site {
@@ -33,7 +34,13 @@ impl Site {
         provider.models_ok(&["small-2030", "haiku-1"]);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("catalog.toml"), catalog(&provider)).unwrap();
-        Self { provider, folder }
+        let database_url = if super::store::is_postgres() {
+            super::store::url(folder.path()).await
+        } else {
+            // Where byokd puts it unless told otherwise.
+            format!("sqlite:{}", folder.path().join("data/byokd.db").display())
+        };
+        Self { provider, folder, database_url }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -44,13 +51,13 @@ impl Site {
         self.path("data")
     }
 
-    pub(crate) fn database_url(&self) -> String {
-        format!("sqlite:{}", self.data().join("byokd.db").display())
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     /// The database, as its administrator sees it.
     pub(crate) async fn database(&self) -> sea_orm::DatabaseConnection {
-        super::store::connect(&self.database_url()).await
+        super::store::connect(&self.database_url).await
     }
 
     /// `byokd serve` on ports of its own, in an environment of its own, with limits that no test meets by accident.
@@ -66,6 +73,9 @@ impl Site {
             .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PROVIDER_PER_SECOND", "1000000")
             .current_dir(self.folder.path());
+        if super::store::is_postgres() {
+            command.env("BYOKD__DATABASE__URL", &self.database_url);
+        }
         command
     }
 

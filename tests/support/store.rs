@@ -1,20 +1,49 @@
 //! The store of this run. The whole suite runs on one backend; `BYOKD_TEST_STORE` names it.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
 
-/// The URL of a database of a test's own.
-pub(crate) fn url(folder: &Path) -> String {
+use super::postgres;
+
+/// Databases of tests and the folders of these tests.
+static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
+
+/// Whether this run is one on PostgreSQL.
+pub(crate) fn is_postgres() -> bool {
     match std::env::var("BYOKD_TEST_STORE").as_deref() {
-        Err(_) | Ok("sqlite") => format!("sqlite:{}", folder.join("byokd.db").display()),
+        Err(_) | Ok("sqlite") => false,
+        Ok("postgres") => true,
         Ok(other) => panic!("BYOKD_TEST_STORE={other}: this byokd has no such store"),
     }
+}
+
+/// The URL of a database of a test's own. It lasts as long as the test's folder.
+pub(crate) async fn url(folder: &Path) -> String {
+    if !is_postgres() {
+        return format!("sqlite:{}", folder.join("byokd.db").display());
+    }
+    // Hundreds of databases would fill a small disk: those of tests that are over go first.
+    let (over, running) = std::mem::take(&mut *MADE.lock().unwrap())
+        .into_iter()
+        .partition::<Vec<_>, _>(|(folder, _)| !folder.exists());
+    MADE.lock().unwrap().extend(running);
+    for (_, url) in over {
+        postgres::drop_shared(&url).await;
+    }
+    let url = postgres::shared().await;
+    MADE.lock().unwrap().push((folder.to_owned(), url.clone()));
+    url
 }
 
 /// A connection beside byokd's own, as a database administrator has one.
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
     let connection = Database::connect(url).await.unwrap();
-    connection.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        connection.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
+    }
     connection
 }

@@ -1,0 +1,142 @@
+//! `byokd rewrap`: moves everything to the KMS key that is configured, or to new data keys.
+//!
+//! Progress goes to standard error: a bar on a terminal, a line now and then elsewhere. What was done goes to standard
+//! output. Exit code 2: some could not be moved, or the work stopped; running it again goes on where it stopped.
+//!
+//! Absent: the work (`ops`).
+
+use std::{
+    fmt,
+    io::{IsTerminal as _, stderr},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    failure::Failure,
+    output,
+    settings::{Settings, local},
+    target::Target,
+};
+use crate::{
+    domain::clock::Clock,
+    server::{self, RewrapJob, RewrapProgress},
+    telemetry,
+};
+
+/// How often a line of progress is written where there is no terminal.
+const BETWEEN_LINES: Duration = Duration::from_secs(2);
+
+#[derive(Args, Debug)]
+pub(super) struct Rewrap {
+    /// Seal every record anew, under new data keys; also the way from a local key file to a cloud KMS
+    #[arg(long)]
+    data_keys: bool,
+    /// Count what would be moved, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Rewrap {
+    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+        let config = self.settings.load(target)?;
+        telemetry::install(&config.log);
+        let job = if self.data_keys { RewrapJob::DataKeys } else { RewrapJob::KmsKey };
+        let mut shown = Shown::new();
+        let summary =
+            server::rewrap(&config, Clock::system(), job, self.dry_run, |progress| shown.show(progress))
+                .await
+                .map_err(|error| Failure::Local(error.to_string()));
+        shown.end();
+        let summary = summary?;
+        let refused = summary.refused;
+        let done = Done {
+            what: if self.data_keys { "records" } else { "data keys" },
+            dry_run: self.dry_run,
+            kms_key: summary.kms_key_arn,
+            moved: summary.moved,
+            refused,
+            resumed: summary.resumed,
+        };
+        output::answer(target.output, &done)?;
+        if refused > 0 {
+            return Err(Failure::Incomplete(format!(
+                "{refused} {} could not be moved, because they are damaged; the log names each. They are left as they \
+                 were: set those keys again",
+                done.what
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Progress as it is shown.
+enum Shown {
+    Bar(ProgressBar),
+    Lines(Option<Instant>),
+}
+
+impl Shown {
+    fn new() -> Self {
+        match stderr().is_terminal() {
+            true => Self::Bar(ProgressBar::no_length().with_style(ProgressStyle::default_bar())),
+            false => Self::Lines(None),
+        }
+    }
+
+    fn show(&mut self, progress: RewrapProgress) {
+        let RewrapProgress { done, total, moved } = progress;
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(format!("{moved} moved"));
+            }
+            Self::Lines(last) => {
+                let due = last.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) || done == total;
+                if due {
+                    *last = Some(Instant::now());
+                    output::aside(&format!("{done} of {total} looked at, {moved} moved\n"));
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What was done, or would be.
+#[derive(Serialize)]
+struct Done {
+    what: &'static str,
+    dry_run: bool,
+    kms_key: String,
+    moved: u64,
+    refused: u64,
+    resumed: bool,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, dry_run, kms_key, moved, refused, resumed } = self;
+        match (dry_run, moved, refused) {
+            (true, ..) => writeln!(f, "would move {moved} {what}; the KMS key is {kms_key}"),
+            (false, 0, 0) => {
+                writeln!(f, "nothing to move: all {what} are where they should be, under {kms_key}")
+            }
+            (false, ..) => {
+                let resumed = if *resumed { ", counting what an earlier run had done" } else { "" };
+                writeln!(f, "moved {moved} {what}{resumed}; {refused} refused; the KMS key is {kms_key}")
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Sealing a record, under a data key that is active at the commit.
+//!
+//! Invariants: the data key is fetched before the transaction, since no KMS call happens inside one; its row is locked
+//! in the transaction before anything is sealed under it, so that `byokd rewrap` cannot retire it in between. One that
+//! was retired meanwhile is replaced by its successor, and the change begins anew: it is never lost.
+//!
+//! Absent: re-sealing (`rewrap`).
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::Parts;
+use crate::{
+    domain::{
+        envelope::{self, DataKey, RecordContext},
+        error::{Error, Reason},
+        names::{ProviderName, Scope},
+        secret::ApiKey,
+        workspace::Binding,
+    },
+    store::Change,
+};
+
+/// How often a change begins anew because its data key was retired meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What sealing needs.
+pub(super) struct Sealing {
+    data_key: Arc<DataKey>,
+    deployment: Uuid,
+    scope: Scope,
+    now: time::OffsetDateTime,
+}
+
+impl Sealing {
+    /// Begins a change that will seal records of this holder.
+    pub(super) async fn begin(parts: &Parts, scope: &Scope) -> Result<(Change, Self), Error> {
+        let mut data_key = parts.keyring.active(scope).await?;
+        for _ in 0..ATTEMPTS {
+            let mut change = parts.store.begin(scope).await?;
+            if change.lock_data_key(data_key.id).await? {
+                let (deployment, now) = (parts.store.deployment(), parts.clock.now());
+                return Ok((change, Self { data_key, deployment, scope: scope.clone(), now }));
+            }
+            drop(change);
+            data_key = parts.keyring.renew_active(scope).await?;
+        }
+        Err(Error::new(Reason::StoreUnavailable, "the data keys are being rotated; try again")
+            .retry_after(Duration::from_secs(1)))
+    }
+
+    /// The moment of the change.
+    pub(super) fn now(&self) -> time::OffsetDateTime {
+        self.now
+    }
+
+    /// Seals a key in its place.
+    pub(super) fn seal(
+        &self,
+        provider: &ProviderName,
+        key_id: Uuid,
+        generation: u64,
+        binding: &Binding,
+        key: &ApiKey,
+    ) -> Result<Vec<u8>, Error> {
+        let context = RecordContext {
+            deployment: self.deployment,
+            scope: &self.scope,
+            provider,
+            key_id,
+            generation,
+            binding,
+        };
+        envelope::seal(&self.data_key, &context, key).map_err(Error::internal)
+    }
+}

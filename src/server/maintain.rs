@@ -1,0 +1,31 @@
+//! Work beside those that serve, from a configuration.
+//!
+//! Invariant: nothing is claimed, migrated or listened to.
+//!
+//! Absent: the work itself (`ops`).
+
+use std::sync::Arc;
+
+use super::{StartError, store_settings};
+use crate::{
+    config::Config,
+    domain::clock::Clock,
+    ops::{self, Rewrap, RewrapProgress, RewrapSummary},
+    server::open::open_keyring,
+    store::{Duty, Store},
+};
+
+/// `byokd rewrap`.
+pub async fn rewrap(
+    config: &Config,
+    clock: Clock,
+    what: Rewrap,
+    dry_run: bool,
+    tell: impl FnMut(RewrapProgress),
+) -> Result<RewrapSummary, StartError> {
+    let store = Arc::new(Store::open(&store_settings(config), Duty::Maintain).await?);
+    let keyring = open_keyring(config, &store, &clock).await?;
+    let summary = ops::rewrap(&store, &keyring, &clock, what, dry_run, tell).await;
+    store.close().await;
+    Ok(summary?)
+}
