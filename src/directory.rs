@@ -1,13 +1,20 @@
 //! Workspaces and the platform as the hot path sees them: in memory, and fresh.
 //!
-//! Invariants: an entry is served without the database for a few seconds only; a change made by this process makes it
-//! stale at once. Entries never go backwards. One load at a time for each entry, a bounded number in all. If the
-//! database does not answer, an entry is served as *degraded* for a while, then no more. Workspaces never seen are
-//! entries too. The operator is told once when degraded service begins, and once when it ends.
+//! Invariants: an entry is served without the database only while the change log says that nothing happened to it, and
+//! was read a few seconds ago; a change made by this process makes it stale at once. Entries never go backwards within
+//! one history of the database. One load at a time for each entry, a bounded number in all. If the database does not
+//! answer, an entry is served as *degraded* for a while, then no more. Workspaces never seen are entries too. The
+//! operator is told once when degraded service begins, and once when it ends.
 //!
-//! Absent: what other replicas change. This form serves one process, which is the only writer of its database.
+//! `follow` reads the change log, `epochs` keeps for how long what was read counts, `slot` is one entry.
+//!
+//! Absent: telling anybody else what changed.
 
+mod epochs;
+mod follow;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{
@@ -29,6 +36,10 @@ use crate::{
     },
     store::Store,
 };
+use epochs::Epochs;
+pub use epochs::History;
+pub use follow::Failing;
+use follow::Followed;
 use slot::Slot;
 
 /// How many workspaces are held at the most.
@@ -37,6 +48,10 @@ const CAPACITY: usize = 100_000;
 const GRACE: Duration = Duration::from_secs(35);
 /// How many loads run at once.
 const LOADS: usize = 32;
+/// What the operator is told once a history of the database has ended.
+const NOT_THE_SAME: &str = "the database's change log does not continue what was seen of it: it was restored to an \
+                            earlier point, another server took over, or this process was away for too long; \
+                            everything is read again";
 
 /// The entries of this process.
 #[derive(Debug)]
@@ -44,6 +59,8 @@ pub struct Directory {
     shared: Arc<Shared>,
     workspaces: Cache<WorkspaceId, Arc<Slot<Workspace>>>,
     platform: Arc<Slot<Platform>>,
+    /// One look at the log at a time.
+    followed: tokio::sync::Mutex<Followed>,
 }
 
 /// What every load needs.
@@ -51,6 +68,7 @@ pub struct Directory {
 struct Shared {
     store: Arc<Store>,
     clock: Clock,
+    epochs: Epochs,
     /// How old an entry may be and still be served while the database does not answer.
     grace: Duration,
     loads: Semaphore,
@@ -62,7 +80,8 @@ struct Shared {
 pub struct View<T> {
     /// The entry.
     pub entry: Arc<T>,
-    /// When the load behind it began, on the clock's monotonic reading.
+    /// Since when it is known to be good, on the clock's monotonic reading: the beginning of the load behind it, or of
+    /// a later poll that saw all changes.
     pub validated_at: Duration,
     /// The database did not answer, and the entry is older than it should be.
     pub degraded: bool,
@@ -76,18 +95,13 @@ impl Directory {
             shared: Arc::new(Shared::new(store, clock, GRACE.min(lease))),
             workspaces: Cache::new(CAPACITY),
             platform: Arc::default(),
+            followed: tokio::sync::Mutex::default(),
         }
     }
 
     /// A workspace.
     pub async fn workspace(&self, id: &WorkspaceId) -> Result<View<Workspace>, Error> {
-        let slot = match self.workspaces.get(id) {
-            Some(slot) => slot,
-            None => self
-                .workspaces
-                .get_or_insert_with(id, || Ok::<_, std::convert::Infallible>(Arc::default()))
-                .unwrap_or_else(|never| match never {}),
-        };
+        let slot = self.slot(id);
         if let Some(view) = slot.fresh(&self.shared) {
             return Ok(view);
         }
@@ -108,15 +122,46 @@ impl Directory {
         self.platform.renewed(&self.shared, load, |platform| platform.revision).await
     }
 
-    /// This process committed `revision`: the entry is not served again.
-    pub fn invalidate(&self, scope: &Scope, revision: u64) {
+    /// This process is about to commit a change, in the history that is answered. The log may tell of it first: from here
+    /// on there is somebody to tell.
+    pub fn committing(&self, scope: &Scope) -> History {
+        if let Scope::Workspace(id) = scope {
+            self.slot(id);
+        }
+        self.shared.epochs.now().history
+    }
+
+    /// This process committed `revision` in this history: an older entry is not served again.
+    pub fn committed(&self, scope: &Scope, revision: u64, history: History) {
         match scope {
-            Scope::Platform => self.platform.invalidate(revision),
+            Scope::Platform => self.platform.committed(&self.shared, revision, history),
             Scope::Workspace(id) => {
                 if let Some(slot) = self.workspaces.get(id) {
-                    slot.invalidate(revision);
+                    slot.committed(&self.shared, revision, history);
                 }
             }
+        }
+    }
+
+    /// The log tells of `revision`, by whomever: an older entry is not served again.
+    fn logged(&self, scope: &Scope, revision: u64) {
+        match scope {
+            Scope::Platform => self.platform.logged(&self.shared, revision),
+            Scope::Workspace(id) => {
+                if let Some(slot) = self.workspaces.get(id) {
+                    slot.logged(&self.shared, revision);
+                }
+            }
+        }
+    }
+
+    fn slot(&self, id: &WorkspaceId) -> Arc<Slot<Workspace>> {
+        match self.workspaces.get(id) {
+            Some(slot) => slot,
+            None => self
+                .workspaces
+                .get_or_insert_with(id, || Ok::<_, std::convert::Infallible>(Arc::default()))
+                .unwrap_or_else(|never| match never {}),
         }
     }
 
@@ -135,7 +180,18 @@ impl Directory {
 
 impl Shared {
     fn new(store: Arc<Store>, clock: Clock, grace: Duration) -> Self {
-        Self { store, clock, grace, loads: Semaphore::new(LOADS), degraded: AtomicBool::new(false) }
+        Self {
+            store,
+            clock,
+            epochs: Epochs::default(),
+            grace,
+            loads: Semaphore::new(LOADS),
+            degraded: AtomicBool::new(false),
+        }
+    }
+
+    fn age(&self, since: Duration) -> Duration {
+        self.clock.elapsed().saturating_sub(since)
     }
 
     /// Tells the operator once when the database stops answering, and once when it answers again.

@@ -1,21 +1,35 @@
-//! The data keys, in memory: created once, unwrapped when needed, warmed in the background.
+//! The data keys, in memory: created once, unwrapped in the background, kept through an outage of the KMS.
 //!
-//! Invariants: nothing is sealed under a data key whose row is not committed, so a new key is read back before it is
-//! used, and of two creators the loser drops its own. A key in memory is used for at most `MAX_AGE` from its load,
-//! however hot it is. Misses of many callers make one call to the KMS.
+//! Invariants: nothing is sealed under a data key whose row is not committed; of two creators the loser drops its own.
+//! A key in memory is used for 15 minutes from its load, and up to 75 as long as its KMS key fails as in an outage,
+//! however hot it is. Of one bucket's data keys at most one is at the KMS at any time, whoever wants it. A KMS key that
+//! was taken back takes its data keys with it.
 //!
-//! Absent: opened provider keys, which nobody caches, and refreshing through an outage of the KMS.
+//! Absent: opened provider keys, which nobody caches.
 
+mod create;
+mod health;
+mod held;
+mod lane;
+mod refresh;
 mod rotation;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use self::{
+    health::Health,
+    held::{Found, Held},
+    lane::{Lanes, Wanted},
+    refresh::{Rounds, Work, at_once},
+};
 use crate::{
     domain::{
         clock::Clock,
@@ -25,16 +39,14 @@ use crate::{
         secret::ApiKey,
         workspace::StoredKey,
     },
-    kms::{EncryptionContext, Kms, Wrapped},
+    kms::{Allowed, EncryptionContext, Kms, KmsError, Wrapped},
     store::{DataKeyRow, Store},
 };
 
 /// How many buckets the workspaces are spread over.
 pub const BUCKETS: u16 = 256;
-/// For how long an unwrapped data key is used.
-const MAX_AGE: Duration = Duration::from_secs(15 * 60);
-/// How many data keys are created in one transaction.
-const BATCH: usize = 32;
+/// How long the start waits for proof that the KMS key is the right one.
+const PROOF: Duration = Duration::from_secs(5);
 
 /// The data keys of this process.
 #[derive(Debug)]
@@ -42,29 +54,31 @@ pub struct Keyring {
     store: Arc<Store>,
     kms: Kms,
     clock: Clock,
-    held: RwLock<Held>,
-    /// Held while missing keys are fetched or made, so that one caller does it for all.
-    fetching: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    keys: HashMap<DataKeyId, Loaded>,
-    /// Bucket → the version that seals.
-    active: HashMap<u16, u32>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    key: Arc<DataKey>,
-    at: Duration,
+    held: Held,
+    health: Health,
+    lanes: Lanes,
+    rounds: tokio::sync::Mutex<Rounds>,
+    /// Held while rows are read and taken note of, so that an older reading never undoes a newer one.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Keyring {
-    /// A keyring that holds nothing yet. Refuses if active data keys rest on a KMS key that is not allowed.
+    /// A keyring that holds next to nothing yet. Refuses if active data keys rest on a KMS key that is not allowed.
     pub async fn open(store: Arc<Store>, kms: Kms, clock: Clock) -> Result<Self, Error> {
-        let rows = store.data_keys().await?;
-        if let Some(row) = rows.iter().find(|row| row.active && !kms.allows(&row.kms_key_arn)) {
+        let rounds = Rounds::new(clock.elapsed(), kms.is_looked_up());
+        let keyring = Self {
+            store,
+            kms,
+            clock,
+            held: Held::default(),
+            health: Health::default(),
+            lanes: Lanes::new(),
+            rounds: tokio::sync::Mutex::new(rounds),
+            reading: tokio::sync::Mutex::default(),
+        };
+        let mut rows = keyring.store.data_keys().await?;
+        rows.retain(|row| row.active);
+        if let Some(row) = rows.iter().find(|row| keyring.kms.allows(&row.kms_key_arn) == Allowed::No) {
             return Err(Error::new(
                 Reason::KmsUnavailable,
                 format!(
@@ -74,90 +88,95 @@ impl Keyring {
                 ),
             ));
         }
-        let keyring =
-            Self { store, kms, clock, held: RwLock::default(), fetching: tokio::sync::Mutex::default() };
-        keyring.refuse_another_key(rows).await?;
+        keyring.read_rows().await?;
+        // A slow KMS is no proof of anything, and no reason not to start.
+        tokio::time::timeout(PROOF, keyring.refuse_another_key(rows)).await.unwrap_or(Ok(()))?;
         Ok(keyring)
     }
 
     /// Refuses a KMS key of the right name that unwraps none of the data keys: new ones would be made under it.
     async fn refuse_another_key(&self, rows: Vec<DataKeyRow>) -> Result<(), Error> {
-        let mut refused = None;
-        for row in rows.into_iter().filter(|row| row.active) {
-            match self.hold(row).await {
-                Err(error) if error.reason() == Reason::RecordCorrupt => refused = Some(error),
-                // One that unwraps is proof enough; and an outage is no proof of anything.
-                Ok(_) | Err(_) => return Ok(()),
-            }
+        let (proven, refused) = (AtomicBool::new(rows.is_empty()), Mutex::new(None));
+        let try_one = |row: DataKeyRow| -> Work<'_> {
+            let (proven, refused) = (&proven, &refused);
+            Box::pin(async move {
+                if proven.load(Ordering::Relaxed) {
+                    return;
+                }
+                match self.load(row).await {
+                    Err(error) if error.reason() == Reason::RecordCorrupt => {
+                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                    // One that unwraps is proof enough; and an outage is no proof of anything.
+                    Ok(_) | Err(_) => proven.store(true, Ordering::Relaxed),
+                }
+            })
+        };
+        let mut rows = rows.into_iter();
+        // Mostly the first one settles it.
+        if let Some(first) = rows.next() {
+            try_one(first).await;
         }
-        match refused {
-            Some(error) => Err(Error::new(
+        at_once(rows.map(try_one)).await;
+        match refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) if !proven.into_inner() => Err(Error::new(
                 Reason::KmsUnavailable,
                 "the KMS key has the right name but unwraps none of the database's data keys: it is another key; \
                  restore the one that belongs to this database",
             )
             .caused_by(error)),
-            None => Ok(()),
+            _ => Ok(()),
         }
-    }
-
-    /// Creates every missing data key and holds all of them.
-    pub async fn warm_up(&self) -> Result<(), Error> {
-        let _one = self.fetching.lock().await;
-        let rows = self.store.data_keys().await?;
-        let missing: Vec<u16> = (0..BUCKETS)
-            .filter(|bucket| !rows.iter().any(|row| row.active && row.id.bucket == *bucket))
-            .collect();
-        for batch in missing.chunks(BATCH) {
-            self.create(batch).await?;
-        }
-        let mut failure = None;
-        for row in self.store.data_keys().await? {
-            // One damaged row must not keep the others cold.
-            failure = self.hold(row).await.err().or(failure);
-        }
-        failure.map_or(Ok(()), Err)
     }
 
     /// The data key that seals new records of a holder.
     pub async fn active(&self, scope: &Scope) -> Result<Arc<DataKey>, Error> {
         let bucket = bucket(scope);
-        if let Some(key) = self.held_active(bucket) {
+        let ready = || self.ready(self.held.active(bucket)?);
+        if let Some(key) = ready() {
             return Ok(key);
         }
-        let _one = self.fetching.lock().await;
-        if let Some(key) = self.held_active(bucket) {
-            return Ok(key);
-        }
-        if let Some(row) = self.active_row(bucket).await? {
-            return self.hold(row).await;
-        }
-        self.create(&[bucket]).await?;
-        let row =
-            self.active_row(bucket).await?.ok_or_else(|| Error::internal("a new data key is not there"))?;
-        self.hold(row).await
+        let work = Box::pin(async {
+            let known = self.held.active(bucket);
+            match (self.read_rows().await, known) {
+                // Without the database, what was known must do.
+                (Ok(()), _) | (Err(_), Some(_)) => self.active_anew(bucket).await,
+                (Err(error), None) => Err(error),
+            }
+        });
+        self.lanes.of(bucket)?.run(Wanted::Active, ready, work).await
     }
 
-    /// TEMP
+    /// The same, after the store said that the one in memory seals no more: its bucket's rows are read again.
     pub async fn renew_active(&self, scope: &Scope) -> Result<Arc<DataKey>, Error> {
-        self.active(scope).await
+        let bucket = bucket(scope);
+        let work = Box::pin(async {
+            self.read_rows().await?;
+            if let Some(key) = self.held.active(bucket).and_then(|id| self.ready(id)) {
+                return Ok(key);
+            }
+            self.active_anew(bucket).await
+        });
+        self.lanes.of(bucket)?.run(Wanted::Active, || None, work).await
     }
 
     /// The data key of this name.
     pub async fn get(&self, id: DataKeyId) -> Result<Arc<DataKey>, Error> {
-        if let Some(key) = self.held(id) {
+        let ready = || self.ready(id);
+        if let Some(key) = ready() {
             return Ok(key);
         }
-        let _one = self.fetching.lock().await;
-        if let Some(key) = self.held(id) {
-            return Ok(key);
-        }
-        let row = self
-            .store
-            .data_key(id)
-            .await?
-            .ok_or_else(|| corrupt("a record names a data key that is not there"))?;
-        self.hold(row).await
+        let work = Box::pin(async {
+            let row = match self.store.data_key(id).await {
+                Ok(Some(row)) => row,
+                Ok(None) => return Err(corrupt("a record names a data key that is not there")),
+                // Without the database, what was known must do.
+                Err(error) => self.held.row(id).ok_or(error)?,
+            };
+            self.held.observe(row.clone());
+            self.load_or_spare(row).await
+        });
+        self.lanes.of(id.bucket)?.run(Wanted::This(id), ready, work).await
     }
 
     /// Opens a stored key in its place. The opened key is the caller's alone; it is not kept here.
@@ -179,68 +198,107 @@ impl Keyring {
         envelope::open(&data_key, &context, &key.sealed).map_err(not_openable)
     }
 
-    async fn active_row(&self, bucket: u16) -> Result<Option<DataKeyRow>, Error> {
-        let rows = self.store.data_keys().await?;
-        Ok(rows
-            .into_iter()
-            .filter(|row| row.active && row.id.bucket == bucket)
-            .max_by_key(|row| row.id.version))
-    }
-
-    /// Makes the first data key of each bucket. Another replica may win; the rows tell.
-    async fn create(&self, buckets: &[u16]) -> Result<(), Error> {
-        let mut rows = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            let id = DataKeyId { bucket: *bucket, version: 1 };
-            let (_dropped, wrapped) = self.kms.generate(self.context(id)).await?;
-            rows.push(DataKeyRow {
-                id,
-                wrapped: wrapped.blob,
-                kms_key_arn: wrapped.kms_key_arn,
-                active: true,
-            });
+    /// The data key that seals in a bucket, made if there is none. The caller holds the lane and has read the rows.
+    async fn active_anew(&self, bucket: u16) -> Result<Arc<DataKey>, Error> {
+        if self.held.active(bucket).is_none() {
+            if let Some(error) = self.health.closed(&self.kms.current()) {
+                return Err(error.into());
+            }
+            self.create(&[bucket]).await?;
         }
-        self.store.insert_data_keys(rows, self.clock.now()).await
-    }
-
-    async fn hold(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
-        let at = self.clock.elapsed();
-        let wrapped = Wrapped { blob: row.wrapped, kms_key_arn: row.kms_key_arn };
-        let secret = self.kms.unwrap(&wrapped, self.context(row.id)).await?;
-        let key = DataKey::new(row.id, &secret).ok_or_else(|| corrupt("a data key of the wrong length"))?;
-        let key = Arc::new(key);
-        let mut held = self.write();
-        held.keys.insert(row.id, Loaded { key: Arc::clone(&key), at });
-        if row.active {
-            let version = held.active.entry(row.id.bucket).or_insert(row.id.version);
-            *version = (*version).max(row.id.version);
+        let id = self.held.active(bucket).ok_or_else(|| Error::internal("a new data key is not there"))?;
+        if let Found::Fresh(key) = self.held.find(id, self.clock.elapsed()) {
+            return Ok(key);
         }
-        Ok(key)
+        let row = self.held.row(id).ok_or_else(|| Error::internal("a data key's row is not there"))?;
+        self.load_or_spare(row).await
     }
 
-    fn held_active(&self, bucket: u16) -> Option<Arc<DataKey>> {
-        let version = self.read().active.get(&bucket).copied()?;
-        self.held(DataKeyId { bucket, version })
+    /// A data key that may be used as it is held.
+    fn ready(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
+        match self.held.find(id, self.clock.elapsed()) {
+            Found::Fresh(key) => Some(key),
+            Found::Stale(key, kms_key_arn) => self.health.spares(&kms_key_arn).then_some(key),
+            Found::Nothing => None,
+        }
     }
 
-    fn held(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
-        let held = self.read();
-        let loaded = held.keys.get(&id)?;
-        let age = self.clock.elapsed().saturating_sub(loaded.at);
-        (age < MAX_AGE).then(|| Arc::clone(&loaded.key))
+    /// Unwraps a row; if that fails as in an outage, what is held of it is used.
+    async fn load_or_spare(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
+        let id = row.id;
+        if self.held.is_damaged(id, self.clock.elapsed()) {
+            return Err(corrupt("its data key was found damaged a moment ago"));
+        }
+        match self.load(row).await {
+            Ok(key) => Ok(key),
+            Err(error) => self.ready(id).ok_or(error),
+        }
+    }
+
+    /// Unwraps a row and holds the data key, unless its KMS key is closed. The caller holds the lane.
+    async fn load(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
+        match self.health.closed(&row.kms_key_arn) {
+            Some(error) => Err(error.into()),
+            None => self.unwrap_and_hold(row).await,
+        }
+    }
+
+    async fn unwrap_and_hold(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
+        let (at, id) = (self.clock.elapsed(), row.id);
+        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
+        let error = match self.kms.unwrap(&wrapped, self.context(id)).await {
+            Ok(secret) => match DataKey::new(id, &secret) {
+                Some(key) => {
+                    let key = Arc::new(key);
+                    self.health.succeeded(&row.kms_key_arn);
+                    self.held.put(&row, Arc::clone(&key), at);
+                    return Ok(key);
+                }
+                None => corrupt("a data key of the wrong length"),
+            },
+            Err(error) => {
+                self.noted(&row.kms_key_arn, &error);
+                Error::from(error)
+            }
+        };
+        if error.reason() == Reason::RecordCorrupt && self.held.damaged(id, at) {
+            let DataKeyId { bucket, version } = id;
+            tracing::error!(
+                bucket,
+                version,
+                ?error,
+                "a data key does not unwrap; what it sealed does not open"
+            );
+        }
+        Err(error)
+    }
+
+    /// Takes note of a failure; a KMS key that it closes takes its data keys with it.
+    fn noted(&self, kms_key_arn: &str, error: &KmsError) {
+        if self.health.failed(kms_key_arn, error, self.clock.elapsed()) {
+            self.close(kms_key_arn, error);
+        }
+    }
+
+    fn close(&self, kms_key_arn: &str, error: &KmsError) {
+        let dropped = self.held.forget_under(kms_key_arn);
+        tracing::error!(
+            kms_key = kms_key_arn,
+            dropped,
+            %error,
+            "the KMS key was taken back: its data keys are dropped, and what they sealed does not open until it is \
+             enabled again"
+        );
+    }
+
+    async fn read_rows(&self) -> Result<(), Error> {
+        let _one = self.reading.lock().await;
+        self.held.observe_all(self.store.data_keys().await?);
+        Ok(())
     }
 
     fn context(&self, data_key: DataKeyId) -> EncryptionContext {
         EncryptionContext { deployment: self.store.deployment(), data_key }
-    }
-
-    // No code panics while it holds the lock, so a poisoned one still holds good keys.
-    fn read(&self) -> RwLockReadGuard<'_, Held> {
-        self.held.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Held> {
-        self.held.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -264,85 +322,4 @@ fn corrupt(cause: &'static str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-    use crate::{
-        domain::names::WorkspaceId,
-        kms::LocalKms,
-        store::{Duty, Settings},
-    };
-
-    fn workspace(id: &str) -> Scope {
-        Scope::Workspace(WorkspaceId::parse(id).unwrap())
-    }
-
-    #[test]
-    fn a_bucket_stays_what_it_is_for_ever() {
-        let rows = [(Scope::Platform, 51), (workspace("acme"), 197), (workspace("globex"), 134)];
-        for (scope, expected) in rows {
-            assert_eq!(bucket(&scope), expected, "{scope:?}");
-        }
-    }
-
-    struct World {
-        folder: tempfile::TempDir,
-        clock: Clock,
-        store: Arc<Store>,
-    }
-
-    impl World {
-        async fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            LocalKms::create(&folder.path().join("kms.key")).unwrap();
-            let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-            let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
-            Self { folder, clock: Clock::manual(datetime!(2030-06-15 12:00 UTC)), store }
-        }
-
-        async fn open(&self) -> Keyring {
-            let kms = Kms::Local(LocalKms::open(&self.folder.path().join("kms.key"), &[]).unwrap());
-            Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
-        }
-    }
-
-    /// A KMS that takes its key back is obeyed.
-    #[tokio::test]
-    async fn a_data_key_is_unwrapped_anew_after_fifteen_minutes_however_hot_it_is() {
-        let (world, acme) = (World::new().await, workspace("acme"));
-        let ring = world.open().await;
-        let first = ring.active(&acme).await.unwrap();
-        for _ in 0..14 {
-            world.clock.advance(Duration::from_secs(60));
-            assert!(Arc::ptr_eq(&first, &ring.active(&acme).await.unwrap()));
-        }
-        world.clock.advance(Duration::from_secs(60));
-        let second = ring.active(&acme).await.unwrap();
-        assert!(!Arc::ptr_eq(&first, &second) && first.id == second.id);
-        assert!(Arc::ptr_eq(&second, &ring.get(second.id).await.unwrap()));
-    }
-
-    #[tokio::test]
-    async fn the_newest_active_data_key_seals_and_one_that_is_damaged_keeps_none_cold() {
-        let world = World::new().await;
-        let (acme, ring) = (workspace("acme"), world.open().await);
-        // What stands first is held from the start; acme's is not.
-        ring.active(&workspace("globex")).await.unwrap();
-        assert_eq!(ring.active(&acme).await.unwrap().id.version, 1);
-        for (version, active) in [(2, true), (3, false), (4, false)] {
-            let id = DataKeyId { bucket: bucket(&acme), version };
-            let (_, mut wrapped) = ring.kms.generate(ring.context(id)).await.unwrap();
-            if version == 4 {
-                wrapped.blob.pop();
-            }
-            let row = DataKeyRow { id, wrapped: wrapped.blob, kms_key_arn: wrapped.kms_key_arn, active };
-            world.store.insert_data_keys(vec![row], world.clock.now()).await.unwrap();
-        }
-        assert_eq!(world.open().await.active(&acme).await.unwrap().id.version, 2);
-        let ring = world.open().await;
-        assert_eq!(ring.warm_up().await.unwrap_err().reason(), Reason::RecordCorrupt);
-        assert_eq!(ring.active(&acme).await.unwrap().id.version, 2);
-        assert!((0..BUCKETS).all(|bucket| ring.held_active(bucket).is_some()));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server as Transport;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -45,8 +45,16 @@ const ADDRESS_FILE: &str = "server";
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long calls in flight may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often forgotten results are deleted and data keys refreshed.
+/// How often the data keys are looked after.
+const KEYRING_ROUND: Duration = Duration::from_secs(1);
+/// How often forgotten results are deleted.
 const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
+/// How long the change log goes back. Who was away for longer reads everything again.
+const LOGGED_FOR: time::Duration = time::Duration::hours(1);
+
+/// How long a retired data key stays: an hour beyond the 75 minutes for which it may be in somebody's memory, and the
+/// 10 for which a record may that it sealed.
+const RETIRED_FOR: time::Duration = time::Duration::minutes(150);
 
 /// Why byokd does not start: a sentence for its operator.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +86,8 @@ impl Server {
     /// Opens everything, then listens.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let parts = open(&config, clock.clone()).await?;
+        // The place in the change log is taken before anything is answered; if that fails, `follow` goes on trying.
+        let _told = parts.directory.poll().await;
         let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
         let listener = bind(config.server.listen, "--listen").await?;
         let admin_listener = bind(config.server.admin_listen, "--admin-listen").await?;
@@ -117,12 +127,22 @@ impl Server {
             .add_service(services.platform_service())
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping.clone()));
         let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
-        let housekeeping = housekeeping(Arc::clone(&parts), stopped(stopping));
+        let warming = warming(Arc::clone(&parts), stopped(stopping.clone()));
+        let housekeeping = housekeeping(Arc::clone(&parts), stopped(stopping.clone()));
+        let following = following(Arc::clone(&parts), stopped(stopping));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { contract.await.map_err(Error::internal) });
         tasks.spawn(async move { admin.await.map_err(Error::internal) });
         tasks.spawn(async move {
+            warming.await;
+            Ok(())
+        });
+        tasks.spawn(async move {
             housekeeping.await;
+            Ok(())
+        });
+        tasks.spawn(async move {
+            following.await;
             Ok(())
         });
         let address_file = config.server.data_dir.join(ADDRESS_FILE);
@@ -174,25 +194,55 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _gone = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Keeps the data keys warm and the tables short, until the server stops.
+/// Keeps the data keys warm, until the server stops.
+async fn warming(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
+    let rounds = async {
+        let mut round = tokio::time::interval(KEYRING_ROUND);
+        // After a round that took long, none is made up for.
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            round.tick().await;
+            parts.keyring.tick().await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = stop => {}
+    }
+}
+
+/// Keeps the tables short, until the server stops.
 async fn housekeeping(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
     let rounds = async {
         let mut round = tokio::time::interval(HOUSEKEEPING);
         loop {
             round.tick().await;
-            if let Err(error) = parts.keyring.warm_up().await {
-                tracing::warn!(?error, "data keys could not be made or refreshed");
-            }
             if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
                 tracing::warn!(?error, "old results could not be deleted");
             }
+            if let Err(error) = parts.store.purge_log(parts.clock.now().saturating_sub(LOGGED_FOR)).await {
+                tracing::warn!(?error, "the old part of the change log could not be deleted");
+            }
             if let Err(error) = parts.store.purge_lists().await {
                 tracing::warn!(?error, "old model lists could not be deleted");
+            }
+            if let Err(error) =
+                parts.store.purge_data_keys(parts.clock.now().saturating_sub(RETIRED_FOR)).await
+            {
+                tracing::warn!(?error, "retired data keys could not be deleted");
             }
         }
     };
     tokio::select! {
         () = rounds => {}
+        () = stop => {}
+    }
+}
+
+/// Takes in what other processes change, until the server stops.
+async fn following(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
+    tokio::select! {
+        () = parts.directory.follow() => {}
         () = stop => {}
     }
 }

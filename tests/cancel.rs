@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, openai_key};
+use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, openai_key, until};
 use byokd::{
     domain::{
         clock::Clock,
@@ -88,12 +88,9 @@ impl World {
         deleted.await.map(|_| ())
     }
 
-    /// A change elsewhere, after everything that was begun before: there is one writer, and it is fair. It does not
-    /// touch what the hot path knows of other workspaces.
-    async fn following_change(&self) {
-        let meta = ChangeMeta::default();
-        let toggled = ops::toggle_byo(&self.parts, &self.caller, id("following"), true, meta);
-        toggled.await.unwrap();
+    /// Everything that was begun is over: each change holds the parts until it is whole or absent.
+    async fn settled(&self) {
+        until("the changes are over", async || (Arc::strong_count(&self.parts) == 1).then_some(())).await;
     }
 
     /// What the hot path answers: a key, or why not.
@@ -120,7 +117,7 @@ impl World {
                 // The hot path holds an entry that the change must make stale.
                 let _ = self.served(&workspace).await;
                 let completed = dropped_at(point, change(&workspace)).await;
-                self.following_change().await;
+                self.settled().await;
                 let rows = Rows::of(&self.database, &workspace).await;
                 rows.assert_whole(&workspace);
                 let expected = match (rows.byo_enabled, rows.active("openai")) {

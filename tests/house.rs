@@ -103,7 +103,10 @@ fn may_import(room: &str) -> &'static [&'static str] {
 }
 
 /// Which rooms may name a library.
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
+    ("aws_config", &["kms"]),
+    ("aws_credential_types", &["kms"]),
+    ("aws_sdk_kms", &["kms"]),
     ("sea_orm", &["store"]),
     ("sqlx", &["store"]),
     ("reqwest", &["provider"]),
@@ -131,6 +134,16 @@ fn imports_point_one_way() {
                 .join("\n");
             let named = code.contains(&format!("{library}::")) || code.contains(&format!("use {library}"));
             assert!(!named || rooms.contains(&room.as_str()), "{} names {library}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_one_folder_knows_the_sdk_of_aws() {
+    for path in sources(&root().join("src")) {
+        if !path.starts_with(root().join("src/kms/aws")) {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("aws_sdk_") && !text.contains("aws_config"), "{}", path.display());
         }
     }
 }

@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
     missing_docs,
     reason = "a test fails by panicking, and its names are its documentation"
 )]
@@ -22,6 +23,7 @@ mod kept;
 mod limits;
 mod main_road;
 mod models;
+mod production;
 mod providers;
 mod readme;
 mod retries;

@@ -1,5 +1,6 @@
 //! What byokd refuses to start with, each time with exit code 1 and a sentence that says what to do; and how it ends.
 
+mod aws_kms;
 mod configuration;
 mod kms_key_file;
 

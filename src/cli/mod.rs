@@ -100,9 +100,9 @@ enum Command {
 impl Command {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         match self {
-            Self::Serve(command) => command.run(target).await,
+            Self::Serve(command) => Box::pin(command.run(target)).await,
             Self::Migrate(command) => command.run(target).await,
-            Self::Rewrap(command) => command.run(target).await,
+            Self::Rewrap(command) => Box::pin(command.run(target)).await,
             Self::Token(command) => command.run(target),
             Self::Config(command) => command.run(target),
             Self::Key(command) => command.run(target).await,

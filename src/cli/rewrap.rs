@@ -15,12 +15,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{
-    failure::Failure,
-    output,
-    settings::{Settings, local},
-    target::Target,
-};
+use super::{failure::Failure, output, settings::Settings, target::Target};
 use crate::{
     domain::clock::Clock,
     server::{self, RewrapJob, RewrapProgress},

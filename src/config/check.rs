@@ -2,7 +2,10 @@
 //!
 //! Invariant: every fault names the setting to change and what to set it to.
 
-use super::{Config, EmbeddedSigner, Plaintext};
+use url::Url;
+
+use super::{Config, EmbeddedSigner, KmsConfig, Plaintext};
+use crate::domain::kms_key::KmsKeyName;
 
 impl Config {
     /// The faults, each with the setting that is to blame.
@@ -74,6 +77,49 @@ impl Config {
         }
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
         unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
+        faults.extend(self.kms.faults());
+        faults
+    }
+}
+
+impl KmsConfig {
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let key = KmsKeyName::parse(&self.key);
+        if key.is_none() && !self.key.is_empty() {
+            let fault = "names no key of AWS KMS; write its ARN, its id, or alias/ and its alias. A local key file is \
+                         named by kms.key_file";
+            faults.push(("kms.key", fault.to_owned()));
+        }
+        if let Some(region) = key.as_ref().and_then(KmsKeyName::region)
+            && !self.region.is_empty()
+            && self.region != region
+        {
+            let fault = format!("is {}, but kms.key is in {region}; leave kms.region out", self.region);
+            faults.push(("kms.region", fault));
+        }
+        if self.key.is_empty()
+            && let Some(cloud) = self.previous_keys.iter().find(|name| KmsKeyName::parse(name).is_some())
+        {
+            let fault = format!(
+                "names {cloud}, a key of AWS KMS, but kms.key names none; from AWS KMS there is no road back to a \
+                 local key file"
+            );
+            faults.push(("kms.previous_keys", fault));
+        }
+        if self.previous_keys.iter().any(String::is_empty) {
+            faults.push(("kms.previous_keys", "has an empty name; take it out".to_owned()));
+        }
+        let endpoint = Url::parse(&self.endpoint_url);
+        let reachable =
+            endpoint.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
+        if !self.endpoint_url.is_empty() && !reachable {
+            let fault = "must be an http:// or https:// address, without a user; leave it out for AWS itself";
+            faults.push(("kms.endpoint_url", fault.to_owned()));
+        }
+        if self.calls_per_second == 0 {
+            faults.push(("kms.calls_per_second", "must be at least 1".to_owned()));
+        }
         faults
     }
 }
@@ -84,6 +130,8 @@ mod tests {
 
     type Edit = fn(&mut Config);
 
+    const KEY_ARN: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
     /// The settings that are to blame.
     fn blamed(edit: Edit) -> Vec<&'static str> {
         let mut config = Config::default();
@@ -93,7 +141,7 @@ mod tests {
 
     #[test]
     fn just_beyond_each_bound_is_refused_by_name() {
-        let rows: [(Edit, &str); 16] = [
+        let rows: [(Edit, &str); 25] = [
             (|c| c.resolution.lease_seconds = 4, "resolution.lease_seconds"),
             (|c| c.resolution.lease_seconds = 301, "resolution.lease_seconds"),
             (|c| c.checks.condemn_after = 1, "checks.condemn_after"),
@@ -108,6 +156,21 @@ mod tests {
             (|c| c.database.read_connections = 0, "database.read_connections"),
             (|c| c.database.write_connections = 1001, "database.write_connections"),
             (|c| c.log.filter = "=".to_owned(), "log.filter"),
+            (|c| c.kms.key = "byokd".to_owned(), "kms.key"),
+            (|c| c.kms.key = "/etc/byokd/kms.key".to_owned(), "kms.key"),
+            (
+                |c| {
+                    c.kms.key = KEY_ARN.to_owned();
+                    c.kms.region = "eu-west-1".to_owned();
+                },
+                "kms.region",
+            ),
+            (|c| c.kms.previous_keys = vec!["old.key".to_owned(), KEY_ARN.to_owned()], "kms.previous_keys"),
+            (|c| c.kms.previous_keys = vec![String::new()], "kms.previous_keys"),
+            (|c| c.kms.endpoint_url = "localhost:4566".to_owned(), "kms.endpoint_url"),
+            (|c| c.kms.endpoint_url = "ftp://kms".to_owned(), "kms.endpoint_url"),
+            (|c| c.kms.endpoint_url = "http://user:pass@kms".to_owned(), "kms.endpoint_url"),
+            (|c| c.kms.calls_per_second = 0, "kms.calls_per_second"),
             // Off loopback, each of the two words lets one thing through and not the other.
             (
                 |c| {
@@ -131,8 +194,17 @@ mod tests {
 
     #[test]
     fn each_bound_itself_is_good() {
-        let rows: [Edit; 9] = [
+        let rows: [Edit; 14] = [
             |_| {},
+            |c| c.kms.key = "alias/byokd".to_owned(),
+            |c| {
+                c.kms.key = KEY_ARN.to_owned();
+                c.kms.region = "eu-central-1".to_owned();
+                c.kms.previous_keys = vec!["old.key".to_owned(), "alias/old".to_owned()];
+            },
+            |c| c.kms.previous_keys = vec!["old.key".to_owned()],
+            |c| c.kms.endpoint_url = "http://127.0.0.1:4566".to_owned(),
+            |c| c.kms.calls_per_second = 1,
             |c| c.resolution.lease_seconds = 5,
             |c| c.resolution.lease_seconds = 300,
             |c| c.checks.condemn_after = 2,

@@ -229,6 +229,8 @@ mod tests {
                 ("BYOKD__RESOLUTION__LEASE_SECONDS", "20"),
                 ("BYOKD__CHECKS__CONDEMN_AFTER", "5"),
                 ("BYOKD__EGRESS__PRIVATE_HOSTS", "[\"gateway.internal\"]"),
+                ("BYOKD__KMS__PREVIOUS_KEYS", "[\"alias/old\", 'old.key']"),
+                ("BYOKD__KMS__KEY", "alias/byokd"),
                 ("BYOKD_SERVER", "not a setting of ours"),
             ]),
             flags: vec![("--lease", "resolution.lease_seconds", "30".to_owned())],
@@ -237,6 +239,8 @@ mod tests {
         assert_eq!(config.resolution.lease_seconds, 30);
         assert_eq!(config.checks.condemn_after, 5);
         assert_eq!(config.egress.private_hosts, ["gateway.internal"]);
+        assert_eq!(config.kms.previous_keys, ["alias/old", "old.key"]);
+        assert_eq!(config.kms.key, "alias/byokd");
         assert_eq!(config.log.format, super::super::LogFormat::Json);
         assert_eq!(config.checks.per_provider_per_second, 20);
     }

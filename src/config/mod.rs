@@ -144,13 +144,21 @@ pub enum Migrate {
 }
 
 /// What wraps the data keys.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KmsConfig {
+    /// The key of AWS KMS: an ARN, a key id or `alias/…`; empty: the local key file.
+    pub key: String,
+    /// The region of AWS KMS; empty: the ARN's, else what the AWS SDK finds.
+    pub region: String,
+    /// Where AWS KMS is reached; empty: the region's own endpoint.
+    pub endpoint_url: String,
     /// The local KMS key file; empty: `kms.key` in the data folder.
     pub key_file: PathBuf,
-    /// Key files of earlier KMS keys, which may still unwrap.
-    pub previous_keys: Vec<PathBuf>,
+    /// Earlier KMS keys, which may still unwrap: names of AWS KMS keys, or paths of local key files.
+    pub previous_keys: Vec<String>,
+    /// Calls to AWS KMS a second, at the most.
+    pub calls_per_second: u32,
 }
 
 /// What is offered.
@@ -252,6 +260,19 @@ impl Default for DatabaseConfig {
     }
 }
 
+impl Default for KmsConfig {
+    fn default() -> Self {
+        Self {
+            key: String::new(),
+            region: String::new(),
+            endpoint_url: String::new(),
+            key_file: PathBuf::new(),
+            previous_keys: Vec::new(),
+            calls_per_second: 200,
+        }
+    }
+}
+
 impl Default for ResolutionConfig {
     fn default() -> Self {
         Self { unknown_workspace: UnknownWorkspace::Platform, lease_seconds: 60 }
@@ -273,7 +294,7 @@ impl Default for ChecksConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: "info,sea_orm_migration=warn".to_owned() }
+        Self { format: LogFormat::Pretty, filter: "info,sea_orm_migration=warn,sqlx=warn".to_owned() }
     }
 }
 

@@ -1,9 +1,11 @@
 //! One entry: what is known, how old it is, and the one load that renews it.
 //!
-//! Invariants: the age counts from when the load *began*. A load that shows a lower revision than one already seen is
-//! discarded. One load runs at a time, in a task of its own with a limit: a caller who is gone does not end it, and
-//! those who wait share its outcome. While the database does not answer, an entry within its grace is served at once,
-//! and the loads that probe for recovery pause in between: a sick database is not besieged, and nobody waits for it.
+//! Invariants: an entry is as old as the later of the beginning of its load and that of the last good poll in the load's
+//! own epoch; in another epoch, or once its load is too old, it is read again. A load that shows a lower revision than
+//! one already seen in this history of the database, or that ends in another era than it began in, is discarded. One
+//! load runs at a time, in a task of its own with a limit: a caller who is gone does not end it, and those who wait
+//! share its outcome. While the database does not answer, an entry within its grace is served at once, and the loads
+//! that probe for recovery pause in between: a sick database is not besieged, and nobody waits for it.
 //!
 //! Absent: which entries there are, and when one is dropped (the parent module).
 
@@ -14,7 +16,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Shared, View};
+use super::{
+    NOT_THE_SAME, Shared, View,
+    epochs::{Era, History},
+};
 use crate::{
     domain::error::{Error, Reason},
     store::Store,
@@ -22,20 +27,31 @@ use crate::{
 
 /// How old an entry may be and still be served without asking the database.
 const FRESH_FOR: Duration = Duration::from_secs(5);
+/// How long ago an entry may have been loaded, however often polls found it unchanged: what an administrator edits by
+/// hand is in no log.
+const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 /// How long a load may take, waiting for its turn included.
 const LOAD_LIMIT: Duration = Duration::from_secs(2);
 /// How long the database is left alone after a load that failed.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a load that failed speaks for the next one: that long, nobody waits for it.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+/// How often a result that was outdated while it came is read again.
+const READS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Slot<T>(Mutex<Known<T>>);
 
 #[derive(Debug)]
 struct Known<T> {
-    /// The highest revision seen; nothing lower is served.
+    /// The highest revision seen in this history; nothing lower is loaded.
     floor: u64,
-    /// The entry, and when its load began.
-    loaded: Option<(Arc<T>, Duration)>,
+    history: History,
+    /// The highest revision that the log told of in this history.
+    logged: u64,
+    /// The last commit of this process that the log has to tell of, and since when.
+    owed: Option<(u64, Duration)>,
+    loaded: Option<Loaded<T>>,
     /// Counts the doubts about the entry, and those that a later load has settled.
     doubts: u64,
     settled: u64,
@@ -45,9 +61,29 @@ struct Known<T> {
     flight: Option<watch::Receiver<()>>,
 }
 
+/// An entry as it was read.
+#[derive(Debug)]
+struct Loaded<T> {
+    entry: Arc<T>,
+    revision: u64,
+    /// When the load began, and in which era it began and ended.
+    began: Duration,
+    era: Era,
+}
+
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self(Mutex::new(Known { floor: 0, loaded: None, doubts: 0, settled: 0, failure: None, flight: None }))
+        Self(Mutex::new(Known {
+            floor: 0,
+            history: History::default(),
+            logged: 0,
+            owed: None,
+            loaded: None,
+            doubts: 0,
+            settled: 0,
+            failure: None,
+            flight: None,
+        }))
     }
 }
 
@@ -55,7 +91,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
     /// The entry, if it may be served without asking the database.
     pub(super) fn fresh(&self, shared: &Shared) -> Option<View<T>> {
         let known = self.known();
-        if known.doubts == known.settled { known.view(shared, FRESH_FOR, false) } else { None }
+        let loaded = known.loaded.as_ref()?;
+        let (now, validated_at) = loaded.validated(shared);
+        let old = shared.age(validated_at) > FRESH_FOR || shared.age(loaded.began) > MAX_AGE;
+        let doubted = known.doubts != known.settled || loaded.era != now || known.lost_a_commit(shared);
+        (!old && !doubted).then(|| loaded.view(validated_at, false))
     }
 
     /// The entry after a load, or what is known of it while the database does not answer.
@@ -68,28 +108,33 @@ impl<T: Send + Sync + 'static> Slot<T> {
     where
         L: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let flight = self.take_off(shared, load, revision);
-        if let Some(view) = self.degraded(shared) {
-            return Ok(view);
+        let load = Arc::new(load);
+        for _ in 0..READS {
+            let flight = self.take_off(shared, Arc::clone(&load), revision);
+            if let Some(view) = self.degraded(shared) {
+                return Ok(view);
+            }
+            if let Some(mut flight) = flight {
+                // Nothing is ever sent: the end of the load closes it.
+                let _ended = flight.changed().await;
+            }
+            if let Some(view) = self.fresh(shared).or_else(|| self.degraded(shared)) {
+                return Ok(view);
+            }
+            if let Some((_, error)) = &self.known().failure {
+                return Err(error.repeated());
+            }
+            // What was loaded is outdated already.
         }
-        if let Some(mut flight) = flight {
-            // Nothing is ever sent: the end of the load closes it.
-            let _ended = flight.changed().await;
-        }
-        let view = self.fresh(shared).or_else(|| self.degraded(shared));
-        view.ok_or_else(|| match &self.known().failure {
-            Some((_, error)) => error.repeated(),
-            // The entry was doubted again while it was loaded.
-            None => Error::new(Reason::StoreUnavailable, "the workspace is being changed; try again")
-                .retry_after(Duration::from_secs(1)),
-        })
+        Err(Error::new(Reason::StoreUnavailable, "the workspace is being changed; try again")
+            .retry_after(Duration::from_secs(1)))
     }
 
     /// The load that runs, started if none does; `None` while the database is left alone.
     fn take_off<L>(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
-        load: impl Fn(Arc<Store>) -> L + Send + Sync + 'static,
+        load: Arc<impl Fn(Arc<Store>) -> L + Send + Sync + 'static>,
         revision: fn(&T) -> u64,
     ) -> Option<watch::Receiver<()>>
     where
@@ -99,7 +144,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         if let Some(flight) = &known.flight {
             return Some(flight.clone());
         }
-        let paused = |(at, _): &(Duration, Error)| shared.clock.elapsed().saturating_sub(*at) < PAUSE;
+        known.enter(shared.epochs.now().history);
+        let paused = |(at, _): &(Duration, Error)| shared.age(*at) < PAUSE;
         if known.failure.as_ref().is_some_and(paused) {
             return None;
         }
@@ -107,10 +153,14 @@ impl<T: Send + Sync + 'static> Slot<T> {
         known.flight = Some(flight.clone());
         let (slot, shared) = (Arc::clone(self), Arc::clone(shared));
         tokio::spawn(async move {
-            let loaded = tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, load, revision)).await;
+            let loaded = tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, &*load, revision)).await;
             let failure = loaded.unwrap_or_else(|_| Err(too_slow())).err();
             shared.tell(failure.as_ref());
             let mut known = slot.known();
+            if failure.as_ref().is_some_and(|error| error.reason() != Reason::StoreUnavailable) {
+                // The database answered, and what it said is not what is known.
+                known.loaded = None;
+            }
             known.failure = failure.map(|error| (shared.clock.elapsed(), error));
             known.flight = None;
             drop(running);
@@ -128,30 +178,49 @@ impl<T: Send + Sync + 'static> Slot<T> {
         L: Future<Output = Result<T, Error>>,
     {
         let _bounded = shared.loads.acquire().await.map_err(Error::internal)?;
-        // A change may commit while a load runs; its result is then older than what was promised, and is read again.
-        for _ in 0..3 {
-            let (began, doubts) = (shared.clock.elapsed(), self.known().doubts);
+        // A change may commit while a load runs, or the database turn out to be another one; the result is then older
+        // than what was promised, or from elsewhere, and is read again.
+        for _ in 0..READS {
+            let (began, era, doubts) = (shared.clock.elapsed(), shared.epochs.now(), self.known().doubts);
             let entry = Arc::new(load(Arc::clone(&shared.store)).await?);
             let revision = revision(&entry);
             let mut known = self.known();
-            if revision >= known.floor {
+            let now = shared.epochs.now();
+            known.enter(now.history);
+            if known.lost_a_commit(shared) {
+                shared.epochs.next_history();
+                tracing::warn!("{NOT_THE_SAME}");
+            } else if now == era && revision >= known.floor {
                 known.floor = revision;
-                known.loaded = Some((entry, began));
+                known.loaded = Some(Loaded { entry, revision, began, era });
                 known.settled = doubts;
                 if known.doubts == doubts {
                     return Ok(());
                 }
             }
         }
-        Err(Error::new(Reason::StoreUnavailable, "the database shows an older state than it did; try again")
-            .retry_after(Duration::from_secs(1)))
+        Err(Error::new(
+            Reason::StoreUnavailable,
+            "the database shows an older state than it did, or is changing hands; try again",
+        )
+        .retry_after(Duration::from_secs(1)))
     }
 
-    /// This process committed `revision`: what is known is not served again.
-    pub(super) fn invalidate(&self, revision: u64) {
+    /// This process committed `revision` in this history of the database: what is older is not served again.
+    pub(super) fn committed(&self, shared: &Shared, revision: u64, history: History) {
         let mut known = self.known();
-        known.floor = known.floor.max(revision);
-        known.loaded = None;
+        known.outdate(shared, revision, history);
+        if history == known.history && known.logged < revision {
+            known.owed = Some((revision, shared.clock.elapsed()));
+        }
+    }
+
+    /// The log tells of `revision`: what is older is not served again.
+    pub(super) fn logged(&self, shared: &Shared, revision: u64) {
+        let mut known = self.known();
+        known.outdate(shared, revision, shared.epochs.now().history);
+        known.logged = known.logged.max(revision);
+        known.owed = known.owed.filter(|(owed, _)| *owed > revision);
     }
 
     /// Something may have changed: what is known is only served while the database does not answer.
@@ -160,11 +229,14 @@ impl<T: Send + Sync + 'static> Slot<T> {
         known.doubts = known.doubts.saturating_add(1);
     }
 
-    /// The entry, if the last load failed as in an outage and the grace lasts.
+    /// The entry, if the last load failed as in an outage, not long ago, and the grace lasts.
     fn degraded(&self, shared: &Shared) -> Option<View<T>> {
         let known = self.known();
-        let (_, error) = known.failure.as_ref()?;
-        if error.reason() == Reason::StoreUnavailable { known.view(shared, shared.grace, true) } else { None }
+        let (at, error) = known.failure.as_ref()?;
+        let loaded = known.loaded.as_ref()?;
+        let (_, validated_at) = loaded.validated(shared);
+        let outage = error.reason() == Reason::StoreUnavailable && shared.age(*at) <= FAILED_FOR;
+        (outage && shared.age(validated_at) <= shared.grace).then(|| loaded.view(validated_at, true))
     }
 
     // No code panics while it holds the lock, so a poisoned one still holds a good entry.
@@ -174,10 +246,52 @@ impl<T: Send + Sync + 'static> Slot<T> {
 }
 
 impl<T> Known<T> {
-    fn view(&self, shared: &Shared, age: Duration, degraded: bool) -> Option<View<T>> {
-        let (entry, validated_at) = self.loaded.as_ref()?;
-        let young = shared.clock.elapsed().saturating_sub(*validated_at) <= age;
-        young.then(|| View { entry: Arc::clone(entry), validated_at: *validated_at, degraded })
+    /// A floor counts in its own history only; and that the database failed before says nothing in the next one.
+    fn enter(&mut self, history: History) {
+        if self.history != history {
+            self.history = history;
+            self.floor = 0;
+            self.logged = 0;
+            self.owed = None;
+            self.failure = None;
+        }
+    }
+
+    /// What is older than this revision is not served again.
+    fn outdate(&mut self, shared: &Shared, revision: u64, history: History) {
+        self.enter(shared.epochs.now().history);
+        if history == self.history {
+            self.floor = self.floor.max(revision);
+        } else {
+            // Its number says nothing here. The load that runs may have missed it, so it is repeated.
+            self.doubts = self.doubts.saturating_add(1);
+        }
+        let seen = |loaded: &Loaded<T>| loaded.era.history == history && loaded.revision >= revision;
+        if !self.loaded.as_ref().is_some_and(seen) {
+            self.loaded = None;
+        }
+    }
+
+    /// Whether a commit of this process is gone: the log was read to its end since, and does not tell of it.
+    fn lost_a_commit(&self, shared: &Shared) -> bool {
+        let read_since = |since| {
+            let (_, polled) = shared.epochs.now_and_poll_of(shared.epochs.now());
+            polled.is_some_and(|polled| polled > since)
+        };
+        self.owed.is_some_and(|(_, since)| read_since(since))
+    }
+}
+
+impl<T> Loaded<T> {
+    /// The era that it is, and since when the entry is known to be good: no poll vouches for one that is too old.
+    fn validated(&self, shared: &Shared) -> (Era, Duration) {
+        let (now, polled) = shared.epochs.now_and_poll_of(self.era);
+        let latest = self.began.saturating_add(MAX_AGE);
+        (now, polled.map_or(self.began, |polled| polled.clamp(self.began, latest)))
+    }
+
+    fn view(&self, validated_at: Duration, degraded: bool) -> View<T> {
+        View { entry: Arc::clone(&self.entry), validated_at, degraded }
     }
 }
 
@@ -185,100 +299,4 @@ fn too_slow() -> Error {
     Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
         .retry_after(Duration::from_secs(1))
         .caused_by(format!("a load took longer than {LOAD_LIMIT:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-    use crate::{
-        domain::clock::Clock,
-        store::{Duty, Settings},
-    };
-
-    const GRACE: Duration = Duration::from_secs(35);
-
-    async fn shared() -> (tempfile::TempDir, Arc<Shared>) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-        let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
-        let clock = Clock::manual(time::OffsetDateTime::UNIX_EPOCH);
-        (folder, Arc::new(Shared::new(store, clock, GRACE)))
-    }
-
-    /// Every load answers the next number as entry and revision.
-    fn counting(
-        counter: &Arc<AtomicU64>,
-    ) -> impl Fn(Arc<Store>) -> std::future::Ready<Result<u64, Error>> + use<> {
-        let counter = Arc::clone(counter);
-        move |_| std::future::ready(Ok(counter.fetch_add(1, Ordering::SeqCst)))
-    }
-
-    fn hanging(_: Arc<Store>) -> std::future::Pending<Result<u64, Error>> {
-        std::future::pending()
-    }
-
-    #[tokio::test]
-    async fn a_caller_who_is_gone_does_not_end_a_load_and_others_share_it() {
-        let (_folder, shared) = shared().await;
-        let (slot, counter) = (Arc::<Slot<u64>>::default(), Arc::<AtomicU64>::default());
-        let gate = Arc::new(tokio::sync::Semaphore::new(0));
-        let (gated, counted) = (Arc::clone(&gate), Arc::clone(&counter));
-        let load = move |_| {
-            let (gate, counter) = (Arc::clone(&gated), Arc::clone(&counted));
-            async move {
-                let _open = gate.acquire().await.unwrap();
-                Ok(counter.fetch_add(1, Ordering::SeqCst))
-            }
-        };
-        let gone = slot.renewed(&shared, load, |entry| *entry);
-        // Polled, then dropped: the load was started and goes on.
-        assert!(tokio::time::timeout(Duration::ZERO, gone).await.is_err());
-        gate.add_permits(1);
-        let view = slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
-        assert_eq!((*view.entry, counter.load(Ordering::SeqCst)), (0, 1));
-    }
-
-    #[tokio::test]
-    async fn a_load_that_hangs_is_cut_off_and_what_is_known_is_served_without_waiting() {
-        let (_folder, shared) = shared().await;
-        let (slot, counter) = (Arc::<Slot<u64>>::default(), Arc::<AtomicU64>::default());
-        slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
-        shared.clock.advance(Duration::from_secs(6));
-        tokio::time::pause();
-        // The first one finds out; paused time runs on by itself while everybody waits.
-        let view = slot.renewed(&shared, hanging, |entry| *entry).await.unwrap();
-        assert!(view.degraded);
-        // From now on nobody waits, whether or not a load probes in the background.
-        for pass in [0, 400, 600] {
-            shared.clock.advance(Duration::from_millis(pass));
-            let before = tokio::time::Instant::now();
-            assert!(slot.renewed(&shared, hanging, |entry| *entry).await.unwrap().degraded);
-            assert_eq!(tokio::time::Instant::now(), before);
-        }
-        shared.clock.advance(GRACE);
-        let refused = slot.renewed(&shared, hanging, |entry| *entry).await.unwrap_err();
-        assert_eq!(refused.reason(), Reason::StoreUnavailable);
-    }
-
-    #[tokio::test]
-    async fn an_entry_that_is_doubted_while_it_is_loaded_is_loaded_again() {
-        let (_folder, shared) = shared().await;
-        let (slot, counter) = (Arc::<Slot<u64>>::default(), Arc::<AtomicU64>::default());
-        let (doubted, counted) = (Arc::clone(&slot), Arc::clone(&counter));
-        let load = move |_| {
-            let entry = counted.fetch_add(1, Ordering::SeqCst);
-            if entry == 0 {
-                doubted.suspect();
-            }
-            std::future::ready(Ok(entry))
-        };
-        let view = slot.renewed(&shared, load, |entry| *entry).await.unwrap();
-        assert_eq!((*view.entry, view.degraded), (1, false));
-        slot.suspect();
-        assert!(slot.fresh(&shared).is_none());
-        let view = slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
-        assert_eq!(*view.entry, 2);
-    }
 }

@@ -154,7 +154,8 @@ impl Error {
     /// met it; of anything else with each.
     pub fn repeated(&self) -> Self {
         let parts = &self.0;
-        let cause = parts.cause.as_ref().filter(|_| parts.reason != Reason::StoreUnavailable);
+        let outage = matches!(parts.reason, Reason::StoreUnavailable | Reason::KmsUnavailable);
+        let cause = parts.cause.as_ref().filter(|_| !outage);
         Self(Box::new(Parts {
             reason: parts.reason,
             message: parts.message.clone(),

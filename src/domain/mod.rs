@@ -12,6 +12,7 @@ pub mod clock;
 pub mod envelope;
 pub mod error;
 pub mod health;
+pub mod kms_key;
 pub mod models;
 pub mod names;
 pub mod principal;

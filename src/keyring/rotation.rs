@@ -7,32 +7,37 @@
 
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-
-use super::{Keyring, corrupt, not_openable};
+use super::{Keyring, corrupt, create::Candidate, not_openable};
 use crate::{
     domain::{
-        envelope::{self, DataKey, DataKeyId, RecordContext},
+        envelope::{self, DataKey, RecordContext},
         error::{Error, Reason},
     },
     kms::Wrapped,
     store::{DataKeyRow, SealedRecord},
 };
 
+/// How often a successor is made when others make one of the same version.
+const ATTEMPTS: usize = 3;
+
 impl Keyring {
     /// The KMS key that wraps new data keys, as the KMS names it now.
     pub async fn current_kms_key(&self) -> Result<String, Error> {
-        todo!()
+        self.kms.look_up().await?;
+        Ok(self.kms.current())
     }
 
     /// Proves that the current KMS key wraps and unwraps, by a data key that is thrown away.
     pub async fn prove_kms_key(&self) -> Result<(), Error> {
-        todo!()
+        Ok(self.kms.preflight(self.store.deployment()).await?)
     }
 
     /// Moves a data key under the current KMS key. False: it was moved by somebody else meanwhile.
     pub async fn rewrap(&self, row: &DataKeyRow) -> Result<bool, Error> {
-        todo!()
+        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
+        let moved = self.kms.rewrap(&wrapped, self.context(row.id)).await?;
+        let after = DataKeyRow { wrapped: moved.blob, kms_key_arn: moved.kms_key_arn, ..row.clone() };
+        self.store.replace_wrapping(row, after).await
     }
 
     /// The data key that seals the records of this bucket.
@@ -42,8 +47,21 @@ impl Keyring {
     }
 
     /// Makes a successor of the bucket's active data key, which seals from now on.
-    pub async fn succeed(&self, bucket: u16, now: OffsetDateTime) -> Result<Arc<DataKey>, Error> {
-        todo!()
+    pub async fn succeed(&self, bucket: u16) -> Result<Arc<DataKey>, Error> {
+        for _ in 0..ATTEMPTS {
+            self.read_rows().await?;
+            let id = self.held.unused(bucket);
+            let Candidate { row, secret, at } = self.candidate(id).await?;
+            if self.store.succeed_data_key(row.clone(), self.clock.now()).await? {
+                let key =
+                    DataKey::new(id, &secret).ok_or_else(|| corrupt("a data key of the wrong length"))?;
+                let key = Arc::new(key);
+                self.held.put(&row, Arc::clone(&key), at);
+                return Ok(key);
+            }
+            // A process that serves made one of this version meanwhile.
+        }
+        Err(Error::new(Reason::StoreUnavailable, "other processes keep making data keys; run it again"))
     }
 
     /// Opens a record in its place and seals it anew, in the same place.

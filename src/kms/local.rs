@@ -9,7 +9,10 @@
 //!
 //! Absent: protection from whoever can read the whole machine. That is what a cloud KMS is for.
 
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
@@ -19,7 +22,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{EncryptionContext, Wrapped, corrupt};
+use super::{EncryptionContext, KmsError, KmsFault, Wrapped};
 use crate::{
     domain::error::{Error, Reason},
     private_file,
@@ -28,11 +31,14 @@ use crate::{
 const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
 
-/// One or more key files; the first one wraps.
+/// The key file that wraps, and those that did.
 pub struct LocalKms {
     current: LocalKey,
-    previous: Vec<LocalKey>,
+    previous: KeyFiles,
 }
+
+/// Key files that unwrap and wrap no more.
+pub struct KeyFiles(Vec<LocalKey>);
 
 struct LocalKey {
     arn: String,
@@ -52,13 +58,39 @@ impl std::fmt::Debug for LocalKms {
     }
 }
 
+impl std::fmt::Debug for KeyFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.arn)).finish()
+    }
+}
+
+impl KeyFiles {
+    /// Reads them.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
+        paths.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn have(&self, arn: &str) -> bool {
+        self.find(arn).is_some()
+    }
+
+    pub(super) fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        self.find(&wrapped.kms_key_arn).ok_or_else(|| stranger(wrapped))?.unwrap(wrapped, context)
+    }
+
+    fn find(&self, arn: &str) -> Option<&LocalKey> {
+        self.0.iter().find(|key| key.arn == arn)
+    }
+}
+
 impl LocalKms {
     /// Reads the key file, and those of earlier KMS keys.
-    pub fn open(current: &Path, previous: &[std::path::PathBuf]) -> Result<Self, Error> {
-        Ok(Self {
-            current: LocalKey::read(current)?,
-            previous: previous.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>()?,
-        })
+    pub fn open(current: &Path, previous: &[PathBuf]) -> Result<Self, Error> {
+        Ok(Self { current: LocalKey::read(current)?, previous: KeyFiles::open(previous)? })
     }
 
     /// Makes a key file. Refuses where a file is.
@@ -85,50 +117,38 @@ impl LocalKms {
         })
     }
 
+    pub(super) fn arn(&self) -> &str {
+        &self.current.arn
+    }
+
     pub(super) fn allows(&self, arn: &str) -> bool {
-        self.find(arn).is_some()
+        self.current.arn == arn || self.previous.have(arn)
     }
 
     pub(super) fn generate(
         &self,
         context: EncryptionContext,
-    ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), Error> {
-        let failed = |_| Error::internal("the cryptographic library refused to wrap");
+    ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), KmsError> {
         let mut data_key = Zeroizing::new(vec![0; KEY_LEN]);
-        SystemRandom::new().fill(&mut data_key).map_err(failed)?;
-        let mut text = Zeroizing::new(data_key.to_vec());
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.current.secret).map_err(failed)?;
-        let (nonce, tag) =
-            key.seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text).map_err(failed)?;
-        let mut blob = nonce.as_ref().to_vec();
-        blob.extend(text.iter());
-        blob.extend(tag.as_ref());
-        Ok((data_key, Wrapped { blob, kms_key_arn: self.current.arn.clone() }))
+        SystemRandom::new().fill(&mut data_key).map_err(refused)?;
+        let wrapped = self.current.wrap(&data_key, context)?;
+        Ok((data_key, wrapped))
     }
 
     pub(super) fn unwrap(
         &self,
         wrapped: &Wrapped,
         context: EncryptionContext,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let key =
-            self.find(&wrapped.kms_key_arn).ok_or_else(|| corrupt("a data key under another KMS key"))?;
-        let (nonce, text) = wrapped
-            .blob
-            .split_at_checked(NONCE_LEN)
-            .ok_or_else(|| corrupt("a wrapped data key is too short"))?;
-        let nonce =
-            Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt("a nonce of the wrong length"))?;
-        let mut text = Zeroizing::new(text.to_vec());
-        let refused = |_| corrupt("a wrapped data key does not authenticate");
-        let opened = RandomizedNonceKey::new(&AES_256_GCM, &key.secret)
-            .and_then(|key| key.open_in_place(nonce, Aad::from(associated_data(context)), &mut text))
-            .map_err(refused)?;
-        Ok(Zeroizing::new(opened.to_vec()))
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        if self.current.arn == wrapped.kms_key_arn {
+            self.current.unwrap(wrapped, context)
+        } else {
+            self.previous.unwrap(wrapped, context)
+        }
     }
 
-    fn find(&self, arn: &str) -> Option<&LocalKey> {
-        std::iter::once(&self.current).chain(&self.previous).find(|key| key.arn == arn)
+    pub(super) fn rewrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Wrapped, KmsError> {
+        self.current.wrap(&self.unwrap(wrapped, context)?, context)
     }
 }
 
@@ -148,6 +168,43 @@ impl LocalKey {
         parsed.key.zeroize();
         Ok(Self { arn: format!("local:{}", parsed.id), secret: secret.ok_or_else(malformed)? })
     }
+
+    fn wrap(&self, data_key: &[u8], context: EncryptionContext) -> Result<Wrapped, KmsError> {
+        let mut text = Zeroizing::new(data_key.to_vec());
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &self.secret).map_err(refused)?;
+        let (nonce, tag) = key
+            .seal_in_place_separate_tag(Aad::from(associated_data(context)), &mut text)
+            .map_err(refused)?;
+        let mut blob = nonce.as_ref().to_vec();
+        blob.extend(text.iter());
+        blob.extend(tag.as_ref());
+        Ok(Wrapped { blob, kms_key_arn: self.arn.clone() })
+    }
+
+    fn unwrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        let (nonce, text) = wrapped
+            .blob
+            .split_at_checked(NONCE_LEN)
+            .ok_or_else(|| KmsError::corrupt("a wrapped data key is too short"))?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce)
+            .map_err(|_| KmsError::corrupt("a nonce of the wrong length"))?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let opened = RandomizedNonceKey::new(&AES_256_GCM, &self.secret)
+            .and_then(|key| key.open_in_place(nonce, Aad::from(associated_data(context)), &mut text))
+            .map_err(|_| KmsError::corrupt("a wrapped data key does not authenticate in its place"))?;
+        Ok(Zeroizing::new(opened.to_vec()))
+    }
+}
+
+fn refused(_: aws_lc_rs::error::Unspecified) -> KmsError {
+    KmsError::new(KmsFault::Outage, "the cryptographic library refused to wrap a data key")
+}
+
+fn stranger(wrapped: &Wrapped) -> KmsError {
+    KmsError::corrupt(format!(
+        "a data key is under the KMS key {}, which has no key file here",
+        wrapped.kms_key_arn
+    ))
 }
 
 fn associated_data(context: EncryptionContext) -> Vec<u8> {
@@ -221,6 +278,10 @@ mod tests {
         assert!(LocalKms::open(&path, &[]).unwrap().unwrap(&wrapped, context(1)).is_err());
         let both = LocalKms::open(&path, &[folder.path().join("kms.key")]).unwrap();
         assert_eq!(*both.unwrap(&wrapped, context(1)).unwrap(), *secret);
+        let moved = both.rewrap(&wrapped, context(1)).unwrap();
+        assert_eq!(moved.kms_key_arn, both.arn());
+        assert_eq!(*both.unwrap(&moved, context(1)).unwrap(), *secret);
+        assert!(both.rewrap(&wrapped, context(2)).is_err());
     }
 
     #[test]

@@ -2,27 +2,34 @@
 //!
 //! Invariants: every call carries an encryption context, so that a blob moved to another bucket or deployment does not
 //! unwrap; a blob is unwrapped only under the KMS key that the row names, and only if that key is allowed. A wrong key
-//! or a damaged blob is corruption, never an outage.
+//! or a damaged blob is corruption, never an outage; a KMS key whose name was not looked up yet is an outage.
 //!
-//! Absent: caching (`keyring`), and any backend but a key file on this machine.
+//! Absent: caching, and what an outage means (`keyring`). There is no road from the cloud back to a key file.
 
+mod aws;
+mod fault;
 mod local;
+
+#[cfg(test)]
+#[path = "../../tests/support/fake_kms.rs"]
+pub(crate) mod fake_kms;
 
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-pub use local::LocalKms;
+pub use aws::{AwsKms, AwsSettings};
+pub use fault::{KmsError, KmsFault};
+pub use local::{KeyFiles, LocalKms};
 
-use crate::domain::{
-    envelope::DataKeyId,
-    error::{Error, Reason},
-};
+use crate::domain::envelope::DataKeyId;
 
 /// The closed list of backends.
 #[derive(Debug)]
 pub enum Kms {
     /// A key file on this machine.
     Local(LocalKms),
+    /// AWS KMS; and the key files that wrapped before it.
+    Aws(Box<AwsKms>, KeyFiles),
 }
 
 /// What a data key is for; not secret, bound into its wrapping.
@@ -47,7 +54,7 @@ impl EncryptionContext {
 }
 
 /// A data key, wrapped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrapped {
     /// What the KMS returned.
     pub blob: Vec<u8>,
@@ -55,40 +62,125 @@ pub struct Wrapped {
     pub kms_key_arn: String,
 }
 
+/// Whether data keys under a KMS key may be unwrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// It is the current one, or was.
+    Yes,
+    /// It is a stranger.
+    No,
+    /// A name in the configuration was not looked up yet; it may be this key's.
+    NotYetKnown,
+}
+
 impl Kms {
     /// Makes a data key: in the clear, and wrapped.
-    pub async fn generate(&self, context: EncryptionContext) -> Result<(Zeroizing<Vec<u8>>, Wrapped), Error> {
+    pub async fn generate(
+        &self,
+        context: EncryptionContext,
+    ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), KmsError> {
         match self {
             Self::Local(local) => local.generate(context),
+            Self::Aws(aws, _) => aws.generate(context).await,
         }
     }
 
-    /// Unwraps a data key.
+    /// Unwraps a data key. One that names a KMS key which is not allowed is refused without a call.
     pub async fn unwrap(
         &self,
         wrapped: &Wrapped,
         context: EncryptionContext,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        if !self.allows(&wrapped.kms_key_arn) {
-            return Err(corrupt("a data key names a KMS key that is not allowed"));
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        let arn = &wrapped.kms_key_arn;
+        match self.allows(arn) {
+            Allowed::Yes => {}
+            Allowed::No => {
+                return Err(KmsError::corrupt(format!(
+                    "a data key is under the KMS key {arn}, which is neither kms.key nor one of kms.previous_keys"
+                )));
+            }
+            Allowed::NotYetKnown => {
+                return Err(KmsError::new(
+                    KmsFault::Outage,
+                    format!(
+                        "a data key is under the KMS key {arn}, and the KMS has not said yet which keys kms.key and \
+                         kms.previous_keys name; byokd asks on (kms:DescribeKey)"
+                    ),
+                ));
+            }
         }
         match self {
             Self::Local(local) => local.unwrap(wrapped, context),
+            Self::Aws(_, files) if files.have(arn) => files.unwrap(wrapped, context),
+            Self::Aws(aws, _) => aws.unwrap(wrapped, context).await,
+        }
+    }
+
+    /// Wraps a data key anew, under the current KMS key. Between two keys of AWS KMS its plaintext never leaves the KMS.
+    /// From a key file to AWS KMS there is no such road: new data keys are the way.
+    pub async fn rewrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Wrapped, KmsError> {
+        match self {
+            Self::Local(local) => local.rewrap(wrapped, context),
+            Self::Aws(_, files) if files.have(&wrapped.kms_key_arn) => Err(KmsError::new(
+                KmsFault::Denied,
+                format!(
+                    "a data key under the key file {} cannot be wrapped anew by AWS KMS, which would have to see it; \
+                     use --data-keys, which seals all records under new data keys",
+                    wrapped.kms_key_arn
+                ),
+            )),
+            Self::Aws(aws, _) => aws.rewrap(wrapped, context).await,
+        }
+    }
+
+    /// Proves on a data key that is thrown away that the current KMS key makes and unwraps data keys.
+    pub async fn preflight(&self, deployment: Uuid) -> Result<(), KmsError> {
+        // No bucket has this number, so that it stands for no data key that is kept.
+        let context = EncryptionContext { deployment, data_key: DataKeyId { bucket: u16::MAX, version: 0 } };
+        let (made, wrapped) = self.generate(context).await?;
+        let unwrapped = self.unwrap(&wrapped, context).await?;
+        if *made == *unwrapped {
+            Ok(())
+        } else {
+            Err(KmsError::corrupt(format!(
+                "the KMS key {} unwraps another data key than it made",
+                wrapped.kms_key_arn
+            )))
+        }
+    }
+
+    /// Looks up again which KMS keys the configuration names. An alias may have moved: then the new key wraps from now
+    /// on, and the one before stays allowed.
+    pub async fn look_up(&self) -> Result<(), KmsError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Aws(aws, _) => aws.look_up().await,
+        }
+    }
+
+    /// Whether the KMS has said of every name in the configuration which KMS key it is.
+    pub fn is_looked_up(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Aws(aws, _) => aws.is_looked_up(),
         }
     }
 
     /// Whether data keys under this KMS key may be unwrapped.
-    pub fn allows(&self, kms_key_arn: &str) -> bool {
+    pub fn allows(&self, kms_key_arn: &str) -> Allowed {
         match self {
-            Self::Local(local) => local.allows(kms_key_arn),
+            Self::Local(local) if local.allows(kms_key_arn) => Allowed::Yes,
+            Self::Local(_) => Allowed::No,
+            Self::Aws(_, files) if files.have(kms_key_arn) => Allowed::Yes,
+            Self::Aws(aws, _) => aws.allows(kms_key_arn),
         }
     }
-}
 
-fn corrupt(what: &'static str) -> Error {
-    Error::new(
-        Reason::RecordCorrupt,
-        "a data key is damaged, or was wrapped by another KMS key; tell the operator",
-    )
-    .caused_by(what)
+    /// The KMS key that wraps new data keys: its ARN, or the name in the configuration until that was looked up.
+    pub fn current(&self) -> String {
+        match self {
+            Self::Local(local) => local.arn().to_owned(),
+            Self::Aws(aws, _) => aws.current().unwrap_or_else(|| aws.name().to_owned()),
+        }
+    }
 }

@@ -185,6 +185,7 @@ async fn locked<T: Serialize>(
             Some((request_id.clone(), data_key.id, data_key.fingerprint(&intent.payload)))
         }
     };
+    let history = parts.directory.committing(&intent.scope);
     let (change, sealing) = match seals {
         true => {
             Sealing::begin(parts, &intent.scope).await.map(|(change, sealing)| (change, Some(sealing)))?
@@ -225,7 +226,7 @@ async fn locked<T: Serialize>(
         return Err(error);
     }
     if draft.changed() {
-        parts.directory.invalidate(&intent.scope, draft.after().revision());
+        parts.directory.committed(&intent.scope, draft.after().revision(), history);
     } else if !draft.edits().is_empty() {
         parts.directory.suspect(&intent.scope);
     }

@@ -92,7 +92,7 @@ pub async fn rewrap(
     let resumed = run.bucket > 0 || run.after.is_some() || run.moved > 0;
     match what {
         Rewrap::KmsKey => move_data_keys(store, keyring, &mut run, &misplaced, &mut tell).await?,
-        Rewrap::DataKeys => move_records(store, keyring, clock, &mut run, &mut tell).await?,
+        Rewrap::DataKeys => move_records(store, keyring, &mut run, &mut tell).await?,
     }
     store.save_rewrap(&run, true).await?;
     Ok(summary(run.moved, run.refused, resumed))
@@ -154,7 +154,6 @@ async fn move_data_keys(
 async fn move_records(
     store: &Store,
     keyring: &Keyring,
-    clock: &Clock,
     run: &mut RewrapRun,
     tell: &mut impl FnMut(RewrapProgress),
 ) -> Result<(), Error> {
@@ -163,7 +162,7 @@ async fn move_records(
         let successor = match run.after {
             // The run before made it, or a process that serves has made a newer one since.
             Some(_) => patiently(async || keyring.active_of(bucket).await).await?,
-            None => patiently(async || keyring.succeed(bucket, clock.now()).await).await?,
+            None => patiently(async || keyring.succeed(bucket).await).await?,
         };
         let mut after = run.after.unwrap_or(Uuid::nil());
         loop {

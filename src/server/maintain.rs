@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use super::{StartError, store_settings};
+use super::{
+    StartError,
+    open::{open_keyring, store_settings},
+};
 use crate::{
     config::Config,
     domain::clock::Clock,
     ops::{self, Rewrap, RewrapProgress, RewrapSummary},
-    server::open::open_keyring,
     store::{Duty, Store},
 };
 

@@ -5,7 +5,13 @@
 //!
 //! Absent: the ports.
 
-use std::{fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use url::Url;
 
@@ -14,11 +20,11 @@ use crate::{
     config::{self, Config, Migrate},
     directory::Directory,
     domain::{
-        catalog::Catalog, clock::Clock, error::Error, protocol::Protocol, resolution::Policy,
-        verdict::Condemnation,
+        catalog::Catalog, clock::Clock, error::Error, kms_key::KmsKeyName, protocol::Protocol,
+        resolution::Policy, verdict::Condemnation,
     },
     keyring::Keyring,
-    kms::{Kms, LocalKms},
+    kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
     ops::{Parts, TestLimiter, TestLimits},
     provider::{Egress, Providers},
     store::{Duty, Pooler, Settings, Store},
@@ -52,7 +58,7 @@ pub(super) async fn open_keyring(
     store: &Arc<Store>,
     clock: &Clock,
 ) -> Result<Keyring, StartError> {
-    let kms = Kms::Local(local_kms(config, store).await?);
+    let kms = kms(config, store, clock).await?;
     Ok(Keyring::open(Arc::clone(store), kms, clock.clone()).await?)
 }
 
@@ -118,8 +124,34 @@ fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The KMS that `kms.key` names, or the local key file; and those before it.
+async fn kms(config: &Config, store: &Store, clock: &Clock) -> Result<Kms, StartError> {
+    let (mut previous, mut files) = (Vec::new(), Vec::new());
+    for name in &config.kms.previous_keys {
+        match KmsKeyName::parse(name) {
+            Some(key) => previous.push(key),
+            None => files.push(PathBuf::from(name)),
+        }
+    }
+    let Some(key) = KmsKeyName::parse(&config.kms.key) else {
+        return Ok(Kms::Local(local_kms(config, store, &files).await?));
+    };
+    let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let settings = AwsSettings {
+        key,
+        previous,
+        region: set(&config.kms.region),
+        endpoint_url: set(&config.kms.endpoint_url),
+        calls_per_second: positive(config.kms.calls_per_second)?,
+        access_key: None,
+    };
+    let files = KeyFiles::open(&files)?;
+    let aws = AwsKms::open(settings, clock.clone()).await.map_err(|error| StartError(error.to_string()))?;
+    Ok(Kms::Aws(Box::new(aws), files))
+}
+
 /// The local KMS. Its key file is made only for a database that has no data keys yet.
-async fn local_kms(config: &Config, store: &Store) -> Result<LocalKms, StartError> {
+async fn local_kms(config: &Config, store: &Store, previous: &[PathBuf]) -> Result<LocalKms, StartError> {
     let file = config.kms_key_file();
     if !file.exists() {
         if let Some(row) = store.data_keys().await?.first() {
@@ -132,7 +164,7 @@ async fn local_kms(config: &Config, store: &Store) -> Result<LocalKms, StartErro
         }
         LocalKms::create(&file)?;
     }
-    Ok(LocalKms::open(&file, &config.kms.previous_keys)?)
+    Ok(LocalKms::open(&file, previous)?)
 }
 
 fn policy(config: &Config) -> Policy {
@@ -146,11 +178,13 @@ fn policy(config: &Config) -> Policy {
 }
 
 fn limits(config: &Config) -> Result<TestLimits, Error> {
-    let positive =
-        |limit| NonZeroU32::new(limit).ok_or_else(|| Error::internal("a limit of 0 passed the check"));
     Ok(TestLimits {
         per_workspace: positive(config.checks.per_workspace_per_minute)?,
         per_principal: positive(config.checks.per_principal_per_minute)?,
         per_provider: positive(config.checks.per_provider_per_second)?,
     })
+}
+
+fn positive(limit: u32) -> Result<NonZeroU32, Error> {
+    NonZeroU32::new(limit).ok_or_else(|| Error::internal("a limit of 0 passed the check"))
 }

@@ -6,7 +6,9 @@
 //! Absent: wrapping and unwrapping (`keyring`, `kms`).
 
 use sea_orm::{
-    ActiveValue::Set, EntityTrait, FromQueryResult, QueryResult, QueryTrait, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use time::OffsetDateTime;
 
@@ -57,6 +59,37 @@ impl Store {
             .map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)
     }
+
+    /// Deletes data keys that were retired before `before` and that nothing refers to.
+    pub async fn purge_data_keys(&self, before: OffsetDateTime) -> Result<u64, Error> {
+        let refers = |table: &'static str| {
+            let same = |column: &'static str, own: data_keys::Column| {
+                Expr::col((table, column)).equals((data_keys::Entity, own))
+            };
+            Expr::exists(
+                Query::select()
+                    .expr(Expr::val(1))
+                    .from(table)
+                    .cond_where(
+                        Condition::all()
+                            .add(same("bucket", data_keys::Column::Bucket))
+                            .add(same("data_key_version", data_keys::Column::Version)),
+                    )
+                    .to_owned(),
+            )
+        };
+        let transaction = self.long_transaction().await?;
+        let purged = data_keys::Entity::delete_many()
+            .filter(data_keys::Column::State.eq("retired"))
+            .filter(data_keys::Column::RetiredAt.lt(before))
+            .filter(refers("provider_keys").not())
+            .filter(refers("request_results").not())
+            .exec(&transaction)
+            .await
+            .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(purged.rows_affected)
+    }
 }
 
 /// A row as a data key.
@@ -82,5 +115,21 @@ pub(super) fn stored_row(key: DataKeyRow, now: OffsetDateTime) -> data_keys::Act
         state: Set(if key.active { "active" } else { "retired" }.to_owned()),
         created_at: Set(now),
         retired_at: Set((!key.active).then_some(now)),
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// What someone does who can write to the database.
+    pub(crate) async fn overwrite_data_key(&self, row: DataKeyRow) {
+        let model = data_keys::ActiveModel {
+            bucket: Set(i32::from(row.id.bucket)),
+            version: Set(i64::from(row.id.version)),
+            wrapped: Set(row.wrapped),
+            kms_key_arn: Set(row.kms_key_arn),
+            state: Set(if row.active { "active" } else { "retired" }.to_owned()),
+            ..Default::default()
+        };
+        data_keys::Entity::update(model).exec(&self.writer).await.unwrap();
     }
 }

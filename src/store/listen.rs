@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use sqlx::{
     pool::PoolOptions,
     postgres::{PgConnectOptions, PgListener},
@@ -80,7 +80,7 @@ impl Listener {
                 tracing::warn!(
                     why,
                     "NOTIFY does not come through: other replicas' changes are seen by polling only, within half a \
-                     second; behind a pooler, set database.listen_url to the database itself"
+                     second; database.listen_url must lead to the database itself, not to a pooler"
                 );
             }
             tokio::time::sleep(PAUSE).await;
@@ -125,13 +125,10 @@ impl Listener {
     /// Sends a hint and waits until it arrives.
     async fn hears(&self, listener: &mut PgListener) -> Result<(), String> {
         let word = Uuid::new_v4().to_string();
-        let statement = Statement::from_sql_and_values(
-            self.writer.get_database_backend(),
-            "SELECT pg_notify($1, $2)",
-            [CHANNEL.into(), word.clone().into()],
-        );
+        // Not prepared: behind a pooler the next statement may meet another session.
+        let notify = format!("NOTIFY {CHANNEL}, '{word}'");
         let heard = async {
-            self.writer.execute_raw(statement).await.map_err(|error| error.to_string())?;
+            self.writer.execute_unprepared(&notify).await.map_err(|error| error.to_string())?;
             loop {
                 let heard = listener.recv().await.map_err(|error| error.to_string())?;
                 self.arrived.notify_one();

@@ -71,11 +71,13 @@ impl Store {
             .from(provider_keys::Entity)
             .and_where(Expr::col(provider_keys::Column::ModelListHash).is_not_null())
             .to_owned();
+        let transaction = self.long_transaction().await?;
         let purged = model_lists::Entity::delete_many()
             .filter(Expr::col(model_lists::Column::Hash).not_in_subquery(referred))
-            .exec(&self.writer)
+            .exec(&transaction)
             .await
             .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
         Ok(purged.rows_affected)
     }
 }

@@ -7,9 +7,7 @@
 //!
 //! Absent: what a replica does about it (`directory`).
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, Statement,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Statement};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -99,21 +97,23 @@ impl Store {
     /// Deletes what was logged before `before`; the newest row stays, so that the log keeps its place.
     pub async fn purge_log(&self, before: OffsetDateTime) -> Result<u64, Error> {
         let end = self.log_end().await?;
+        let transaction = self.long_transaction().await?;
         let purged = change_log::Entity::delete_many()
             .filter(change_log::Column::At.lt(before))
             .filter(change_log::Column::Sequence.lt(end.sequence))
-            .exec(&self.writer)
+            .exec(&transaction)
             .await
             .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
         Ok(purged.rows_affected)
     }
 }
 
 /// Whether the server tells its history and when it was started. Not every database that speaks the protocol does.
-pub(super) async fn tells_history(writer: &DatabaseConnection) -> Result<bool, Error> {
+pub(super) async fn tells_history(connection: &impl ConnectionTrait) -> Result<bool, Error> {
     let statement =
-        Statement::from_sql_and_values(writer.get_database_backend(), POSTGRES, [0.into(), 0.into()]);
-    match writer.query_all_raw(statement).await {
+        Statement::from_sql_and_values(connection.get_database_backend(), POSTGRES, [0.into(), 0.into()]);
+    match connection.query_all_raw(statement).await {
         Ok(_) => Ok(true),
         Err(DbErr::Query(error)) => {
             tracing::warn!(

@@ -128,25 +128,48 @@ enum Engine {
 impl Store {
     /// Opens the database. A process that serves brings it to this binary's level, unless it is told not to.
     pub async fn open(settings: &Settings, duty: Duty) -> Result<Self, Error> {
+        let migrates = duty == Duty::Serve && settings.migrate;
         let (engine, writer) = Self::connect(settings, duty).await?;
-        if duty == Duty::Serve && settings.migrate {
-            schema::migrate(&writer).await?;
-        } else {
-            schema::status(&writer).await?.serves()?;
-        }
-        let deployment = schema::deployment(&writer).await?.deployment_id;
+        let deployment = match &engine {
+            Engine::Sqlite { .. } => {
+                if migrates {
+                    schema::migrate(&writer).await?;
+                }
+                schema::serving(&writer).await?
+            }
+            Engine::Postgres(postgres) => {
+                let setup = postgres.begin(&writer).await?;
+                if migrates {
+                    schema::migrate(&setup).await?;
+                }
+                let deployment = schema::serving(&setup).await?;
+                setup.commit().await.map_err(unavailable)?;
+                deployment
+            }
+        };
         let (readers, hints, tells_history) = match &engine {
             Engine::Sqlite { .. } => {
                 (sqlite::readers(&sqlite::path(&settings.url)?).await?, Hints::default(), false)
             }
             Engine::Postgres(postgres) => {
-                let hints = match duty {
-                    Duty::Serve => Hints::listen(listen_options(settings)?, writer.clone()),
-                    Duty::Maintain => Hints::default(),
+                let tells_history = log::tells_history(&postgres.begin(&writer).await?).await?;
+                let hints = match (duty, listen_url(settings)) {
+                    (Duty::Serve, Some(url)) => {
+                        Hints::listen(postgres::options(url, Pooler::None)?, writer.clone())
+                    }
+                    (Duty::Serve, None) => {
+                        tracing::info!(
+                            "behind a pooler without database.listen_url, other replicas' changes are seen by \
+                             polling only, within half a second"
+                        );
+                        Hints::default()
+                    }
+                    (Duty::Maintain, _) => Hints::default(),
                 };
-                (postgres.readers(settings).await?, hints, log::tells_history(&writer).await?)
+                (postgres.readers(settings).await?, hints, tells_history)
             }
         };
+        let deployment = deployment.deployment_id;
         Ok(Self { writer, readers, engine, deployment, lists: Arc::default(), hints, tells_history })
     }
 
@@ -166,8 +189,15 @@ impl Store {
 
     /// Brings a database to this binary's level, without serving it.
     pub async fn migrate(settings: &Settings) -> Result<SchemaStatus, Error> {
-        let (_, writer) = Self::connect(settings, Duty::Maintain).await?;
-        schema::migrate(&writer).await
+        match Self::connect(settings, Duty::Maintain).await? {
+            (Engine::Sqlite { .. }, writer) => schema::migrate(&writer).await,
+            (Engine::Postgres(postgres), writer) => {
+                let setup = postgres.begin(&writer).await?;
+                let status = schema::migrate(&setup).await?;
+                setup.commit().await.map_err(unavailable)?;
+                Ok(status)
+            }
+        }
     }
 
     /// Reads what a database says of itself.
@@ -181,8 +211,10 @@ impl Store {
                 ));
             }
         }
-        let (_, writer) = Self::connect(settings, Duty::Maintain).await?;
-        schema::status(&writer).await
+        match Self::connect(settings, Duty::Maintain).await? {
+            (Engine::Sqlite { .. }, writer) => schema::status(&writer).await,
+            (Engine::Postgres(postgres), writer) => schema::status(&postgres.begin(&writer).await?).await,
+        }
     }
 
     /// The deployment that this database is: bound into everything sealed.
@@ -250,6 +282,13 @@ impl Store {
         }
     }
 
+    /// What someone else does to the rows.
+    #[cfg(test)]
+    pub(crate) async fn tamper(&self, sql: &str) -> Result<(), Error> {
+        self.writer.execute_unprepared(sql).await.map_err(unavailable)?;
+        Ok(())
+    }
+
     fn backend(&self) -> DatabaseBackend {
         self.writer.get_database_backend()
     }
@@ -262,10 +301,11 @@ impl Store {
     }
 }
 
-fn listen_options(settings: &Settings) -> Result<sqlx::postgres::PgConnectOptions, Error> {
-    let url = match settings.listen_url.as_str() {
-        "" => &settings.url,
-        other => other,
-    };
-    postgres::options(url, Pooler::None)
+/// Where to listen for changes. Never through a pooler: `LISTEN` would stay in a session that others are given.
+fn listen_url(settings: &Settings) -> Option<&str> {
+    match (settings.listen_url.as_str(), settings.pooler) {
+        ("", Pooler::None) => Some(&settings.url),
+        ("", Pooler::Transaction) => None,
+        (url, _) => Some(url),
+    }
 }

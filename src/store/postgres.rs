@@ -16,14 +16,15 @@ use std::{
 };
 
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, SqlxError,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
+    RuntimeErr, SqlxError, Statement, TransactionTrait,
 };
 use sqlx::{
-    Connection as _, PgConnection,
+    Connection as _, PgConnection, PgPool,
     pool::{PoolConnectionMetadata, PoolOptions},
     postgres::PgConnectOptions,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Pooler, Settings,
@@ -35,21 +36,23 @@ use crate::domain::error::{Error, Reason};
 const READ_ACQUIRE: Duration = Duration::from_millis(250);
 /// How long a read may take; on expiry its connection is closed.
 const READ_LIMIT: Duration = Duration::from_secs(1);
-/// How long a change waits for a connection.
-const WRITE_ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a change waits for a connection, and how long making one may take.
+const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long a connection may take to come to rest.
 const REST: Duration = Duration::from_millis(250);
 /// A connection that rested for longer is tried before it is used.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 /// How long the first connection may take; what is wrong with the URL shows here.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_secs(15);
 
 /// What both pools know.
 #[derive(Debug)]
 pub(super) struct Postgres {
     options: PgConnectOptions,
-    pub(super) pooler: Pooler,
+    pooler: Pooler,
     renewal: Arc<Renewal>,
+    /// One for each connection that answers reads.
+    turns: Semaphore,
 }
 
 /// Connections that are older than this are not used again.
@@ -93,15 +96,28 @@ impl Postgres {
         // It served its purpose; the pools make their own.
         let _closed = tokio::time::timeout(REST, connection.close()).await;
         let renewal = Renewal { start: Instant::now(), not_before: AtomicU64::new(0) };
-        Ok(Self { options, pooler: settings.pooler, renewal: Arc::new(renewal) })
+        let turns = usize::try_from(settings.read_connections).map_err(Error::internal)?;
+        let (pooler, renewal) = (settings.pooler, Arc::new(renewal));
+        Ok(Self { options, pooler, renewal, turns: Semaphore::new(turns) })
     }
 
+    /// The pool that answers reads; its connections are there.
     pub(super) async fn readers(&self, settings: &Settings) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.read_connections, READ_ACQUIRE).await
+        self.pool(settings.read_connections).await
     }
 
+    /// The pool that makes changes; its connections are there.
     pub(super) async fn writer(&self, settings: &Settings) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.write_connections, WRITE_ACQUIRE).await
+        self.pool(settings.write_connections).await
+    }
+
+    /// A transaction to look around in, or to prepare the database.
+    pub(super) async fn begin(&self, writer: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+        let transaction = writer.begin().await.map_err(unavailable)?;
+        if self.pooler == Pooler::Transaction {
+            transaction.execute_unprepared(FORGET_STATEMENTS).await.map_err(unavailable)?;
+        }
+        Ok(transaction)
     }
 
     /// From now on connections are made anew: those that there are lead to a server that must not be used.
@@ -115,14 +131,13 @@ impl Postgres {
         readers: &DatabaseConnection,
         statement: Statement,
     ) -> Result<Vec<QueryResult>, Error> {
+        let _turn = self.admit(readers.get_postgres_connection_pool()).await?;
         let reading = async {
             match self.pooler {
                 Pooler::None => readers.query_all_raw(statement).await,
                 Pooler::Transaction => {
                     // Preparing and running must meet the same session, so they share a transaction.
-                    let options =
-                        TransactionOptions { access_mode: Some(AccessMode::ReadOnly), ..Default::default() };
-                    let transaction = readers.begin_with_options(options).await?;
+                    let transaction = readers.begin().await?;
                     transaction.execute_unprepared(FORGET_STATEMENTS).await?;
                     let rows = transaction.query_all_raw(statement).await?;
                     transaction.commit().await?;
@@ -136,25 +151,66 @@ impl Postgres {
         }
     }
 
-    async fn pool(&self, connections: u32, acquire: Duration) -> Result<DatabaseConnection, Error> {
+    /// Waits for a connection, as long as a read may. One that takes longer to make is made all the same, by a task of
+    /// its own, for those who come later.
+    async fn admit(&self, readers: &PgPool) -> Result<SemaphorePermit<'_>, Error> {
+        let admitted = async {
+            let turn = self.turns.acquire().await.map_err(Error::internal)?;
+            if readers.num_idle() == 0 {
+                let pool = readers.clone();
+                let coming = tokio::spawn(async move { pool.acquire().await.map(drop) });
+                coming.await.map_err(Error::internal)?.map_err(|error| unavailable(conn_error(error)))?;
+            }
+            Ok(turn)
+        };
+        tokio::time::timeout(READ_ACQUIRE, admitted)
+            .await
+            .unwrap_or_else(|_| Err(too_slow("waiting for a connection", READ_ACQUIRE)))
+    }
+
+    async fn pool(&self, connections: u32) -> Result<DatabaseConnection, Error> {
         // The URL that sea-orm wants is only a form; everything is set by `options`.
         let mut form = ConnectOptions::new("postgres://localhost");
         let (options, renewal) = (self.options.clone(), Arc::clone(&self.renewal));
         form.max_connections(connections)
-            .min_connections(1)
-            .acquire_timeout(acquire)
+            // All of them, always: who reads must not wait until one is made.
+            .min_connections(connections)
+            .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
             .connect_lazy(true)
             .sqlx_logging(false)
             .record_stmt_in_spans(false)
             .map_sqlx_postgres_opts(move |_| options.clone())
             .map_sqlx_postgres_pool_opts(move |pool| watched(pool, &renewal));
-        Database::connect(form).await.map_err(unavailable)
+        let pool = Database::connect(form).await.map_err(unavailable)?;
+        // Start with all of them, however long that takes: who starts may wait longer than who reads.
+        let first = async {
+            let mut held = Vec::new();
+            for _ in 0..connections {
+                match pool.get_postgres_connection_pool().acquire().await {
+                    Ok(connection) => held.push(connection),
+                    // As many as the server gives; one is enough to begin with.
+                    Err(SqlxError::PoolTimedOut) if !held.is_empty() => break,
+                    Err(SqlxError::PoolTimedOut) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(FIRST, first).await {
+            Ok(done) => done.map_err(|error| refused(&self.options, &error))?,
+            Err(_) => return Err(too_slow("the first connection", FIRST)),
+        }
+        Ok(pool)
     }
 }
 
+fn conn_error(error: SqlxError) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
+}
+
 /// What makes the named statements of earlier transactions vanish, ours or another client's.
-pub(super) const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
+const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
 
 fn watched(pool: PoolOptions<sqlx::Postgres>, renewal: &Arc<Renewal>) -> PoolOptions<sqlx::Postgres> {
     let renewal = Arc::clone(renewal);
@@ -200,8 +256,7 @@ pub(super) fn options(url: &str, pooler: Pooler) -> Result<PgConnectOptions, Err
 
 /// Whether a statement failed because the server takes no changes: a standby, or the old primary after a failover.
 pub(super) fn is_read_only(error: &DbErr) -> bool {
-    let (DbErr::Exec(sea_orm::RuntimeErr::SqlxError(error))
-    | DbErr::Query(sea_orm::RuntimeErr::SqlxError(error))) = error
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
         return false;
     };
@@ -221,6 +276,15 @@ fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
     let (place, user) = (place(options), options.get_username());
     let database = options.get_database().unwrap_or(user);
     let why = match error {
+        // What a certificate lacks comes as an input that is not valid.
+        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
+        }
+        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!(
+                "a file that database.url names cannot be read: {error}; check sslrootcert, sslcert and sslkey"
+            )
+        }
         SqlxError::Io(error) => format!("cannot reach {place}: {error}; check host and port of database.url"),
         SqlxError::Tls(error) => {
             format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")

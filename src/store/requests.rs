@@ -56,11 +56,13 @@ impl Store {
 
     /// Forgets the results whose time is over.
     pub async fn purge_results(&self, now: OffsetDateTime) -> Result<u64, Error> {
+        let transaction = self.long_transaction().await?;
         let purged = request_results::Entity::delete_many()
             .filter(request_results::Column::ExpiresAt.lte(now))
-            .exec(&self.writer)
+            .exec(&transaction)
             .await
             .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
         Ok(purged.rows_affected)
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter,
     QueryOrder, QueryResult, QuerySelect, QueryTrait, Statement,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -186,14 +186,7 @@ impl Store {
             .select_only()
             .column_as(provider_keys::Column::KeyId.count(), "records")
             .filter(provider_keys::Column::State.eq("active"));
-        let transaction = self.transaction().await?;
-        if self.backend() == DatabaseBackend::Postgres {
-            // Millions of rows are counted once, by an operator who waits.
-            transaction
-                .execute_unprepared("SET LOCAL statement_timeout = '60s'")
-                .await
-                .map_err(unavailable)?;
-        }
+        let transaction = self.long_transaction().await?;
         let row = transaction.query_one_raw(query.build(self.backend())).await.map_err(unavailable)?;
         let count: i64 = row
             .ok_or_else(|| Error::internal("a count without a row"))?
@@ -269,35 +262,6 @@ impl Store {
         }
         transaction.commit().await.map_err(unavailable)?;
         Ok(count)
-    }
-
-    /// Deletes data keys that were retired before `before` and that nothing refers to.
-    pub async fn purge_data_keys(&self, before: OffsetDateTime) -> Result<u64, Error> {
-        let refers = |table: &'static str| {
-            let same = |column: &'static str, own: data_keys::Column| {
-                Expr::col((table, column)).equals((data_keys::Entity, own))
-            };
-            Expr::exists(
-                Query::select()
-                    .expr(Expr::val(1))
-                    .from(table)
-                    .cond_where(
-                        Condition::all()
-                            .add(same("bucket", data_keys::Column::Bucket))
-                            .add(same("data_key_version", data_keys::Column::Version)),
-                    )
-                    .to_owned(),
-            )
-        };
-        let purged = data_keys::Entity::delete_many()
-            .filter(data_keys::Column::State.eq("retired"))
-            .filter(data_keys::Column::RetiredAt.lt(before))
-            .filter(refers("provider_keys").not())
-            .filter(refers("request_results").not())
-            .exec(&self.writer)
-            .await
-            .map_err(unavailable)?;
-        Ok(purged.rows_affected)
     }
 
     /// The database's clock, which all who claim share.

@@ -5,7 +5,7 @@
 //!
 //! Absent: the steps themselves (`migrations`).
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, EntityTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoDatabaseExecutor};
 use sea_orm_migration::MigratorTrait;
 
 use super::{
@@ -62,28 +62,27 @@ impl SchemaStatus {
     }
 }
 
-/// Brings the schema to this binary's level, if it is older.
-pub(super) async fn migrate(writer: &DatabaseConnection) -> Result<SchemaStatus, Error> {
-    let before = status(writer).await?;
+/// Brings the schema to this binary's level, if it is older. On PostgreSQL `connection` is a transaction, since behind a
+/// pooler a lock lasts no longer; who waited for the lock finds nothing left to do.
+pub(super) async fn migrate<'c, C>(connection: &'c C) -> Result<SchemaStatus, Error>
+where
+    C: ConnectionTrait,
+    &'c C: IntoDatabaseExecutor<'c>,
+{
+    let before = status(connection).await?;
     before.admits()?;
     if before.level >= LEVEL {
         return Ok(before);
     }
-    match writer.get_database_backend() {
-        DatabaseBackend::Postgres => {
-            // One transaction, since behind a pooler a lock lasts no longer; who waited finds nothing left to do.
-            let transaction = writer.begin().await.map_err(unavailable)?;
-            transaction.execute_unprepared(MIGRATION_LOCK).await.map_err(locked)?;
-            let now = status(&transaction).await?;
-            now.admits()?;
-            if now.level < LEVEL {
-                Migrator::up(&transaction, None).await.map_err(unavailable)?;
-            }
-            transaction.commit().await.map_err(unavailable)?;
-        }
-        _ => Migrator::up(writer, None).await.map_err(unavailable)?,
+    if connection.get_database_backend() == DatabaseBackend::Postgres {
+        connection.execute_unprepared(MIGRATION_LOCK).await.map_err(locked)?;
     }
-    status(writer).await
+    let now = status(connection).await?;
+    now.admits()?;
+    if now.level < LEVEL {
+        Migrator::up(connection, None).await.map_err(unavailable)?;
+    }
+    status(connection).await
 }
 
 /// Reads where the schema stands.
@@ -110,8 +109,13 @@ pub(super) async fn status(connection: &impl ConnectionTrait) -> Result<SchemaSt
     })
 }
 
-/// The one row of the table `deployment`.
-pub(super) async fn deployment(connection: &impl ConnectionTrait) -> Result<deployment::Model, Error> {
+/// The row of a deployment whose schema serves this binary and lacks nothing.
+pub(super) async fn serving(connection: &impl ConnectionTrait) -> Result<deployment::Model, Error> {
+    status(connection).await?.serves()?;
+    deployment(connection).await
+}
+
+async fn deployment(connection: &impl ConnectionTrait) -> Result<deployment::Model, Error> {
     deployment::Entity::find_by_id(1).one(connection).await.map_err(unavailable)?.ok_or_else(|| {
         Error::new(
             Reason::RecordCorrupt,

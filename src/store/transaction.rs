@@ -13,15 +13,16 @@ use sea_orm::{
 };
 
 use super::{
-    Engine, Pooler, Store,
+    Engine, Store,
     fault::{too_slow, unavailable},
-    postgres::FORGET_STATEMENTS,
 };
 use crate::domain::error::Error;
 
 /// In the server's own hands: it goes on when we do not.
 const SERVER_LIMITS: &str =
     "SET LOCAL statement_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '2s'";
+/// For what concerns many rows.
+const LONG_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
 /// How long a step may take on our side, waiting for a connection included.
 const POSTGRES_LIMIT: Duration = Duration::from_secs(5);
 /// The same on SQLite, whose one writer may have a queue before it.
@@ -35,16 +36,25 @@ impl Store {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..Default::default()
             };
-            let transaction = self.writer.begin_with_options(options).await.map_err(unavailable)?;
-            if let Engine::Postgres(postgres) = &self.engine {
-                transaction.execute_unprepared(SERVER_LIMITS).await.map_err(unavailable)?;
-                if postgres.pooler == Pooler::Transaction {
-                    transaction.execute_unprepared(FORGET_STATEMENTS).await.map_err(unavailable)?;
+            match &self.engine {
+                Engine::Sqlite { .. } => self.writer.begin_with_options(options).await.map_err(unavailable),
+                Engine::Postgres(postgres) => {
+                    let transaction = postgres.begin(&self.writer).await?;
+                    transaction.execute_unprepared(SERVER_LIMITS).await.map_err(unavailable)?;
+                    Ok(transaction)
                 }
             }
-            Ok(transaction)
         })
         .await
+    }
+
+    /// Begins one for a statement that concerns many rows and that nobody waits for.
+    pub(super) async fn long_transaction(&self) -> Result<DatabaseTransaction, Error> {
+        let transaction = self.transaction().await?;
+        if let Engine::Postgres(_) = &self.engine {
+            transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
+        }
+        Ok(transaction)
     }
 
     /// How long one step of a change may take.

@@ -125,7 +125,8 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
     assert_eq!(audit_events::Entity::find().all(database).await.unwrap().len(), 1);
     assert_eq!(request_results::Entity::find().all(database).await.unwrap().len(), 1);
     assert_eq!(model_lists::Entity::find().all(database).await.unwrap().len(), 1);
-    let mut ended = provider_keys::Entity::find_by_id(key_id).one(database).await.unwrap().unwrap().into_active_model();
+    let mut ended =
+        provider_keys::Entity::find_by_id(key_id).one(database).await.unwrap().unwrap().into_active_model();
     ended.state = Set("superseded".to_owned());
     ended.sealed = Set(None);
     ended.update(database).await.unwrap();

@@ -73,7 +73,7 @@ impl KmsCall {
         }
         for context in contexts {
             let missing = |name: &&str| context.get(*name).is_none_or(String::is_empty);
-            if CONTEXT.iter().any(|name| missing(&name)) {
+            if CONTEXT.iter().any(missing) {
                 found.push(format!("{}: the encryption context is {context:?}", self.operation));
             }
         }

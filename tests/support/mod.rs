@@ -3,6 +3,7 @@
 
 pub(crate) mod byokd;
 pub(crate) mod catalog;
+pub(crate) mod fake_kms;
 pub(crate) mod fake_provider;
 pub(crate) mod kms_call;
 pub(crate) mod kms_fault;
@@ -16,6 +17,7 @@ pub(crate) mod store;
 pub(crate) mod wait;
 
 pub(crate) use byokd::{Byokd, anthropic_key, ask, new_key, openai_key, reason, refused};
+pub(crate) use fake_kms::FakeKms;
 pub(crate) use fake_provider::FakeProvider;
 pub(crate) use kms_call::KmsCall;
 pub(crate) use kms_fault::KmsFault;

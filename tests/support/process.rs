@@ -62,12 +62,19 @@ impl Site {
 
     /// `byokd serve` on ports of its own, in an environment of its own, with limits that no test meets by accident.
     pub(crate) fn serve(&self) -> Command {
+        self.command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+    }
+
+    /// Any command of byokd, with the same configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_byokd"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(arguments)
             .env_clear()
             .env("BYOKD__SERVER__DATA_DIR", self.data())
             .env("BYOKD__CATALOG__FILE", self.path("catalog.toml"))
+            .env("BYOKD__DATABASE__READ_CONNECTIONS", "3")
+            .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "3")
             .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
             .env("BYOKD__CHECKS__PER_WORKSPACE_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
@@ -88,7 +95,11 @@ impl Site {
     pub(crate) async fn start_as(&self, command: Command) -> Process {
         // What a killed process left there is the address of nobody.
         let _ = fs::remove_file(self.data().join("server"));
-        let mut process = self.spawn(command);
+        self.listening(self.spawn(command)).await
+    }
+
+    /// Waits until one that was started listens.
+    pub(crate) async fn listening(&self, mut process: Process) -> Process {
         let address = until("byokd listens", async || {
             if let Some(status) = process.child.try_wait().unwrap() {
                 panic!("byokd ended with {status}: {}", process.said());

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use tonic::Code;
 
 use super::{noticed, set, world};
-use crate::support::{new_key, openai_key, reason};
+use crate::support::{new_key, openai_key, reason, rows::select};
 
 /// A row that cannot be read is its own workspace's damage, not an outage.
 #[tokio::test]
@@ -63,15 +63,19 @@ async fn swapped_data_keys_open_nothing_and_disturb_no_other_bucket() {
     assert_eq!(reason(&status), "RECORD_CORRUPT");
 }
 
-/// It is in memory still; what it sealed opens, and it seals nothing more.
+/// It is in memory still; what it sealed opens, and what is sealed now is sealed under its successor.
 #[tokio::test]
 async fn nothing_is_sealed_under_a_data_key_that_was_retired_meanwhile() {
     let (byokd, database) = world().await;
     database.execute_unprepared("UPDATE data_keys SET state = 'retired'").await.unwrap();
-    let status = byokd.admin().set_key(new_key("acme", "openai", &openai_key(5))).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
-    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
-    assert_eq!(byokd.workspace("acme").await.revision, 2);
+    byokd.set_key("acme", "openai", &openai_key(5)).await;
+    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(5));
+    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(2));
+    let version = "SELECT data_key_version FROM provider_keys WHERE workspace_id = $1 AND state = 'active'";
+    for (workspace, expected) in [("acme", 2_i64), ("globex", 1)] {
+        let rows = select(&database, version, workspace).await;
+        assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), expected, "{workspace}");
+    }
 }
 
 /// A model list is not sealed; garbage in it can only refuse models, and only for the keys that share it.

@@ -1,0 +1,258 @@
+//! What the keyring holds: the rows as they were read last, and the data keys that were unwrapped.
+//!
+//! Invariants: an age counts from the load, however hot the key is. A data key is held under the KMS key that unwrapped
+//! it, whatever its row says by now. What is damaged is not held.
+//!
+//! Absent: calls of any kind; nothing here waits.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use super::BUCKETS;
+use crate::{
+    domain::envelope::{DataKey, DataKeyId},
+    store::DataKeyRow,
+};
+
+/// From this age on, a data key is unwrapped anew in the background …
+const REFRESH_AGE: Duration = Duration::from_secs(10 * 60);
+/// … the last bucket's this much later than the first one's.
+const SPREAD_MS: u64 = 60_000;
+/// Beyond this age, a data key is used only while the KMS fails.
+const SOFT_AGE: Duration = Duration::from_secs(15 * 60);
+/// Beyond this age it is used no more.
+const HARD_AGE: Duration = Duration::from_secs(75 * 60);
+/// For how long a row that is damaged is not tried again, unless it changes.
+const DAMAGED_FOR: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+pub(super) struct Held(RwLock<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<DataKeyId, Entry>,
+    /// Bucket → the version that seals.
+    active: HashMap<u16, u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: DataKeyRow,
+    loaded: Option<Loaded>,
+    damaged_at: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<DataKey>,
+    kms_key_arn: String,
+    at: Duration,
+}
+
+/// A data key, as old as it is.
+pub(super) enum Found {
+    /// Good for use.
+    Fresh(Arc<DataKey>),
+    /// Good for use as long as its KMS key cannot be asked.
+    Stale(Arc<DataKey>, String),
+    /// Not held, or too old.
+    Nothing,
+}
+
+impl Held {
+    pub(super) fn find(&self, id: DataKeyId, now: Duration) -> Found {
+        let inner = self.read();
+        let Some(loaded) = inner.entries.get(&id).and_then(|entry| entry.loaded.as_ref()) else {
+            return Found::Nothing;
+        };
+        match loaded.age(now) {
+            age if age < SOFT_AGE => Found::Fresh(Arc::clone(&loaded.key)),
+            age if age < HARD_AGE => Found::Stale(Arc::clone(&loaded.key), loaded.kms_key_arn.clone()),
+            _ => Found::Nothing,
+        }
+    }
+
+    /// The data key that seals.
+    pub(super) fn active(&self, bucket: u16) -> Option<DataKeyId> {
+        self.read().active.get(&bucket).map(|version| DataKeyId { bucket, version: *version })
+    }
+
+    /// The row as it was read last.
+    pub(super) fn row(&self, id: DataKeyId) -> Option<DataKeyRow> {
+        self.read().entries.get(&id).map(|entry| entry.row.clone())
+    }
+
+    /// All rows, as they are now. What is gone is forgotten.
+    pub(super) fn observe_all(&self, rows: Vec<DataKeyRow>) {
+        let mut inner = self.write();
+        let mut before = std::mem::take(&mut inner.entries);
+        inner.active.clear();
+        for row in rows {
+            if let Some(entry) = before.remove(&row.id) {
+                inner.entries.insert(row.id, entry);
+            }
+            inner.observe(row);
+        }
+    }
+
+    /// One row, as it is now.
+    pub(super) fn observe(&self, row: DataKeyRow) {
+        self.write().observe(row);
+    }
+
+    /// Holds what a row was unwrapped to, at this time.
+    pub(super) fn put(&self, row: &DataKeyRow, key: Arc<DataKey>, at: Duration) {
+        let mut inner = self.write();
+        if let Some(entry) = inner.entries.get_mut(&row.id) {
+            entry.loaded = Some(Loaded { key, kms_key_arn: row.kms_key_arn.clone(), at });
+            entry.damaged_at = None;
+        }
+    }
+
+    /// A row does not unwrap: what is held of it is dropped. Says whether that is news.
+    pub(super) fn damaged(&self, id: DataKeyId, now: Duration) -> bool {
+        let mut inner = self.write();
+        let Some(entry) = inner.entries.get_mut(&id) else { return true };
+        entry.loaded = None;
+        entry.damaged_at.replace(now).is_none()
+    }
+
+    /// Whether this very row was found damaged lately.
+    pub(super) fn is_damaged(&self, id: DataKeyId, now: Duration) -> bool {
+        self.read().entries.get(&id).is_some_and(|entry| entry.is_damaged(now))
+    }
+
+    /// Drops what this KMS key unwrapped.
+    pub(super) fn forget_under(&self, kms_key_arn: &str) -> usize {
+        let mut forgotten = 0_usize;
+        for entry in self.write().entries.values_mut() {
+            if entry.loaded.take_if(|loaded| loaded.kms_key_arn == kms_key_arn).is_some() {
+                forgotten = forgotten.saturating_add(1);
+            }
+        }
+        forgotten
+    }
+
+    /// Drops what nobody may use any more.
+    pub(super) fn forget_expired(&self, now: Duration) {
+        for entry in self.write().entries.values_mut() {
+            entry.loaded.take_if(|loaded| loaded.age(now) >= HARD_AGE);
+        }
+    }
+
+    /// Rows of which nothing is held.
+    pub(super) fn not_loaded(&self, now: Duration) -> Vec<DataKeyRow> {
+        let inner = self.read();
+        let entries = inner.entries.values().filter(|entry| entry.loaded.is_none() && !entry.is_damaged(now));
+        entries.map(|entry| entry.row.clone()).collect()
+    }
+
+    /// Whether a data key should be unwrapped now.
+    pub(super) fn needs(&self, id: DataKeyId, now: Duration) -> bool {
+        let inner = self.read();
+        inner.entries.get(&id).is_some_and(|entry| match &entry.loaded {
+            Some(loaded) => loaded.age(now) >= refresh_age(id),
+            None => !entry.is_damaged(now),
+        })
+    }
+
+    /// Rows that should be unwrapped anew, the oldest load first.
+    pub(super) fn due(&self, now: Duration) -> Vec<DataKeyRow> {
+        let inner = self.read();
+        let loaded = inner.entries.values().filter_map(|entry| Some((entry.loaded.as_ref()?.at, &entry.row)));
+        let mut due: Vec<_> =
+            loaded.filter(|(at, row)| now.saturating_sub(*at) >= refresh_age(row.id)).collect();
+        due.sort_by_key(|(at, row)| (*at, row.id));
+        due.into_iter().map(|(_, row)| row.clone()).collect()
+    }
+
+    /// A row under this KMS key to try it on: what was loaded last the longest ago.
+    pub(super) fn sample(&self, kms_key_arn: &str, now: Duration) -> Option<DataKeyRow> {
+        let inner = self.read();
+        let under = inner
+            .entries
+            .values()
+            .filter(|entry| entry.row.kms_key_arn == kms_key_arn && !entry.is_damaged(now));
+        let oldest = under.min_by_key(|entry| (entry.loaded.as_ref().map(|loaded| loaded.at), entry.row.id));
+        oldest.map(|entry| entry.row.clone())
+    }
+
+    /// Whether something that this KMS key unwrapped is used beyond its soft age.
+    pub(super) fn has_stale_under(&self, kms_key_arn: &str, now: Duration) -> bool {
+        let inner = self.read();
+        let mut loaded = inner.entries.values().filter_map(|entry| entry.loaded.as_ref());
+        loaded.any(|loaded| loaded.kms_key_arn == kms_key_arn && loaded.age(now) >= SOFT_AGE)
+    }
+
+    /// Buckets in which nothing seals.
+    pub(super) fn buckets_without_active(&self) -> Vec<u16> {
+        let inner = self.read();
+        (0..BUCKETS).filter(|bucket| !inner.active.contains_key(bucket)).collect()
+    }
+
+    /// The first version that a bucket has not used.
+    pub(super) fn unused(&self, bucket: u16) -> DataKeyId {
+        let inner = self.read();
+        let used = inner.entries.keys().filter(|id| id.bucket == bucket).map(|id| id.version).max();
+        DataKeyId { bucket, version: used.unwrap_or(0).saturating_add(1) }
+    }
+
+    /// Whether every data key that seals is held.
+    pub(super) fn is_warm(&self, now: Duration) -> bool {
+        let held =
+            |bucket| self.active(bucket).is_some_and(|id| !matches!(self.find(id, now), Found::Nothing));
+        (0..BUCKETS).all(held)
+    }
+
+    // No code panics while it holds the lock, so a poisoned one still holds good keys.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn observe(&mut self, row: DataKeyRow) {
+        let DataKeyId { bucket, version } = row.id;
+        if row.active {
+            let seals = self.active.entry(bucket).or_insert(version);
+            *seals = (*seals).max(version);
+        } else if self.active.get(&bucket) == Some(&version) {
+            self.active.remove(&bucket);
+        }
+        match self.entries.get_mut(&row.id) {
+            Some(entry) => {
+                if entry.row.wrapped != row.wrapped || entry.row.kms_key_arn != row.kms_key_arn {
+                    entry.damaged_at = None;
+                }
+                entry.row = row;
+            }
+            None => {
+                self.entries.insert(row.id, Entry { row, loaded: None, damaged_at: None });
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn is_damaged(&self, now: Duration) -> bool {
+        self.damaged_at.is_some_and(|at| now.saturating_sub(at) < DAMAGED_FOR)
+    }
+}
+
+impl Loaded {
+    fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.at)
+    }
+}
+
+fn refresh_age(id: DataKeyId) -> Duration {
+    let share = u64::from(id.bucket).saturating_mul(SPREAD_MS).checked_div(u64::from(BUCKETS)).unwrap_or(0);
+    REFRESH_AGE.saturating_add(Duration::from_millis(share.min(SPREAD_MS)))
+}

@@ -1,0 +1,292 @@
+//! AWS KMS. The only place that knows its SDK.
+//!
+//! Invariants: every call has a time-out and passes the gate; data keys are wrapped and unwrapped under a KMS key that
+//! is named by its ARN, never by an alias, which may move between two calls. What is stored as ARN is what the KMS
+//! returned.
+//!
+//! Absent: wiping of what the SDK read from the wire; it keeps its own buffers.
+
+mod credentials;
+mod fault;
+mod gate;
+mod names;
+
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_sdk_kms::{
+    Client,
+    config::{Builder, Credentials, StalledStreamProtectionConfig},
+    primitives::Blob,
+    types::{DataKeySpec, KeyMetadata, KeySpec, KeyState},
+};
+use zeroize::Zeroizing;
+
+use self::{credentials::Patient, fault::Asked, gate::Gate, names::Names};
+use super::{Allowed, EncryptionContext, KmsError, KmsFault, Wrapped};
+use crate::domain::{clock::Clock, kms_key::KmsKeyName};
+
+const CONNECT: Duration = Duration::from_millis(500);
+const ATTEMPT: Duration = Duration::from_millis(500);
+const OPERATION: Duration = Duration::from_millis(1200);
+const ATTEMPTS: u32 = 2;
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// Which KMS key, and where it is.
+pub struct AwsSettings {
+    /// The key that wraps.
+    pub key: KmsKeyName,
+    /// Keys that did, and unwrap still.
+    pub previous: Vec<KmsKeyName>,
+    /// The region; `None`: the ARN's, else what the SDK finds.
+    pub region: Option<String>,
+    /// Where the KMS is reached; `None`: the region's own endpoint.
+    pub endpoint_url: Option<String>,
+    /// Calls a second, at the most.
+    pub calls_per_second: NonZeroU32,
+    /// An access key's id and secret; `None`: what the SDK's default chain finds.
+    pub access_key: Option<(String, String)>,
+}
+
+/// A key of AWS KMS, and those before it.
+#[derive(Debug)]
+pub struct AwsKms {
+    client: Client,
+    region: String,
+    /// For previous keys of other regions.
+    elsewhere: BTreeMap<String, Client>,
+    names: Names,
+    gate: Gate,
+}
+
+impl AwsKms {
+    /// Finds region and credentials and looks the key up. What the operator must mend is refused; a KMS that does not
+    /// answer is not: then the names are looked up later.
+    pub async fn open(settings: AwsSettings, clock: Clock) -> Result<Self, KmsError> {
+        let AwsSettings { key, previous, region, endpoint_url, calls_per_second, access_key } = settings;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = region.or_else(|| key.region().map(str::to_owned)) {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(url) = endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        let (sdk, region) = load(with_access_key(loader, access_key)).await?;
+        let credentials = Patient::of(&sdk)?;
+        credentials.try_once(key.as_str(), &region).await?;
+        let client_in = |region: &str| {
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(OPERATION)
+                .build();
+            let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF);
+            let config = Builder::from(&sdk)
+                .region(Region::new(region.to_owned()))
+                .credentials_provider(credentials.clone())
+                .timeout_config(timeouts)
+                .retry_config(retries)
+                // The bodies are small, and the time-outs end what stalls.
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                .build();
+            Client::from_conf(config)
+        };
+        let regions = previous.iter().filter_map(KmsKeyName::region).filter(|other| *other != region);
+        let kms = Self {
+            client: client_in(&region),
+            elsewhere: regions.map(|other| (other.to_owned(), client_in(other))).collect(),
+            region,
+            names: Names::new(key, previous),
+            gate: Gate::new(calls_per_second, clock),
+        };
+        match kms.look_up().await {
+            Err(error) if error.fault() != KmsFault::Outage && !kms.names.current_is_good() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "starting all the same; byokd asks on in the background");
+                Ok(kms)
+            }
+            Ok(()) => Ok(kms),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.names.key().as_str()
+    }
+
+    pub(super) fn current(&self) -> Option<String> {
+        self.names.current()
+    }
+
+    pub(super) fn allows(&self, arn: &str) -> Allowed {
+        self.names.allows(arn)
+    }
+
+    pub(super) fn is_looked_up(&self) -> bool {
+        self.names.current_is_good() && self.names.not_yet_known().is_empty()
+    }
+
+    pub(super) async fn look_up(&self) -> Result<(), KmsError> {
+        let key = self.names.key();
+        let found = self.describe(key).await?;
+        self.names.found(key, &found.arn, true);
+        self.names.judge_current(found.usable.is_ok());
+        found.usable?;
+        for previous in self.names.not_yet_known() {
+            let found = self.describe(&previous).await?;
+            self.names.found(&previous, &found.arn, false);
+        }
+        Ok(())
+    }
+
+    async fn describe(&self, name: &KmsKeyName) -> Result<Described, KmsError> {
+        let asked = self.asked("DescribeKey", name.as_str());
+        let call = self.client_for(name.region()).describe_key().key_id(name.as_str()).send();
+        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await;
+        let answer = answer.map_err(|error| asked.of_an_alias(error, name))?;
+        let metadata = answer.key_metadata.ok_or_else(|| asked.incomplete())?;
+        let arn = metadata.arn.clone().ok_or_else(|| asked.incomplete())?;
+        Ok(Described { usable: usable(&metadata, &arn, &asked), arn })
+    }
+
+    pub(super) async fn generate(
+        &self,
+        context: EncryptionContext,
+    ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), KmsError> {
+        let current = self.known_current()?;
+        let asked = self.asked("GenerateDataKey", &current);
+        let call = self
+            .client
+            .generate_data_key()
+            .key_id(&current)
+            .key_spec(DataKeySpec::Aes256)
+            .set_encryption_context(Some(map(context)))
+            .send();
+        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let secret = answer.plaintext.ok_or_else(|| asked.incomplete())?;
+        let blob = answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner();
+        let kms_key_arn = answer.key_id.ok_or_else(|| asked.incomplete())?;
+        Ok((Zeroizing::new(secret.into_inner()), Wrapped { blob, kms_key_arn }))
+    }
+
+    pub(super) async fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        let asked = self.asked("Decrypt", &wrapped.kms_key_arn);
+        let call = self
+            .client_for(region_of(&wrapped.kms_key_arn).as_deref())
+            .decrypt()
+            .key_id(&wrapped.kms_key_arn)
+            .ciphertext_blob(Blob::new(wrapped.blob.as_slice()))
+            .set_encryption_context(Some(map(context)))
+            .send();
+        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        Ok(Zeroizing::new(answer.plaintext.ok_or_else(|| asked.incomplete())?.into_inner()))
+    }
+
+    pub(super) async fn rewrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Wrapped, KmsError> {
+        let (from, to) = (&wrapped.kms_key_arn, self.known_current()?);
+        if self.allows(from) != Allowed::Yes {
+            return Err(KmsError::corrupt(format!(
+                "a data key is under the KMS key {from}, which is neither kms.key nor one of kms.previous_keys"
+            )));
+        }
+        if region_of(from) != region_of(&to) {
+            let text = format!(
+                "{from} and {to} are in two regions, between which KMS rewraps nothing; use --data-keys"
+            );
+            return Err(KmsError::new(KmsFault::Denied, text));
+        }
+        let asked = self.asked("ReEncrypt", from);
+        let call = self
+            .client
+            .re_encrypt()
+            .ciphertext_blob(Blob::new(wrapped.blob.as_slice()))
+            .source_key_id(from)
+            .set_source_encryption_context(Some(map(context)))
+            .destination_key_id(&to)
+            .set_destination_encryption_context(Some(map(context)))
+            .send();
+        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        Ok(Wrapped {
+            blob: answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner(),
+            kms_key_arn: answer.key_id.ok_or_else(|| asked.incomplete())?,
+        })
+    }
+
+    fn known_current(&self) -> Result<String, KmsError> {
+        self.current().ok_or_else(|| {
+            let text = format!(
+                "the KMS has not said yet which key {} is; byokd asks on (kms:DescribeKey)",
+                self.name()
+            );
+            KmsError::new(KmsFault::Outage, text)
+        })
+    }
+
+    fn client_for(&self, region: Option<&str>) -> &Client {
+        region.and_then(|region| self.elsewhere.get(region)).unwrap_or(&self.client)
+    }
+
+    fn asked<'a>(&'a self, operation: &'static str, key: &'a str) -> Asked<'a> {
+        Asked { operation, key, region: &self.region }
+    }
+}
+
+struct Described {
+    arn: String,
+    usable: Result<(), KmsError>,
+}
+
+/// Whether a key can wrap data keys, as its description says.
+fn usable(metadata: &KeyMetadata, arn: &str, asked: &Asked<'_>) -> Result<(), KmsError> {
+    if let Some(spec) = metadata.key_spec.as_ref().filter(|spec| **spec != KeySpec::SymmetricDefault) {
+        let text = format!("the KMS key {arn} is {spec}; name a symmetric key for encryption in kms.key");
+        return Err(KmsError::new(KmsFault::Denied, text));
+    }
+    let Some(state) = &metadata.key_state else { return Ok(()) };
+    match state {
+        KeyState::Enabled | KeyState::Updating => Ok(()),
+        KeyState::Disabled
+        | KeyState::PendingDeletion
+        | KeyState::PendingReplicaDeletion
+        | KeyState::PendingImport => Err(asked.in_state(arn, state.as_str())),
+        _ => Err(KmsError::new(KmsFault::Outage, format!("the KMS key {arn} is {}", state.as_str()))),
+    }
+}
+
+fn with_access_key(loader: ConfigLoader, access_key: Option<(String, String)>) -> ConfigLoader {
+    match access_key {
+        Some((id, secret)) => loader.credentials_provider(Credentials::new(id, secret, None, None, "byokd")),
+        None => loader,
+    }
+}
+
+async fn load(loader: ConfigLoader) -> Result<(SdkConfig, String), KmsError> {
+    let sdk = loader.load().await;
+    let region = sdk.region().map(|region| region.as_ref().to_owned()).ok_or_else(|| {
+        KmsError::new(
+            KmsFault::Denied,
+            "AWS KMS needs a region: set kms.region, or AWS_REGION, or name the key by its ARN in kms.key",
+        )
+    })?;
+    Ok((sdk, region))
+}
+
+fn region_of(arn: &str) -> Option<String> {
+    KmsKeyName::parse(arn)?.region().map(str::to_owned)
+}
+
+fn map(context: EncryptionContext) -> std::collections::HashMap<String, String> {
+    context.pairs().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! What a company deploys: many replicas over a PostgreSQL and a KMS key of theirs. These tests bring the store that they
+//! are about with them, so they run once, whatever store the others run on.
+
+mod level_1;
+mod old_binaries;
+mod postgres;

@@ -1,0 +1,239 @@
+//! PostgreSQL as operators run it: URLs that are wrong, TLS, many who start at once, poolers, pauses and locks.
+
+use byokd::{
+    domain::{
+        error::Reason,
+        names::{Scope, WorkspaceId},
+        principal::Role,
+    },
+    kms::LocalKms,
+    store::{Duty, Settings, Store},
+};
+use sea_orm::ConnectionTrait as _;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    Network, Proxy, Rows, Site, ask, new_key, openai_key, postgres,
+    rows::{number, select},
+    until,
+};
+
+fn scope(workspace: &str) -> Scope {
+    Scope::Workspace(WorkspaceId::parse(workspace).unwrap())
+}
+
+/// The same URL with one part replaced; panics if there was nothing to replace.
+fn edited(url: &str, from: &str, to: &str) -> String {
+    assert!(url.contains(from), "{from} is not in the URL");
+    url.replacen(from, to, 1)
+}
+
+#[tokio::test]
+async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
+    let good = postgres::shared().await;
+    let parsed: url::Url = good.parse().unwrap();
+    let (password, port) = (parsed.password().unwrap().to_owned(), parsed.port().unwrap());
+    let with = |end: &str| format!("{good}?{end}");
+    let rows = [
+        (edited(&good, "127.0.0.1", "nobody.invalid"), "cannot reach PostgreSQL at nobody.invalid"),
+        (edited(&good, &port.to_string(), "1"), "cannot reach PostgreSQL at 127.0.0.1:1"),
+        (edited(&good, &password, "wrong-SECRET"), "check the password"),
+        (edited(&good, parsed.path(), "/not_there"), "has no database not_there"),
+        (with("sslmode=verify-full"), "no TLS with PostgreSQL"),
+        (with("sslmode=verify-full&sslrootcert=/not/there.pem"), "check sslrootcert"),
+        (with("sslmode=sometimes"), "is not a PostgreSQL URL"),
+        (edited(&good, &format!(":{port}"), ":port"), "is not a PostgreSQL URL"),
+    ];
+    let site = Site::new().await;
+    for (url, told) in rows {
+        for command in ["serve", "migrate"] {
+            let mut run = site.serve();
+            if command == "migrate" {
+                run = site.command(&["migrate", "status"]);
+            }
+            run.env("BYOKD__DATABASE__URL", &url);
+            let said = site.refused(run).await;
+            assert!(said.contains(told), "{command} {told}: {said}");
+            assert!(!said.contains(&password) && !said.contains("SECRET"), "{command} {told}: {said}");
+            assert_eq!(said.trim().lines().count(), 1, "{command} {told}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_tls_modes_of_libpq_mean_what_they_say() {
+    let url = postgres::shared().await;
+    Store::migrate(&Settings::at(&url)).await.unwrap();
+    let ca = postgres::service("BYOKD_TEST_POSTGRES_CA");
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE ssl AND application_name = 'byokd' AND datname = current_database()";
+    let database = crate::support::store::connect(&url).await;
+    for (mode, encrypts) in [
+        ("sslmode=require".to_owned(), true),
+        (format!("sslmode=verify-ca&sslrootcert={ca}"), true),
+        (format!("sslmode=verify-full&sslrootcert={ca}"), true),
+    ] {
+        let store = Store::open(&Settings::at(&format!("{url}?{mode}")), Duty::Maintain).await.unwrap();
+        store.platform().await.unwrap();
+        assert_eq!(number(&database, encrypted).await > 0, encrypts, "{mode}");
+        store.close().await;
+    }
+}
+
+/// One migrates, the others wait for it, and all serve.
+#[tokio::test]
+async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
+    let url = postgres::shared().await;
+    let key_file = tempfile::tempdir().unwrap();
+    let key_file = key_file.path().join("kms.key");
+    LocalKms::create(&key_file).unwrap();
+    let mut starting = Vec::new();
+    for _ in 0..10 {
+        let site = Site::new().await;
+        let mut serve = site.serve();
+        serve.env("BYOKD__DATABASE__URL", &url).env("BYOKD__KMS__KEY_FILE", &key_file);
+        let process = site.spawn(serve);
+        starting.push((site, process));
+    }
+    let mut all = Vec::new();
+    for (site, process) in starting {
+        let process = site.listening(process).await;
+        all.push((site, process));
+    }
+    let database = crate::support::store::connect(&url).await;
+    assert_eq!(number(&database, "SELECT count(*) FROM deployment").await, 1);
+    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 2);
+    for (n, (_, process)) in (1..).zip(&all) {
+        let mut keys = process.keys(Role::Admin).await;
+        keys.set_key(new_key(&format!("acme-{n}"), "openai", &openai_key(n))).await.unwrap();
+    }
+    // Each made the data keys that were missing, or took those of another: none was made twice.
+    let twice = "SELECT count(*) FROM (SELECT bucket FROM data_keys WHERE state = 'active' GROUP BY bucket \
+                 HAVING count(*) > 1) AS more";
+    assert_eq!(number(&database, twice).await, 0);
+}
+
+#[tokio::test]
+async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
+    let site = Site::new().await;
+    let url = postgres::shared().await;
+    let serve = || {
+        let mut serve = site.serve();
+        serve.env("BYOKD__DATABASE__URL", &url).env("BYOKD__DATABASE__MIGRATE", "none");
+        serve
+    };
+    let said = site.refused(serve()).await;
+    assert!(said.contains("byokd migrate up"), "{said}");
+    let mut up = site.command(&["migrate", "up"]);
+    up.env("BYOKD__DATABASE__URL", &url);
+    assert!(site.spawn(up).ended().await.success());
+    site.start_as(serve()).await;
+}
+
+/// Sessions change between transactions, and PgBouncer knows nothing of prepared statements.
+#[tokio::test]
+async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
+    let direct = postgres::shared().await;
+    let site = Site::new().await;
+    for listen_url in ["", &direct] {
+        let mut serve = site.serve();
+        serve
+            .env("BYOKD__DATABASE__URL", postgres::pooled(&direct))
+            .env("BYOKD__DATABASE__POOLER", "transaction")
+            .env("BYOKD__DATABASE__LISTEN_URL", listen_url);
+        let mut process = site.start_as(serve).await;
+        let (admin, resolver) = (process.keys(Role::Admin).await, process.keys(Role::Resolver).await);
+        let mut changing = JoinSet::new();
+        for n in 0..12 {
+            let (mut admin, mut resolver) = (admin.clone(), resolver.clone());
+            changing.spawn(async move {
+                let workspace = format!("w{n}");
+                let mut set = new_key(&workspace, "openai", &openai_key(n));
+                set.enable_byo = true;
+                admin.set_key(set).await.unwrap();
+                let resolved = resolver.resolve_credentials(ask(&workspace, "", "openai", "")).await.unwrap();
+                assert_eq!(resolved.into_inner().credential.unwrap().api_key, openai_key(n));
+            });
+        }
+        changing.join_all().await;
+        process.terminate();
+        assert!(process.ended().await.success(), "{}", process.said());
+        // Through the pooler nobody listens: the session would be given to others.
+        assert_eq!(process.said().contains("polling only"), listen_url.is_empty(), "{}", process.said());
+        assert!(!process.said().contains("prepared statement"), "{}", process.said());
+    }
+}
+
+/// A process that stops in the middle of a change is thrown out, and the next one goes on.
+#[tokio::test]
+async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
+    let url = postgres::shared().await;
+    let settings = Settings::at(&url);
+    let (paused, other) = (
+        Store::open(&settings, Duty::Serve).await.unwrap(),
+        Store::open(&settings, Duty::Maintain).await.unwrap(),
+    );
+    let held = paused.begin(&scope("acme")).await.unwrap();
+    // Another workspace is not concerned.
+    drop(other.begin(&scope("globex")).await.unwrap());
+    until("the lock is free", async || match other.begin(&scope("acme")).await {
+        Ok(_dropped) => Some(()),
+        Err(error) => {
+            assert_eq!(error.reason(), Reason::StoreUnavailable);
+            None
+        }
+    })
+    .await;
+    assert_eq!(held.holder().await.unwrap_err().reason(), Reason::StoreUnavailable);
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_ends_and_its_connection_with_it() {
+    let url = postgres::shared().await;
+    let (network, through) = Proxy::before(&url).await;
+    let store =
+        Store::open(&Settings { read_connections: 2, ..Settings::at(&through) }, Duty::Serve).await.unwrap();
+    store.platform().await.unwrap();
+    let admin = crate::support::store::connect(&url).await;
+    admin.execute_unprepared("BEGIN; LOCK TABLE holders IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let before = network.accepted();
+    for _ in 0..4 {
+        // More than there are connections: none stays behind with a statement that never ends.
+        assert_eq!(store.platform().await.unwrap_err().reason(), Reason::StoreUnavailable);
+    }
+    admin.execute_unprepared("ROLLBACK").await.unwrap();
+    until("it reads again", async || store.platform().await.ok()).await;
+    assert!(network.accepted() > before, "no connection was made anew");
+    network.set(Network::Blackhole);
+    assert_eq!(store.platform().await.unwrap_err().reason(), Reason::StoreUnavailable);
+    network.cut();
+    network.set(Network::Pass);
+    until("it reads again after the network was gone", async || store.platform().await.ok()).await;
+}
+
+/// A standby, or a primary that takes no changes any more: refused, and well again by itself.
+#[tokio::test]
+async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
+    let own = postgres::OwnPostgres::start().await;
+    let site = Site::new().await;
+    let mut serve = site.serve();
+    serve.env("BYOKD__DATABASE__URL", own.url());
+    let process = site.start_as(serve).await;
+    let mut admin = process.keys(Role::Admin).await;
+    admin.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    own.set_read_only(true).await;
+    let refused = until("changes are refused", async || {
+        admin.set_key(new_key("acme", "openai", &openai_key(2))).await.err()
+    });
+    assert_eq!(crate::support::reason(&refused.await), "STORE_UNAVAILABLE");
+    own.set_read_only(false).await;
+    until("changes are made again", async || {
+        admin.set_key(new_key("acme", "openai", &openai_key(3))).await.ok()
+    })
+    .await;
+    let database = crate::support::store::connect(&own.url()).await;
+    Rows::of(&database, "acme").await.assert_whole("after it was read-only");
+    let rows = select(&database, "SELECT 1 FROM holders WHERE workspace_id = $1", "acme").await;
+    assert_eq!(rows.len(), 1);
+    database.close().await.unwrap();
+}
