@@ -22,7 +22,7 @@
 //!
 //! - Imports point one way: `cli` → `server`, `client`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
 //!   `provider` → `store`, `kms` → `domain`. A test reads the sources and checks it.
-//! - sea-orm is named in `store` only, reqwest in `provider` only, tonic in `grpc`, `server`, `admin`, `client` and the
+//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `provider` only, tonic in `grpc`, `server`, `admin`, `client` and the
 //!   contract only.
 //! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
 //! - A provider key is in the clear while it is tested, sealed or handed out, and nowhere else. No type that holds one

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use byokd::contract::v1;
 
-use crate::support::{Byokd, openai_key, reason, refused, until};
+use crate::support::{Byokd, openai_key, reason, refused, sql::random_id, until};
 
 /// How long an entry is served at the most without being read again.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
@@ -61,11 +61,13 @@ async fn an_entry_is_served_from_memory_while_the_log_tells_of_no_change() {
 #[tokio::test]
 async fn what_another_process_commits_is_seen_without_any_time_passing() {
     let byokd = warm().await;
-    let sql = "UPDATE holders SET byo_enabled = FALSE, revision = revision + 1 WHERE workspace_id = 'acme'; \
-               INSERT INTO change_log (change_id, scope, workspace_id, revision, at) \
-               SELECT randomblob(16), scope, workspace_id, revision, updated_at FROM holders \
-               WHERE workspace_id = 'acme'";
-    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    let sql = format!(
+        "UPDATE holders SET byo_enabled = FALSE, revision = revision + 1 WHERE workspace_id = 'acme'; \
+         INSERT INTO change_log (change_id, scope, workspace_id, revision, at) \
+         SELECT {}, scope, workspace_id, revision, updated_at FROM holders WHERE workspace_id = 'acme'",
+        random_id()
+    );
+    byokd.database().await.execute_unprepared(&sql).await.unwrap();
     until("the platform's key", async || {
         (byokd.secret("acme", "openai").await.unwrap() == openai_key(1)).then_some(())
     })

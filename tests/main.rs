@@ -30,6 +30,7 @@ mod retries;
 mod selection;
 mod services;
 mod set_key;
+mod sqlite;
 mod startup;
 mod support;
 mod tamper;

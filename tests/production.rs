@@ -2,5 +2,6 @@
 //! are about with them, so they run once, whatever store the others run on.
 
 mod level_1;
+mod no_file;
 mod old_binaries;
 mod postgres;

@@ -1,8 +1,9 @@
 //! Someone who can write to the database: byokd notices a record that was changed or moved, for the workspace concerned
-//! alone. `rows` does the same to what is not sealed, and `bounds` shows what the database refuses by itself, and what
-//! is not noticed.
+//! alone. `rows` does the same to what is not sealed, `data_keys` to what the records are sealed under, and `bounds` shows
+//! what the database refuses by itself, and what is not noticed.
 
 mod bounds;
+mod data_keys;
 mod rows;
 
 use std::time::Duration;
@@ -11,7 +12,10 @@ use byokd::contract::v1;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use tonic::Code;
 
-use crate::support::{Byokd, Rows, new_key, openai_key, reason};
+use crate::support::{
+    Byokd, Rows, new_key, openai_key, reason,
+    sql::{begun, bytes, flipped, joined, random_id},
+};
 
 /// Longer than an entry of the directory is served without being read again: no log tells of what is done here.
 const STALE: Duration = Duration::from_secs(10 * 60 + 1);
@@ -40,54 +44,115 @@ fn set(columns: &str) -> String {
     format!("UPDATE provider_keys SET {columns} WHERE workspace_id = 'acme' AND state = 'active'")
 }
 
-/// Does this to the database, waits until nothing older is served, and expects a refusal for acme alone.
-async fn noticed(what: &str, sql: &str) {
-    let (byokd, database) = world().await;
-    let done = database.execute_unprepared(sql).await.unwrap();
-    assert!(done.rows_affected() > 0, "{what} did nothing");
-    byokd.pass(STALE);
-    let status = byokd.resolve("acme", "", "openai").await.expect_err(what);
+/// A resolve of this workspace says that its record is damaged, and nothing of what is in it.
+async fn corrupt(byokd: &Byokd, workspace: &str, provider: &str, what: &str) {
+    let model = if provider == "groq" { "whisper-9" } else { "" };
+    let status = byokd.resolve(workspace, model, provider).await.expect_err(what);
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::DataLoss, "RECORD_CORRUPT"),
-        "{what}: {status:?}"
+        "{what}: {workspace}: {status:?}"
     );
     // What the operator reads elsewhere is not for the caller.
     assert!(!status.message().contains("SYNTHETIC"), "{what}");
-    assert_eq!(byokd.secret("bystander", "openai").await.unwrap(), openai_key(3), "{what}");
+}
+
+/// Does each of these to two workspaces of its own, which the SQL calls acme and globex; waits until nothing older is
+/// served, and expects a refusal for every acme, and for nobody else.
+async fn noticed(cases: &[(&str, String)]) {
+    let (byokd, database) = world().await;
+    let acme = |n: usize| format!("acme-{n}");
+    for (n, (what, sql)) in cases.iter().enumerate() {
+        for (name, key) in [("acme", 1), ("globex", 2)] {
+            byokd.set_key(&format!("{name}-{n}"), "openai", &openai_key(key)).await;
+        }
+        byokd.toggle(&acme(n), true).await;
+        assert_eq!(byokd.secret(&acme(n), "openai").await.unwrap(), openai_key(1));
+        let sql = sql.replace("'acme'", &format!("'acme-{n}'")).replace("'globex'", &format!("'globex-{n}'"));
+        let done = database.execute_unprepared(&sql).await.unwrap();
+        assert!(done.rows_affected() > 0, "{what} did nothing");
+    }
+    byokd.pass(STALE);
+    let refused = async |byokd: &Byokd| {
+        for (n, (what, _)) in cases.iter().enumerate() {
+            corrupt(byokd, &acme(n), "openai", what).await;
+        }
+        for (n, workspace) in [(1, "acme"), (2, "globex"), (3, "bystander")] {
+            assert_eq!(byokd.secret(workspace, "openai").await.unwrap(), openai_key(n), "{cases:?}");
+        }
+    };
+    refused(&byokd).await;
     // And it stays so after a restart, which starts all the same.
-    let byokd = byokd.restart().await;
-    assert_eq!(
-        reason(&byokd.resolve("acme", "", "openai").await.expect_err(what)),
-        "RECORD_CORRUPT",
-        "{what}"
-    );
-    assert_eq!(byokd.secret("bystander", "openai").await.unwrap(), openai_key(3), "{what}");
+    refused(&byokd.restart().await).await;
 }
 
 #[tokio::test]
 async fn a_record_from_another_workspace_or_from_the_platform_does_not_open() {
-    noticed("sealed bytes of another workspace", &set(&format!("sealed = {}", sealed_of("globex")))).await;
-    noticed("sealed bytes of the platform", &set(&format!("sealed = {}", sealed_of("")))).await;
-    for from in ["globex", ""] {
-        let whole_row = format!(
+    let whole_row = |from: &str| {
+        format!(
             "DELETE FROM provider_keys WHERE workspace_id = 'acme';
              UPDATE provider_keys SET scope = 'workspace', workspace_id = 'acme' WHERE workspace_id = '{from}'"
-        );
-        noticed(&format!("the whole row of {from:?}"), &whole_row).await;
+        )
+    };
+    noticed(&[
+        ("sealed bytes of another workspace", set(&format!("sealed = {}", sealed_of("globex")))),
+        ("sealed bytes of the platform", set(&format!("sealed = {}", sealed_of("")))),
+        ("the whole row of another workspace", whole_row("globex")),
+        ("the whole row of the platform", whole_row("")),
+    ])
+    .await;
+}
+
+/// Under the platform's name, too: what a customer brought is not the platform's to use, nor the other way round.
+#[tokio::test]
+async fn keys_that_changed_places_open_in_neither() {
+    let exchange = |a: &str, b: &str| {
+        let scope = |id: &str| if id.is_empty() { "platform" } else { "workspace" };
+        let moved = |from: &str, to: &str| {
+            format!(
+                "UPDATE provider_keys SET state = 'active', scope = '{}', workspace_id = '{to}' \
+                 WHERE workspace_id = '{from}' AND state = 'moving'",
+                scope(to)
+            )
+        };
+        // The one after the other: two would be active at once.
+        format!(
+            "UPDATE provider_keys SET state = 'moving' WHERE workspace_id = '{a}';
+             UPDATE provider_keys SET workspace_id = '{a}', scope = '{}' WHERE workspace_id = '{b}' AND state = 'active';
+             {}",
+            scope(a),
+            moved(a, b)
+        )
+    };
+    let (byokd, database) = world().await;
+    database.execute_unprepared(&exchange("acme", "globex")).await.unwrap();
+    byokd.pass(STALE);
+    for workspace in ["acme", "globex"] {
+        corrupt(&byokd, workspace, "openai", "rows of two workspaces").await;
     }
+    assert_eq!(byokd.secret("stranger", "openai").await.unwrap(), openai_key(0));
+    let (byokd, database) = world().await;
+    database.execute_unprepared(&exchange("acme", "")).await.unwrap();
+    byokd.pass(STALE);
+    // A stranger would get the platform's.
+    for workspace in ["acme", "stranger"] {
+        corrupt(&byokd, workspace, "openai", "rows of a workspace and the platform").await;
+    }
+    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(2));
 }
 
 #[tokio::test]
 async fn a_record_under_another_identity_does_not_open() {
-    noticed("another key id", &set("key_id = randomblob(16)")).await;
-    noticed("another generation", &set("generation = generation + 1")).await;
-    noticed("an impossible generation", &set("generation = -1")).await;
+    noticed(&[
+        ("another key id", set(&format!("key_id = {}", random_id()))),
+        ("another generation", set("generation = generation + 1")),
+        ("an impossible generation", set("generation = -1")),
+    ])
+    .await;
     let (byokd, database) = world().await;
     database.execute_unprepared(&set("provider = 'groq'")).await.unwrap();
     byokd.pass(STALE);
-    let status = byokd.resolve("acme", "whisper-9", "groq").await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::DataLoss, "RECORD_CORRUPT"));
+    corrupt(&byokd, "acme", "groq", "another provider").await;
 }
 
 #[tokio::test]
@@ -100,8 +165,8 @@ async fn a_key_cannot_be_sent_elsewhere_by_the_database_not_even_to_another_allo
     assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(4));
     drop(byokd);
     let replaced = "base_url = replace(base_url, '127.0.0.1', 'localhost')";
-    noticed("another allowed host", &set(replaced)).await;
-    noticed("a header more", &set("headers = '{\"OpenAI-Organization\":\"org-of-the-attacker\"}'")).await;
+    let header = "headers = '{\"OpenAI-Organization\":\"org-of-the-attacker\"}'";
+    noticed(&[("another allowed host", set(replaced)), ("a header more", set(header))]).await;
 }
 
 #[tokio::test]
@@ -118,33 +183,26 @@ async fn a_key_pointed_at_a_host_of_the_attackers_is_refused_before_it_is_opened
 
 #[tokio::test]
 async fn sealed_bytes_that_were_cut_flipped_or_emptied_do_not_open() {
-    let flipped = |at: usize| {
-        format!(
-            "sealed = CAST(substr(sealed, 1, {at}) || (CASE WHEN substr(sealed, {at} + 1, 1) = x'00' THEN x'01' \
-             ELSE x'00' END) || substr(sealed, {at} + 2) AS BLOB)"
-        )
-    };
-    noticed("cut", &set("sealed = substr(sealed, 1, length(sealed) - 1)")).await;
-    noticed("the header alone", &set("sealed = substr(sealed, 1, 71)")).await;
-    noticed("empty", &set("sealed = x''")).await;
-    noticed("gone", &set("sealed = NULL")).await;
-    noticed("longer", &set("sealed = CAST(sealed || x'00' AS BLOB)")).await;
-    noticed("another format", &set("sealed = CAST(x'63' || substr(sealed, 2) AS BLOB)")).await;
-    noticed(
-        "a data key that is not there",
-        &set("sealed = CAST(x'01ffff00000009' || substr(sealed, 8) AS BLOB)"),
-    )
+    let sealed = |value: &str| set(&format!("sealed = {value}"));
+    noticed(&[
+        ("cut", sealed("substr(sealed, 1, length(sealed) - 1)")),
+        ("the header alone", sealed("substr(sealed, 1, 71)")),
+        ("empty", sealed(&bytes(""))),
+        ("gone", sealed("NULL")),
+        ("longer", sealed(&joined(&["sealed", &bytes("00")]))),
+        ("another format", sealed(&begun("sealed", "63"))),
+        ("a byte of the salt", sealed(&flipped("sealed", 10))),
+        ("a byte of the commitment", sealed(&flipped("sealed", 40))),
+        ("a byte of the text", sealed(&flipped("sealed", 75))),
+    ])
     .await;
-    noticed("a byte of the salt", &set(&flipped(10))).await;
-    noticed("a byte of the commitment", &set(&flipped(40))).await;
-    noticed("a byte of the text", &set(&flipped(75))).await;
 }
 
 /// Damage is mended as its message says: by setting the key again.
 #[tokio::test]
 async fn setting_the_key_again_mends_a_record() {
     let (byokd, database) = world().await;
-    database.execute_unprepared(&set("sealed = x'00'")).await.unwrap();
+    database.execute_unprepared(&set(&format!("sealed = {}", bytes("00")))).await.unwrap();
     byokd.pass(STALE);
     assert!(byokd.resolve("acme", "", "openai").await.is_err());
     byokd.set_key("acme", "openai", &openai_key(6)).await;

@@ -79,7 +79,13 @@ enum Shown {
 impl Shown {
     fn new() -> Self {
         match stderr().is_terminal() {
-            true => Self::Bar(ProgressBar::no_length().with_style(ProgressStyle::default_bar())),
+            true => {
+                let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} looked at, {msg}");
+                Self::Bar(
+                    ProgressBar::no_length()
+                        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+                )
+            }
             false => Self::Lines(None),
         }
     }

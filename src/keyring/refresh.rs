@@ -64,7 +64,7 @@ impl Keyring {
         }
         self.probe().await;
         self.create_missing(&mut rounds).await;
-        self.load_each(self.held.not_loaded(self.clock.elapsed())).await;
+        self.load_each(self.missing()).await;
         let mut due = self.due();
         due.truncate(PACE);
         self.load_each(due).await;
@@ -137,6 +137,13 @@ impl Keyring {
             }
         }
         rounds.read_at.is_some()
+    }
+
+    /// What is not held and can be. A retired data key whose KMS key was given up seals nothing that lives.
+    fn missing(&self) -> Vec<DataKeyRow> {
+        let mut missing = self.held.not_loaded(self.clock.elapsed());
+        missing.retain(|row| row.active || self.kms.allows(&row.kms_key_arn) != Allowed::No);
+        missing
     }
 
     /// What should be unwrapped anew and can be.

@@ -13,7 +13,7 @@ use crate::{
         envelope::{self, DataKey, RecordContext},
         error::{Error, Reason},
     },
-    kms::Wrapped,
+    kms::{Allowed, Wrapped},
     store::{DataKeyRow, SealedRecord},
 };
 
@@ -25,6 +25,13 @@ impl Keyring {
     pub async fn current_kms_key(&self) -> Result<String, Error> {
         self.kms.look_up().await?;
         Ok(self.kms.current())
+    }
+
+    /// Whether the KMS can wrap this data key anew by itself: its KMS key was not given up, and is of the current kind.
+    pub fn can_rewrap(&self, row: &DataKeyRow) -> bool {
+        let is_local = |arn: &str| arn.starts_with("local:");
+        self.kms.allows(&row.kms_key_arn) != Allowed::No
+            && is_local(&row.kms_key_arn) == is_local(&self.kms.current())
     }
 
     /// Proves that the current KMS key wraps and unwraps, by a data key that is thrown away.

@@ -72,10 +72,10 @@ pub async fn rewrap(
     let kms_key_arn = keyring.current_kms_key().await?;
     let summary =
         |moved, refused, resumed| RewrapSummary { kms_key_arn: kms_key_arn.clone(), moved, refused, resumed };
-    let misplaced = misplaced(store, &kms_key_arn).await?;
-    if what == Rewrap::KmsKey {
-        possible(&misplaced, &kms_key_arn)?;
-    }
+    let misplaced = match what {
+        Rewrap::KmsKey => misplaced(store, keyring, &kms_key_arn).await?,
+        Rewrap::DataKeys => Vec::new(),
+    };
     match (what, dry_run) {
         (Rewrap::KmsKey, true) => return Ok(summary(count(misplaced.len()), 0, false)),
         (Rewrap::DataKeys, true) => return Ok(summary(store.count_records().await?, 0, false)),
@@ -98,19 +98,15 @@ pub async fn rewrap(
     Ok(summary(run.moved, run.refused, resumed))
 }
 
-/// The data keys that are under another KMS key.
-async fn misplaced(store: &Store, kms_key_arn: &str) -> Result<Vec<DataKeyRow>, Error> {
+/// The data keys that are under another KMS key. Retired ones that cannot be moved are left behind: they sealed nothing
+/// that lives.
+async fn misplaced(store: &Store, keyring: &Keyring, kms_key_arn: &str) -> Result<Vec<DataKeyRow>, Error> {
     let mut rows = store.data_keys().await?;
-    rows.retain(|row| row.kms_key_arn != kms_key_arn);
+    rows.retain(|row| row.kms_key_arn != kms_key_arn && (row.active || keyring.can_rewrap(row)));
     rows.sort_by_key(|row| row.id);
-    Ok(rows)
-}
-
-/// From a key file to a cloud KMS no wrapping moves by itself.
-fn possible(misplaced: &[DataKeyRow], kms_key_arn: &str) -> Result<(), Error> {
-    let is_local = |arn: &str| arn.starts_with("local:");
-    match misplaced.iter().find(|row| is_local(&row.kms_key_arn) != is_local(kms_key_arn)) {
-        None => Ok(()),
+    match rows.iter().find(|row| !keyring.can_rewrap(row)) {
+        None => Ok(rows),
+        // From a key file to a cloud KMS no wrapping moves by itself.
         Some(row) => Err(Error::new(
             Reason::FieldInvalid,
             format!(

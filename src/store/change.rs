@@ -19,7 +19,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    entities::{audit_events, change_log, data_keys, holders, provider_keys},
+    data_keys::lock_active,
+    entities::{audit_events, change_log, holders, provider_keys},
     fault::{corrupt, unavailable},
     lists::{self, SharedLists},
     load::{self, SelectionJson},
@@ -73,7 +74,10 @@ impl Change {
             .exec_without_returning(&transaction)
             .await?;
         holders::Entity::find_by_id((scope.kind().to_owned(), scope.workspace_id().to_owned()))
+            .select_only()
+            .column(holders::Column::Scope)
             .lock_exclusive()
+            .into_tuple::<String>()
             .one(&transaction)
             .await?;
         Ok(Self { transaction, lists, scope: scope.clone(), limit, seals_under: None })
@@ -105,11 +109,8 @@ impl Change {
     /// Locks the row of the data key that is sealed under, for as long as this change lasts. False: it is not active
     /// any more, and nothing may be sealed under it.
     pub async fn lock_data_key(&mut self, id: DataKeyId) -> Result<bool, Error> {
-        let row = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
-            .lock_shared()
-            .one(&self.transaction);
-        let row = limited("locking a data key", self.limit, async { row.await.map_err(unavailable) }).await?;
-        let active = row.is_some_and(|row| row.state == "active");
+        let active = lock_active(&self.transaction, id);
+        let active = limited("locking a data key", self.limit, active).await?;
         self.seals_under = active.then_some(id);
         Ok(active)
     }

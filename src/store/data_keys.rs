@@ -7,7 +7,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QueryTrait,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QueryResult,
+    QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use time::OffsetDateTime;
@@ -33,10 +34,10 @@ pub struct DataKeyRow {
 }
 
 impl Store {
-    /// Every data key.
+    /// Every data key; a row that is none is left out, since it is nobody's.
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
         let rows = self.rows(data_keys::Entity::find().build(self.backend())).await?;
-        rows.iter().map(read_row).collect()
+        Ok(rows.iter().filter_map(|row| read_row(row).map_err(damaged).ok()).collect())
     }
 
     /// One data key.
@@ -92,9 +93,34 @@ impl Store {
     }
 }
 
+/// What is needed of a row; its times are not.
+#[derive(FromQueryResult)]
+struct Row {
+    bucket: i32,
+    version: i64,
+    wrapped: Vec<u8>,
+    kms_key_arn: String,
+    state: String,
+}
+
+fn damaged(error: Error) {
+    tracing::error!(?error, "a row of a data key is damaged");
+}
+
+/// Locks a data key for as long as the transaction lasts, and says whether it seals.
+pub(super) async fn lock_active(transaction: &DatabaseTransaction, id: DataKeyId) -> Result<bool, Error> {
+    let state = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
+        .select_only()
+        .column(data_keys::Column::State)
+        .lock_shared()
+        .into_tuple::<String>()
+        .one(transaction);
+    Ok(state.await.map_err(unavailable)?.is_some_and(|state| state == "active"))
+}
+
 /// A row as a data key.
 pub(super) fn read_row(row: &QueryResult) -> Result<DataKeyRow, Error> {
-    let row = data_keys::Model::from_query_result(row, "").map_err(unavailable)?;
+    let row = Row::from_query_result(row, "").map_err(unavailable)?;
     let bucket = u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?;
     let version = u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
     Ok(DataKeyRow {

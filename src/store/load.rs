@@ -13,13 +13,13 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     entities::{holders, model_lists, provider_keys},
     fault::{corrupt, unavailable},
     lists::SharedLists,
+    moment::Moment,
 };
 use crate::domain::{
     error::Error,
@@ -55,14 +55,14 @@ struct KeyRow {
     headers: Value,
     masked: String,
     verdict: Option<String>,
-    checked_at: Option<OffsetDateTime>,
-    verified_at: Option<OffsetDateTime>,
+    checked_at: Option<Moment>,
+    verified_at: Option<Moment>,
     refused_count: i32,
-    refused_since: Option<OffsetDateTime>,
-    models_as_of: Option<OffsetDateTime>,
+    refused_since: Option<Moment>,
+    models_as_of: Option<Moment>,
     set_by: String,
     on_behalf_of: String,
-    set_at: OffsetDateTime,
+    set_at: Moment,
     hash: Option<Vec<u8>>,
     body: Option<String>,
 }
@@ -167,8 +167,10 @@ impl KeyRow {
             None => None,
             Some(name) => Some(Verdict::parse(name).ok_or_else(|| corrupt("an unknown verdict"))?),
         };
-        let models = match (&self.hash, &self.body, self.models_as_of) {
-            (Some(hash), Some(body), Some(as_of)) => Some(Listing { models: lists.get(hash, body), as_of }),
+        let models = match (&self.hash, &self.body, &self.models_as_of) {
+            (Some(hash), Some(body), Some(as_of)) => {
+                Some(Listing { models: lists.get(hash, body), as_of: as_of.0 })
+            }
             (None, None, _) => None,
             _ => return Err(corrupt("a model list without its date")),
         };
@@ -179,15 +181,15 @@ impl KeyRow {
             binding: Binding { base_url: self.base_url, headers: json(self.headers)? },
             health: Health {
                 verdict,
-                checked_at: self.checked_at,
-                verified_at: self.verified_at,
+                checked_at: self.checked_at.map(|at| at.0),
+                verified_at: self.verified_at.map(|at| at.0),
                 refused_count: u32::try_from(self.refused_count).map_err(|_| corrupt("a negative count"))?,
-                refused_since: self.refused_since,
+                refused_since: self.refused_since.map(|at| at.0),
             },
             models,
             set_by: self.set_by,
             on_behalf_of: OnBehalfOf::parse(&self.on_behalf_of).map_err(corrupt)?,
-            set_at: self.set_at,
+            set_at: self.set_at.0,
             sealed: self.sealed.into(),
         })
     }

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, entities::change_log, fault::unavailable};
+use super::{Store, entities::change_log, fault::unavailable, postgres::Line};
 use crate::domain::{
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
@@ -71,7 +71,7 @@ impl Store {
     /// The end of the log as it stands.
     pub async fn log_end(&self) -> Result<LogPlace, Error> {
         let statement = Statement::from_string(self.backend(), END);
-        match self.rows(statement).await?.first() {
+        match self.rows_in(Line::Reserved, statement).await?.first() {
             Some(row) => place(row),
             None => Ok(LogPlace::default()),
         }
@@ -84,7 +84,7 @@ impl Store {
         let limit = PAGE.saturating_add(1);
         let statement =
             Statement::from_sql_and_values(self.backend(), sql, [from.sequence.into(), limit.into()]);
-        let rows = self.rows(statement).await?;
+        let rows = self.rows_in(Line::Reserved, statement).await?;
         let page = page(from, &rows);
         if let Err(error) = &page
             && error.reason() == Reason::StoreUnavailable

@@ -16,6 +16,7 @@ mod lists;
 mod load;
 mod log;
 mod migrations;
+mod moment;
 mod postgres;
 mod requests;
 mod rotation;
@@ -34,7 +35,7 @@ use fault::unavailable;
 use listen::Hints;
 use lists::SharedLists;
 pub use log::{LogPage, LogPlace, Server};
-use postgres::Postgres;
+use postgres::{Line, Postgres};
 pub use requests::Remembered;
 pub use rotation::{RewrapRun, SealedRecord};
 pub use schema::SchemaStatus;
@@ -276,9 +277,13 @@ impl Store {
 
     /// The rows of one statement.
     async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        self.rows_in(Line::Ordinary, statement).await
+    }
+
+    async fn rows_in(&self, line: Line, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         match &self.engine {
             Engine::Sqlite { .. } => self.readers.query_all_raw(statement).await.map_err(unavailable),
-            Engine::Postgres(postgres) => postgres.rows(&self.readers, statement).await,
+            Engine::Postgres(postgres) => postgres.rows(&self.readers, statement, line).await,
         }
     }
 

@@ -51,8 +51,17 @@ pub(super) struct Postgres {
     options: PgConnectOptions,
     pooler: Pooler,
     renewal: Arc<Renewal>,
-    /// One for each connection that answers reads.
+    /// One for each connection that answers ordinary reads.
     turns: Semaphore,
+}
+
+/// Who waits for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// As many at once as there are connections for reads.
+    Ordinary,
+    /// Never waits for the others: if the log could not be read because everybody reads, everybody would read again.
+    Reserved,
 }
 
 /// Connections that are older than this are not used again.
@@ -103,7 +112,8 @@ impl Postgres {
 
     /// The pool that answers reads; its connections are there.
     pub(super) async fn readers(&self, settings: &Settings) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.read_connections).await
+        // One more, which only the follower of the change log uses.
+        self.pool(settings.read_connections.saturating_add(1)).await
     }
 
     /// The pool that makes changes; its connections are there.
@@ -130,8 +140,9 @@ impl Postgres {
         &self,
         readers: &DatabaseConnection,
         statement: Statement,
+        line: Line,
     ) -> Result<Vec<QueryResult>, Error> {
-        let _turn = self.admit(readers.get_postgres_connection_pool()).await?;
+        let _turn = self.admit(readers.get_postgres_connection_pool(), line).await?;
         let reading = async {
             match self.pooler {
                 Pooler::None => readers.query_all_raw(statement).await,
@@ -153,9 +164,12 @@ impl Postgres {
 
     /// Waits for a connection, as long as a read may. One that takes longer to make is made all the same, by a task of
     /// its own, for those who come later.
-    async fn admit(&self, readers: &PgPool) -> Result<SemaphorePermit<'_>, Error> {
+    async fn admit(&self, readers: &PgPool, line: Line) -> Result<Option<SemaphorePermit<'_>>, Error> {
         let admitted = async {
-            let turn = self.turns.acquire().await.map_err(Error::internal)?;
+            let turn = match line {
+                Line::Reserved => None,
+                Line::Ordinary => Some(self.turns.acquire().await.map_err(Error::internal)?),
+            };
             if readers.num_idle() == 0 {
                 let pool = readers.clone();
                 let coming = tokio::spawn(async move { pool.acquire().await.map(drop) });

@@ -16,6 +16,7 @@ use super::{
     Store,
     entities::request_results,
     fault::{corrupt, unavailable},
+    moment::Moment,
 };
 use crate::domain::{
     envelope::DataKeyId,
@@ -67,6 +68,15 @@ impl Store {
     }
 }
 
+#[derive(FromQueryResult)]
+struct Row {
+    bucket: i32,
+    data_key_version: i64,
+    fingerprint: Vec<u8>,
+    result: Value,
+    expires_at: Moment,
+}
+
 /// The statement that finds a result.
 pub(super) fn select(backend: DatabaseBackend, scope: &Scope, rpc: Rpc, request_id: &RequestId) -> Statement {
     let id = (
@@ -85,9 +95,9 @@ pub(super) fn found(
     request_id: &RequestId,
     now: OffsetDateTime,
 ) -> Result<Option<Remembered>, Error> {
-    let found = rows.first().map(|row| request_results::Model::from_query_result(row, "")).transpose();
+    let found = rows.first().map(|row| Row::from_query_result(row, "")).transpose();
     let found = found.map_err(unavailable)?;
-    let Some(row) = found.filter(|row| row.expires_at > now) else {
+    let Some(row) = found.filter(|row| row.expires_at.0 > now) else {
         return Ok(None);
     };
     let data_key = DataKeyId {
@@ -101,7 +111,7 @@ pub(super) fn found(
         data_key,
         fingerprint: row.fingerprint,
         result: row.result,
-        expires_at: row.expires_at,
+        expires_at: row.expires_at.0,
     }))
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, QueryTrait, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, Statement,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use time::OffsetDateTime;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     DataKeyRow, Store,
-    data_keys::{read_row, stored_row},
+    data_keys::{lock_active, read_row, stored_row},
     entities::{data_keys, provider_keys, rewraps},
     fault::{corrupt, unavailable},
 };
@@ -237,8 +237,7 @@ impl Store {
     pub async fn reseal(&self, under: DataKeyId, records: &[(SealedRecord, Vec<u8>)]) -> Result<u64, Error> {
         use provider_keys::Column;
         let transaction = self.transaction().await?;
-        let active = data_keys::Entity::find().filter(this(under)).lock_shared().one(&transaction);
-        if active.await.map_err(unavailable)?.is_none_or(|row| row.state != "active") {
+        if !lock_active(&transaction, under).await? {
             return Err(Error::new(
                 Reason::StoreUnavailable,
                 "the new data key was retired meanwhile; run it again",
@@ -296,22 +295,26 @@ fn this(id: DataKeyId) -> Condition {
         .add(data_keys::Column::Version.eq(i64::from(id.version)))
 }
 
+/// Only what is needed of a row; its times are not.
 fn record(row: &QueryResult) -> Result<SealedRecord, Error> {
-    let row = provider_keys::Model::from_query_result(row, "").map_err(unavailable)?;
-    let scope = match row.scope.as_str() {
+    let text = |column: &str| row.try_get::<String>("", column).map_err(unavailable);
+    let scope = match text("scope")?.as_str() {
         "platform" => Scope::Platform,
-        _ => Scope::Workspace(WorkspaceId::parse(&row.workspace_id).map_err(corrupt)?),
+        _ => Scope::Workspace(WorkspaceId::parse(&text("workspace_id")?).map_err(corrupt)?),
     };
+    let generation: i64 = row.try_get("", "generation").map_err(unavailable)?;
+    let headers: serde_json::Value = row.try_get("", "headers").map_err(unavailable)?;
+    let sealed: Option<Vec<u8>> = row.try_get("", "sealed").map_err(unavailable)?;
     Ok(SealedRecord {
         scope,
-        provider: ProviderName::parse(&row.provider).map_err(corrupt)?,
-        key_id: row.key_id,
-        generation: u64::try_from(row.generation).map_err(|_| corrupt("a negative generation"))?,
+        provider: ProviderName::parse(&text("provider")?).map_err(corrupt)?,
+        key_id: row.try_get("", "key_id").map_err(unavailable)?,
+        generation: u64::try_from(generation).map_err(|_| corrupt("a negative generation"))?,
         binding: Binding {
-            base_url: row.base_url,
-            headers: serde_json::from_value(row.headers).map_err(|_| corrupt("headers of another shape"))?,
+            base_url: text("base_url")?,
+            headers: serde_json::from_value(headers).map_err(|_| corrupt("headers of another shape"))?,
         },
-        sealed: row.sealed.ok_or_else(|| corrupt("an active key without its sealed bytes"))?,
+        sealed: sealed.ok_or_else(|| corrupt("an active key without its sealed bytes"))?,
     })
 }
 

@@ -13,7 +13,7 @@ use sea_orm::ConnectionTrait as _;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Network, Proxy, Rows, Site, ask, new_key, openai_key, postgres,
+    Network, OwnPostgres, Proxy, Rows, Site, ask, new_key, openai_key, postgres,
     rows::{number, select},
     until,
 };
@@ -214,7 +214,7 @@ async fn a_read_that_hangs_ends_and_its_connection_with_it() {
 /// A standby, or a primary that takes no changes any more: refused, and well again by itself.
 #[tokio::test]
 async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
-    let own = postgres::OwnPostgres::start().await;
+    let own = OwnPostgres::start().await;
     let site = Site::new().await;
     let mut serve = site.serve();
     serve.env("BYOKD__DATABASE__URL", own.url());

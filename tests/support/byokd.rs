@@ -56,8 +56,8 @@ pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> C
     config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
     config.server.data_dir = folder.join("data");
     config.database.url = super::store::url(folder).await;
-    config.database.read_connections = 3;
-    config.database.write_connections = 3;
+    config.database.read_connections = 2;
+    config.database.write_connections = 2;
     config.catalog.file = catalog_file;
     config.egress.loopback_http = true;
     config.checks.deadline_ms = 10_000;

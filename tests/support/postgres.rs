@@ -1,18 +1,12 @@
-//! PostgreSQL: databases of a test's own on the server that tests/services.sh started, and servers of a test's own to
-//! stop, break and take back to an earlier day.
+//! PostgreSQL: databases of a test's own on the server that tests/services.sh started.
 //!
-//! Absent: a PostgreSQL that is faked. What the wire can do to a real one is in `proxy`.
+//! Absent: servers of a test's own (`own_postgres`), and a PostgreSQL that is faked. What the wire can do to a real one is
+//! in `proxy`.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
-
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use byokd::store::{Settings, Store};
+use sea_orm::{ConnectionTrait as _, Database};
+use tokio::sync::OnceCell;
 use url::Url;
-
-use super::wait::until;
 
 /// What tests/services.sh exports.
 pub(crate) fn service(variable: &str) -> String {
@@ -32,8 +26,40 @@ pub(crate) fn with_database(url: &str, database: &str) -> String {
 
 /// The URL of a new, empty database on the shared server, owned by the user in it. It lasts as long as the server.
 pub(crate) async fn shared() -> String {
+    create("").await
+}
+
+/// The same with byokd's schema in it, as `byokd migrate up` leaves it: a copy of one that is made once a run.
+pub(crate) async fn migrated() -> String {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(async || {
+        let url = shared().await;
+        Store::migrate(&Settings::at(&url)).await.unwrap();
+        let url: Url = url.parse().unwrap();
+        let name = url.path().trim_start_matches('/').to_owned();
+        // What anybody is connected to cannot be copied.
+        execute(
+            &service("BYOKD_TEST_POSTGRES_ADMIN"),
+            &format!(
+                "ALTER DATABASE {name} ALLOW_CONNECTIONS false; SELECT pg_terminate_backend(pid, 10000) \
+                 FROM pg_stat_activity WHERE datname = '{name}'"
+            ),
+        )
+        .await;
+        name
+    });
+    let url = create(&format!(" TEMPLATE {}", template.await)).await;
+    // A copy would be the same deployment, and what is sealed in one test would open in another.
+    let connection = Database::connect(&url).await.unwrap();
+    let own = "UPDATE deployment SET deployment_id = gen_random_uuid()";
+    connection.execute_unprepared(own).await.unwrap();
+    connection.close().await.unwrap();
+    url
+}
+
+async fn create(how: &str) -> String {
     let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-    execute(&service("BYOKD_TEST_POSTGRES"), &format!("CREATE DATABASE {name}")).await;
+    execute(&service("BYOKD_TEST_POSTGRES"), &format!("CREATE DATABASE {name}{how}")).await;
     with_database(&service("BYOKD_TEST_POSTGRES"), &name)
 }
 
@@ -55,281 +81,4 @@ async fn execute(server: &str, sql: &str) {
     let connection = Database::connect(with_database(server, "postgres")).await.unwrap();
     connection.execute_unprepared(sql).await.unwrap();
     connection.close().await.unwrap();
-}
-
-/// A server of a test's own, with the shared one's users, passwords, settings and certificate. It ends with the value.
-///
-/// The kernel ends it, too, with the thread that started it: start it in the test's own thread, not in a blocking task.
-pub(crate) struct OwnPostgres {
-    folder: tempfile::TempDir,
-    port: u16,
-    server: Option<Child>,
-    paused: Vec<u32>,
-}
-
-/// A data folder as it was.
-pub(crate) struct Copy(tempfile::TempDir);
-
-impl OwnPostgres {
-    /// On a copy of a data folder that is made once a run: every such server has the same identity.
-    pub(crate) async fn start() -> Self {
-        let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-        let folder = folder_for_postgres();
-        copy(&template, &folder.path().join("data"));
-        Self::on(folder).await
-    }
-
-    /// The same on a data folder made from nothing: a server with an identity (`system_identifier`) of its own.
-    pub(crate) async fn start_as_another() -> Self {
-        let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-        let folder = folder_for_postgres();
-        let data = folder.path().join("data");
-        run(as_postgres("initdb")
-            .args(["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
-            // The settings that are copied below are those of small segments.
-            .args(["--wal-segsize=1", "--no-sync", "-D"])
-            .arg(&data));
-        for file in ["postgresql.conf", "pg_hba.conf", "server.crt", "server.key"] {
-            copy(&template.join(file), &data.join(file));
-        }
-        let url: Url = service("BYOKD_TEST_POSTGRES").parse().unwrap();
-        let password = url.password().unwrap();
-        let sql = folder.path().join("sql");
-        let commands = format!(
-            "CREATE ROLE byokd LOGIN CREATEDB PASSWORD '{password}';\nALTER ROLE postgres PASSWORD '{password}';\n\
-             CREATE DATABASE byokd OWNER byokd;\n"
-        );
-        fs::write(&sql, commands).unwrap();
-        let sql = File::open(sql).unwrap();
-        run(as_postgres("postgres").args(["--single", "-D"]).arg(&data).arg("postgres").stdin(sql));
-        Self::on(folder).await
-    }
-
-    async fn on(folder: tempfile::TempDir) -> Self {
-        let mut own = Self { folder, port: free_port(), server: None, paused: Vec::new() };
-        own.start_again().await;
-        own
-    }
-
-    /// The database `byokd`, as its owner.
-    pub(crate) fn url(&self) -> String {
-        self.url_as("BYOKD_TEST_POSTGRES", "byokd")
-    }
-
-    /// The database `byokd`, as the superuser.
-    pub(crate) fn admin_url(&self) -> String {
-        self.url_as("BYOKD_TEST_POSTGRES_ADMIN", "byokd")
-    }
-
-    pub(crate) fn address(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
-    fn url_as(&self, variable: &str, database: &str) -> String {
-        let mut url: Url = service(variable).parse().unwrap();
-        url.set_port(Some(self.port)).unwrap();
-        with_database(url.as_str(), database)
-    }
-
-    /// A connection of the superuser; close it before the server is to stop in peace.
-    pub(crate) async fn admin(&self) -> DatabaseConnection {
-        Database::connect(self.admin_url()).await.unwrap()
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// Starts it on the port it had, and waits until it serves.
-    pub(crate) async fn start_again(&mut self) {
-        assert!(self.server.is_none(), "it runs");
-        let said = self.folder.path().join("said");
-        let command = as_postgres("postgres")
-            .arg("-D")
-            .arg(self.data())
-            .args(["-p", &self.port.to_string(), "-k"])
-            .arg(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::options().create(true).append(true).open(&said).unwrap())
-            .spawn();
-        let pid = command.as_ref().unwrap().id().to_string();
-        let server = self.server.insert(command.unwrap());
-        let state = self.folder.path().join("data/postmaster.pid");
-        until("PostgreSQL serves", async || {
-            if let Some(status) = server.try_wait().unwrap() {
-                panic!("PostgreSQL ended with {status}: {}", fs::read_to_string(&said).unwrap());
-            }
-            // Its own word: the first line is the process, the eighth what it does. A killed one left the file.
-            let state = fs::read_to_string(&state).ok()?;
-            let lines: Vec<&str> = state.lines().collect();
-            (lines.first() == Some(&pid.as_str()) && lines.get(7)?.starts_with("ready")).then_some(())
-        })
-        .await;
-    }
-
-    /// As an administrator stops it: open transactions are rolled back, connections closed, all written.
-    pub(crate) async fn stop_fast(&mut self) {
-        self.stop("INT").await;
-    }
-
-    /// As if it had crashed: nothing is written any more, and the next start recovers from the log.
-    pub(crate) async fn stop_immediate(&mut self) {
-        self.stop("QUIT").await;
-    }
-
-    async fn stop(&mut self, with: &str) {
-        self.resume();
-        let mut server = self.server.take().expect("it runs");
-        signal(with, &[server.id()]);
-        until("PostgreSQL ends", async || server.try_wait().unwrap()).await;
-    }
-
-    /// Copies the data as they are now; a server that runs is stopped for it and started again.
-    pub(crate) async fn copy(&mut self) -> Copy {
-        let running = self.server.is_some();
-        if running {
-            self.stop_fast().await;
-        }
-        let folder = folder_for_postgres();
-        copy(&self.data(), &folder.path().join("data"));
-        if running {
-            self.start_again().await;
-        }
-        Copy(folder)
-    }
-
-    /// Goes back to the copy and starts: same server, same timeline, an earlier day.
-    pub(crate) async fn restore(&mut self, earlier: &Copy) {
-        if self.server.is_some() {
-            self.stop_immediate().await;
-        }
-        run(Command::new("rm").arg("-rf").arg(self.data()));
-        copy(&earlier.0.path().join("data"), &self.data());
-        self.start_again().await;
-    }
-
-    /// Restarts as a standby and makes it the primary: the next timeline of the same server, as after a failover.
-    pub(crate) async fn fail_over(&mut self) {
-        if self.server.is_some() {
-            self.stop_fast().await;
-        }
-        run(as_user("touch").arg(self.data().join("standby.signal")));
-        self.start_again().await;
-        run(as_postgres("pg_ctl").args(["promote", "--wait", "--silent", "-D"]).arg(self.data()));
-    }
-
-    /// Freezes every process of it (SIGSTOP): connections stay open and nothing answers.
-    pub(crate) fn pause(&mut self) {
-        let server = self.server.as_ref().expect("it runs").id();
-        // The parent first: a process that does not run makes no further ones.
-        signal("STOP", &[server]);
-        self.paused = children(server);
-        self.paused.push(server);
-        signal("STOP", &self.paused);
-    }
-
-    /// Ends [`Self::pause`].
-    pub(crate) fn resume(&mut self) {
-        signal("CONT", &std::mem::take(&mut self.paused));
-    }
-
-    /// Whether transactions are read-only unless they say otherwise, from now on, in open connections too. This is how
-    /// a primary that became a standby looks to who writes.
-    pub(crate) async fn set_read_only(&self, read_only: bool) {
-        let admin = self.admin().await;
-        let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {read_only}");
-        admin.execute_unprepared(&sql).await.unwrap();
-        admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
-        // The reload is only a signal: a connection made afterwards may still be born with the old setting.
-        let set = format!(
-            "SELECT (current_setting('default_transaction_read_only')::bool = {read_only})::int::bigint"
-        );
-        until("the setting is in force", async || {
-            (super::rows::number(&admin, &set).await == 1).then_some(())
-        })
-        .await;
-        admin.close().await.unwrap();
-    }
-
-    /// Closes every client's connection from the server's side; says how many.
-    pub(crate) async fn terminate_backends(&self) -> i64 {
-        let admin = self.admin().await;
-        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-        let ended = super::rows::number(&admin, sql).await;
-        admin.close().await.unwrap();
-        ended
-    }
-}
-
-impl Drop for OwnPostgres {
-    fn drop(&mut self) {
-        self.resume();
-        if let Some(mut server) = self.server.take() {
-            signal("QUIT", &[server.id()]);
-            let _ = server.wait();
-        }
-    }
-}
-
-/// Where PostgreSQL's user may go and write; removed with the services at the latest.
-fn folder_for_postgres() -> tempfile::TempDir {
-    let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-    let folder = tempfile::Builder::new().prefix("own-").tempdir_in(template.parent().unwrap()).unwrap();
-    let user = service("BYOKD_TEST_POSTGRES_USER");
-    if !user.is_empty() {
-        run(Command::new("chown").arg(user).arg(folder.path()));
-    }
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    run(Command::new("cp").args(["-a", "--reflink=auto"]).args([from, to]));
-}
-
-/// A program as the user that PostgreSQL runs as; it ends with the thread that starts it.
-fn as_user(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let user = service("BYOKD_TEST_POSTGRES_USER");
-    let mut command = Command::new("setpriv");
-    if !user.is_empty() {
-        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
-    }
-    command.args(["--pdeathsig", "QUIT"]).arg(program);
-    command
-}
-
-fn as_postgres(program: &str) -> Command {
-    as_user(PathBuf::from(service("BYOKD_TEST_POSTGRES_BIN")).join(program))
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A process that has ended meanwhile is no error.
-fn signal(name: &str, processes: &[u32]) {
-    let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
-    if !processes.is_empty() {
-        let _ = Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status();
-    }
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let parent = format!("PPid:\t{parent}");
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_child = |pid: &u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        status.is_ok_and(|status| status.lines().any(|line| line == parent))
-    };
-    processes.filter(is_child).collect()
-}
-
-/// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
-/// is stopped.
-fn free_port() -> u16 {
-    let mut random = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
-    random.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

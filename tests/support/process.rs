@@ -30,12 +30,31 @@ pub(crate) struct Site {
 impl Site {
     /// An empty one, whose catalog names a provider that knows every key.
     pub(crate) async fn new() -> Self {
+        Self::on(super::store::is_postgres()).await
+    }
+
+    /// The same on SQLite, whatever store this run is on.
+    pub(crate) async fn on_sqlite() -> Self {
+        Self::on(false).await
+    }
+
+    /// One whose database is there already, and empty.
+    pub(crate) async fn with_an_empty_database() -> Self {
+        let site = Self::new().await;
+        if !super::store::is_postgres() {
+            fs::create_dir(site.data()).unwrap();
+            fs::write(site.data().join("byokd.db"), "").unwrap();
+        }
+        site
+    }
+
+    async fn on(postgres: bool) -> Self {
         let provider = FakeProvider::start().await;
         provider.models_ok(&["small-2030", "haiku-1"]);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("catalog.toml"), catalog(&provider)).unwrap();
-        let database_url = if super::store::is_postgres() {
-            super::store::url(folder.path()).await
+        let database_url = if postgres {
+            super::store::empty(folder.path()).await
         } else {
             // Where byokd puts it unless told otherwise.
             format!("sqlite:{}", folder.path().join("data/byokd.db").display())
@@ -73,14 +92,14 @@ impl Site {
             .env_clear()
             .env("BYOKD__SERVER__DATA_DIR", self.data())
             .env("BYOKD__CATALOG__FILE", self.path("catalog.toml"))
-            .env("BYOKD__DATABASE__READ_CONNECTIONS", "3")
-            .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "3")
+            .env("BYOKD__DATABASE__READ_CONNECTIONS", "2")
+            .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "2")
             .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
             .env("BYOKD__CHECKS__PER_WORKSPACE_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PROVIDER_PER_SECOND", "1000000")
             .current_dir(self.folder.path());
-        if super::store::is_postgres() {
+        if self.database_url.starts_with("postgres") {
             command.env("BYOKD__DATABASE__URL", &self.database_url);
         }
         command

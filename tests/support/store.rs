@@ -7,7 +7,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
 
-use super::postgres;
+use super::{postgres, rows::number};
 
 /// Databases of tests and the folders of these tests.
 static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
@@ -21,11 +21,22 @@ pub(crate) fn is_postgres() -> bool {
     }
 }
 
-/// The URL of a database of a test's own. It lasts as long as the test's folder.
+/// The URL of a SQLite file in this folder.
+pub(crate) fn sqlite(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("byokd.db").display())
+}
+
+/// The URL of a database of a test's own, ready to be served. It lasts as long as the test's folder.
 pub(crate) async fn url(folder: &Path) -> String {
-    if !is_postgres() {
-        return format!("sqlite:{}", folder.join("byokd.db").display());
-    }
+    if is_postgres() { last_as_long_as(folder, postgres::migrated().await).await } else { sqlite(folder) }
+}
+
+/// The URL of an empty PostgreSQL database of a test's own.
+pub(crate) async fn empty(folder: &Path) -> String {
+    last_as_long_as(folder, postgres::shared().await).await
+}
+
+async fn last_as_long_as(folder: &Path, url: String) -> String {
     // Hundreds of databases would fill a small disk: those of tests that are over go first.
     let (over, running) = std::mem::take(&mut *MADE.lock().unwrap())
         .into_iter()
@@ -34,7 +45,6 @@ pub(crate) async fn url(folder: &Path) -> String {
     for (_, url) in over {
         postgres::drop_shared(&url).await;
     }
-    let url = postgres::shared().await;
     MADE.lock().unwrap().push((folder.to_owned(), url.clone()));
     url
 }
@@ -46,4 +56,12 @@ pub(crate) async fn connect(url: &str) -> DatabaseConnection {
         connection.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
     }
     connection
+}
+
+/// The database finds no damage in its own files. A killed client cannot do that to PostgreSQL, which has no such question.
+pub(crate) async fn assert_intact(connection: &DatabaseConnection, context: &str) {
+    if connection.get_database_backend() == DbBackend::Sqlite {
+        let damage = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+        assert_eq!(number(connection, damage).await, 0, "{context}");
+    }
 }

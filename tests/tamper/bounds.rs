@@ -1,10 +1,10 @@
 //! What the database refuses by itself; and what someone who can write to it can do unnoticed, which nobody claims to
 //! prevent.
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, SqlErr};
 
 use super::{STALE, world};
-use crate::support::{Byokd, openai_key, reason};
+use crate::support::{Byokd, openai_key, reason, sql::random_id};
 
 /// Not the code, the database: a second active key cannot be inserted.
 #[tokio::test]
@@ -15,15 +15,16 @@ async fn the_database_itself_refuses_a_second_active_key() {
     let database = byokd.database().await;
     let columns = "scope, workspace_id, provider, state, sealed, bucket, data_key_version, base_url, headers, masked, \
                    refused_count, set_by, on_behalf_of, set_at";
+    let id = random_id();
     for scope in ["workspace", "platform"] {
         let insert = format!(
             "INSERT INTO provider_keys (key_id, generation, {columns}) \
-             SELECT randomblob(16), 2, {columns} FROM provider_keys WHERE scope = '{scope}'"
+             SELECT {id}, 2, {columns} FROM provider_keys WHERE scope = '{scope}'"
         );
-        let error = database.execute_unprepared(&insert).await.unwrap_err().to_string();
-        assert!(error.contains("UNIQUE"), "{error}");
+        let error = database.execute_unprepared(&insert).await.unwrap_err();
+        assert!(matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{error}");
         // It is the state that it minds.
-        let source = "SELECT randomblob(16), 2, scope, workspace_id, provider,";
+        let source = format!("SELECT {id}, 2, scope, workspace_id, provider,");
         let inactive = insert.replace(&format!("{source} state"), &format!("{source} 'superseded'"));
         database.execute_unprepared(&inactive).await.unwrap();
     }
@@ -47,7 +48,7 @@ async fn not_claimed_replaying_an_old_full_row_is_not_detected() {
 #[tokio::test]
 async fn not_claimed_flipping_who_pays_or_deleting_a_key_is_not_detected() {
     let (byokd, database) = world().await;
-    let flip = "UPDATE holders SET byo_enabled = 0 WHERE workspace_id = 'acme'";
+    let flip = "UPDATE holders SET byo_enabled = FALSE WHERE workspace_id = 'acme'";
     database.execute_unprepared(flip).await.unwrap();
     byokd.pass(STALE);
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(0));

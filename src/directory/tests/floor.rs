@@ -125,9 +125,14 @@ async fn an_entry_whose_commit_the_log_never_tells_of_is_read_again_whatever_its
         assert!(slot.fresh(&shared).is_some(), "a poll of the same moment may have been before it");
         shared.clock.advance(Duration::from_millis(1));
         shared.epochs.polled(shared.clock.elapsed());
+        assert!(slot.fresh(&shared).is_none());
         let load = answering(&counter, move |_| Ok(revision));
         let view = slot.renewed(&shared, load, |entry| *entry).await.unwrap();
         assert_eq!((*view.entry, view.degraded, slot.fresh(&shared).is_some()), (revision, false, true));
+        // Once: the next poll finds nothing amiss.
+        shared.clock.advance(Duration::from_millis(1));
+        shared.epochs.polled(shared.clock.elapsed());
+        assert!(slot.fresh(&shared).is_some());
     }
 }
 
@@ -196,4 +201,17 @@ async fn a_commit_that_the_log_told_of_is_not_missed_because_a_load_saw_a_later_
     shared.epochs.polled(shared.clock.elapsed());
     assert!(slot.fresh(&shared).is_some());
     assert_eq!(shared.epochs.now().history, history);
+}
+
+#[tokio::test]
+async fn what_the_log_told_of_in_an_earlier_history_does_not_stand_for_a_commit_in_this_one() {
+    let (_folder, shared) = shared().await;
+    let (slot, counter) = (holding(&shared, 9).await, Arc::default());
+    slot.logged(&shared, 9);
+    shared.epochs.next_history();
+    slot.committed(&shared, 4, shared.epochs.now().history);
+    shared.clock.advance(Duration::from_millis(1));
+    shared.epochs.polled(shared.clock.elapsed());
+    let view = slot.renewed(&shared, answering(&counter, |_| Ok(3)), |entry| *entry).await.unwrap();
+    assert_eq!((*view.entry, view.degraded), (3, false));
 }
