@@ -6,21 +6,18 @@ use byokd::contract::v1;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::support::{Byokd, Rows, byokd::Keys, new_key, openai_key, reason, rows::number, store};
+use crate::support::{
+    Byokd, Rows,
+    byokd::{Keys, for_a_crowd},
+    new_key, openai_key, reason,
+    rows::number,
+    store,
+};
 
 /// Fifty; fewer on PostgreSQL, where a change that waits too long for its turn is refused, and how long a turn takes is
 /// the machine's.
 fn many() -> u32 {
     if store::is_postgres() { 12 } else { 50 }
-}
-
-/// As many connections as an operator would give to such a crowd.
-async fn start() -> Byokd {
-    Byokd::start_with(|config| {
-        config.database.read_connections = 12;
-        config.database.write_connections = 4;
-    })
-    .await
 }
 
 /// Runs one call for each number at once; the answers in the order of the numbers.
@@ -45,7 +42,7 @@ where
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_keys_set_at_once_leave_one_active_and_a_history_of_the_others() {
-    let byokd = start().await;
+    let byokd = Byokd::start_with(for_a_crowd).await;
     let answers = at_once(&byokd, many(), |mut keys, n| async move {
         let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(n)) };
         keys.set_key(request).await
@@ -69,7 +66,7 @@ async fn fifty_keys_set_at_once_leave_one_active_and_a_history_of_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_fifty_workspaces_set_at_once_are_all_there() {
-    let byokd = start().await;
+    let byokd = Byokd::start_with(for_a_crowd).await;
     let answers = at_once(&byokd, many(), |mut keys, n| async move {
         let request =
             v1::SetKeyRequest { enable_byo: true, ..new_key(&format!("acme-{n}"), "openai", &openai_key(n)) };
@@ -84,7 +81,7 @@ async fn keys_of_fifty_workspaces_set_at_once_are_all_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_admins_that_rest_on_the_same_revision_one_wins() {
-    let byokd = start().await;
+    let byokd = Byokd::start_with(for_a_crowd).await;
     for round in 0..10 {
         let answers = at_once(&byokd, 2, |mut keys, n| async move {
             let request = v1::SetKeyRequest {
@@ -136,7 +133,7 @@ async fn any_change(mut keys: Keys, n: u32) -> Result<(), Status> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_changes_of_every_kind_at_once_are_each_whole() {
-    let byokd = start().await;
+    let byokd = Byokd::start_with(for_a_crowd).await;
     byokd.set_key("acme", "openai", &openai_key(1_000)).await;
     for answer in at_once(&byokd, many(), any_change).await {
         // A key that was deleted or replaced meanwhile cannot be verified; nothing else is refused.
@@ -163,8 +160,8 @@ async fn fifty_changes_of_every_kind_at_once_are_each_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_id_twenty_times_at_once_is_one_change_with_one_answer() {
-    let byokd = start().await;
-    let answers = at_once(&byokd, 20, |mut keys, _| async move {
+    let byokd = Byokd::start_with(for_a_crowd).await;
+    let answers = at_once(&byokd, many().min(20), |mut keys, _| async move {
         let request = v1::SetKeyRequest {
             request_id: "retried".into(),
             enable_byo: true,

@@ -8,7 +8,7 @@ use byokd::contract::v1;
 use change::{Change, EVERY};
 use tonic::Code;
 
-use crate::support::{Byokd, new_key, openai_key, reason, refused};
+use crate::support::{Byokd, byokd::for_a_crowd, new_key, openai_key, reason, refused};
 
 async fn revisions(byokd: &Byokd) -> (u64, u64) {
     let request = v1::ListPlatformKeysRequest {};
@@ -42,7 +42,7 @@ async fn a_retry_finds_the_first_result_also_after_a_restart() {
 
 #[tokio::test]
 async fn twins_at_once_make_one_change() {
-    let byokd = Byokd::start().await;
+    let byokd = Byokd::start_with(for_a_crowd).await;
     let mut answers = Vec::new();
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..8 {

@@ -1,7 +1,7 @@
 //! `byokd rewrap`: moves everything to the KMS key that is configured, or to new data keys.
 //!
 //! Progress goes to standard error: a bar on a terminal, a line now and then elsewhere. What was done goes to standard
-//! output. Exit code 2: some could not be moved, or the work stopped; running it again goes on where it stopped.
+//! output. Exit code 2: some could not be moved; 1: the work stopped, and running it again goes on where it did.
 //!
 //! Absent: the work (`ops`).
 
@@ -30,6 +30,9 @@ pub(super) struct Rewrap {
     /// Seal every record anew, under new data keys; also the way from a local key file to a cloud KMS
     #[arg(long)]
     data_keys: bool,
+    /// Begin anew, and do not go on where an earlier run stopped
+    #[arg(long)]
+    anew: bool,
     /// Count what would be moved, and move nothing
     #[arg(long)]
     dry_run: bool,
@@ -43,10 +46,11 @@ impl Rewrap {
         telemetry::install(&config.log);
         let job = if self.data_keys { RewrapJob::DataKeys } else { RewrapJob::KmsKey };
         let mut shown = Shown::new();
-        let summary =
-            server::rewrap(&config, Clock::system(), job, self.dry_run, |progress| shown.show(progress))
-                .await
-                .map_err(|error| Failure::Local(error.to_string()));
+        let summary = server::rewrap(&config, Clock::system(), job, self.dry_run, self.anew, |progress| {
+            shown.show(progress)
+        })
+        .await
+        .map_err(|error| Failure::Local(error.to_string()));
         shown.end();
         let summary = summary?;
         let refused = summary.refused;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what it prints to try next works when it is pasted into a shell in the same folder.
 //!
+//! Invariant: a file that may not grow (`ulimit -f`) fails a write, as a full disk does, and ends nothing.
+//!
 //! Absent: anything about how to serve.
 
 use std::fmt;
@@ -18,6 +20,9 @@ use super::{
 };
 use crate::{domain::clock::Clock, server::Server, telemetry};
 
+/// SIGXFSZ, whose default action is to end the process.
+const FILE_TOO_LARGE: i32 = 25;
+
 #[derive(Args, Debug, Default)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -30,6 +35,8 @@ impl Serve {
         telemetry::install(&config.log);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        // Who listens to it lives on, and the write fails with EFBIG.
+        let _not_fatal = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         let data_dir = config.server.data_dir.clone();
         let server = Server::start(config, Clock::system())
             .await

@@ -60,13 +60,15 @@ pub struct RewrapSummary {
     pub resumed: bool,
 }
 
-/// Moves everything that is not where it should be. `dry_run` only counts.
+/// Moves everything that is not where it should be. `dry_run` only counts; `anew` does not take up what an earlier run
+/// left unfinished.
 pub async fn rewrap(
     store: &Store,
     keyring: &Keyring,
     clock: &Clock,
     what: Rewrap,
     dry_run: bool,
+    anew: bool,
     mut tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, Error> {
     let kms_key_arn = keyring.current_kms_key().await?;
@@ -88,18 +90,57 @@ pub async fn rewrap(
         Rewrap::KmsKey => "kms_key",
         Rewrap::DataKeys => "data_keys",
     };
-    let mut run = store.claim_rewrap(mode, clock.now()).await?;
+    let mut run = store.claim_rewrap(mode, &kms_key_arn, anew, clock.now()).await?;
     let resumed = run.bucket > 0 || run.after.is_some() || run.moved > 0;
-    match what {
-        Rewrap::KmsKey => move_data_keys(store, keyring, &mut run, &misplaced, &mut tell).await?,
-        Rewrap::DataKeys => move_records(store, keyring, &mut run, &mut tell).await?,
+    if resumed {
+        tracing::warn!(
+            begun = %run.started_at,
+            bucket = run.bucket,
+            "going on where an earlier run stopped; what that one did is not done again, unless --anew is given"
+        );
+    }
+    let done = match what {
+        // What was refused before is tried, and counted, again.
+        Rewrap::KmsKey => {
+            run.refused = 0;
+            move_data_keys(store, keyring, &mut run, &misplaced, &mut tell).await
+        }
+        Rewrap::DataKeys => move_records(store, keyring, &mut run, &mut tell).await,
+    };
+    let done = match done {
+        Ok(()) => complete(store, &run).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = done {
+        if let Err(error) = store.release_rewrap(&run).await {
+            tracing::warn!(?error, "the next rewrap has to wait until this one is taken for dead");
+        }
+        return Err(error);
     }
     store.save_rewrap(&run, true).await?;
     Ok(summary(run.moved, run.refused, resumed))
 }
 
-/// The data keys that are under another KMS key. Retired ones that cannot be moved are left behind: they sealed nothing
-/// that lives.
+/// Whatever a cursor said: what seals is under the KMS key, and no live record is under what does not seal.
+async fn complete(store: &Store, run: &RewrapRun) -> Result<(), Error> {
+    let rows = store.data_keys().await?;
+    let elsewhere = rows.iter().filter(|row| row.active && row.kms_key_arn != run.kms_key_arn).count();
+    let unsealed = run.mode == "data_keys" && store.has_records_to_reseal().await?;
+    if run.refused > 0 || (elsewhere == 0 && !unsealed) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::StoreUnavailable,
+        format!(
+            "not everything was moved: {elsewhere} data keys that seal are under another KMS key than {}{}; run it \
+             again with --anew",
+            run.kms_key_arn,
+            if unsealed { ", and there are records under retired data keys" } else { "" }
+        ),
+    ))
+}
+
+/// The data keys that are under another KMS key. Retired ones that cannot be moved are left behind.
 async fn misplaced(store: &Store, keyring: &Keyring, kms_key_arn: &str) -> Result<Vec<DataKeyRow>, Error> {
     let mut rows = store.data_keys().await?;
     rows.retain(|row| row.kms_key_arn != kms_key_arn && (row.active || keyring.can_rewrap(row)));

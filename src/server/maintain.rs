@@ -23,11 +23,12 @@ pub async fn rewrap(
     clock: Clock,
     what: Rewrap,
     dry_run: bool,
+    anew: bool,
     tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, StartError> {
     let store = Arc::new(Store::open(&store_settings(config), Duty::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
-    let summary = ops::rewrap(&store, &keyring, &clock, what, dry_run, tell).await;
+    let summary = ops::rewrap(&store, &keyring, &clock, what, dry_run, anew, tell).await;
     store.close().await;
     Ok(summary?)
 }

@@ -85,7 +85,9 @@ impl Change {
 
     /// What the lock protects.
     pub async fn holder(&self) -> Result<Holder, Error> {
-        let rows = self.rows(self.transaction.get_database_backend().build(&load::select(&self.scope)));
+        let backend = self.transaction.get_database_backend();
+        // Who may write is no standby.
+        let rows = self.rows(load::select(backend, false, &self.scope));
         load::holder(&rows.await?, &self.lists, &self.scope)
     }
 

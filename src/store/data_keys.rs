@@ -17,6 +17,7 @@ use super::{
     Store,
     entities::data_keys,
     fault::{corrupt, unavailable},
+    transaction::{LONG, limited},
 };
 use crate::domain::{envelope::DataKeyId, error::Error};
 
@@ -52,13 +53,16 @@ impl Store {
             return Ok(());
         }
         let rows = new.into_iter().map(|key| stored_row(key, now));
-        let transaction = self.transaction().await?;
-        data_keys::Entity::insert_many(rows)
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)
+        limited("inserting data keys", self.step_limit(), async {
+            let transaction = self.transaction().await?;
+            data_keys::Entity::insert_many(rows)
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)
+        })
+        .await
     }
 
     /// Deletes data keys that were retired before `before` and that nothing refers to.
@@ -79,17 +83,20 @@ impl Store {
                     .to_owned(),
             )
         };
-        let transaction = self.long_transaction().await?;
-        let purged = data_keys::Entity::delete_many()
-            .filter(data_keys::Column::State.eq("retired"))
-            .filter(data_keys::Column::RetiredAt.lt(before))
-            .filter(refers("provider_keys").not())
-            .filter(refers("request_results").not())
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(purged.rows_affected)
+        limited("purging data keys", LONG, async {
+            let transaction = self.long_transaction().await?;
+            let purged = data_keys::Entity::delete_many()
+                .filter(data_keys::Column::State.eq("retired"))
+                .filter(data_keys::Column::RetiredAt.lt(before))
+                .filter(refers("provider_keys").not())
+                .filter(refers("request_results").not())
+                .exec(&transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(purged.rows_affected)
+        })
+        .await
     }
 }
 

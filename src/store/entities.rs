@@ -238,6 +238,8 @@ pub(super) mod rewraps {
         pub id: i32,
         /// `kms_key` or `data_keys`.
         pub mode: String,
+        /// The KMS key that everything is moved to.
+        pub kms_key_arn: String,
         /// Who works on it.
         pub run_id: Uuid,
         pub started_at: TimeDateTimeWithTimeZone,

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
-    FromQueryResult, QueryResult,
-    sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
+    DatabaseBackend, FromQueryResult, QueryResult, Statement,
+    sea_query::{Condition, Expr, ExprTrait, Query},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -22,7 +22,7 @@ use super::{
     moment::Moment,
 };
 use crate::domain::{
-    error::Error,
+    error::{Error, Reason},
     names::{ModelName, OnBehalfOf, ProviderName, Scope, WorkspaceId},
     verdict::{Health, Verdict},
     workspace::{Binding, Holder, Listing, Platform, Selection, StoredKey, Workspace},
@@ -69,12 +69,16 @@ struct KeyRow {
 
 /// A holder from the rows that `select` finds; one without a row is unseen.
 pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -> Result<Holder, Error> {
-    let Some(first) = rows.first() else {
+    let first = rows.first().ok_or_else(|| Error::internal("a holder's statement without a row"))?;
+    if first.try_get::<bool>("", "standby").map_err(unavailable)? {
+        return Err(standby());
+    }
+    if first.try_get::<Option<i64>>("", "revision").map_err(unavailable)?.is_none() {
         return Ok(match scope {
             Scope::Workspace(id) => Holder::Workspace(Workspace::unseen(id.clone())),
             Scope::Platform => Holder::Platform(Platform::default()),
         });
-    };
+    }
     let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
     let (mut keys, mut damaged) = (BTreeMap::new(), BTreeSet::new());
     for row in rows {
@@ -111,8 +115,14 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
     })
 }
 
-/// The one statement that reads a holder with everything that is its own.
-pub(super) fn select(scope: &Scope) -> SelectStatement {
+/// The one statement that reads a holder with everything that is its own, and asks the server whether it is a standby,
+/// if it can tell.
+pub(super) fn select(backend: DatabaseBackend, tells: bool, scope: &Scope) -> Statement {
+    let standby = match (backend, tells) {
+        (DatabaseBackend::Postgres, true) => Expr::cust("pg_is_in_recovery()"),
+        _ => Expr::cust("FALSE"),
+    };
+    let server = Query::select().expr_as(standby, "standby").to_owned();
     use holders::Column as H;
     use provider_keys::Column as K;
     let same = |left: H, right: K| Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right));
@@ -143,7 +153,14 @@ pub(super) fn select(scope: &Scope) -> SelectStatement {
     query
         .column((model_lists::Entity, model_lists::Column::Hash))
         .column((model_lists::Entity, model_lists::Column::Body))
-        .from(holders::Entity)
+        .column(("server", "standby"))
+        .from_subquery(server, "server")
+        .left_join(
+            holders::Entity,
+            Condition::all()
+                .add(Expr::col((holders::Entity, H::Scope)).eq(scope.kind()))
+                .add(Expr::col((holders::Entity, H::WorkspaceId)).eq(scope.workspace_id())),
+        )
         .left_join(
             provider_keys::Entity,
             Condition::all()
@@ -155,10 +172,17 @@ pub(super) fn select(scope: &Scope) -> SelectStatement {
             model_lists::Entity,
             Expr::col((provider_keys::Entity, K::ModelListHash))
                 .equals((model_lists::Entity, model_lists::Column::Hash)),
-        )
-        .and_where(Expr::col((holders::Entity, H::Scope)).eq(scope.kind()))
-        .and_where(Expr::col((holders::Entity, H::WorkspaceId)).eq(scope.workspace_id()))
-        .to_owned()
+        );
+    backend.build(&query)
+}
+
+/// What a standby shows may be older than what was promised.
+pub(super) fn standby() -> Error {
+    Error::new(
+        Reason::StoreUnavailable,
+        "the database is a standby, which may lag behind; try again once its primary is back",
+    )
+    .retry_after(std::time::Duration::from_secs(1))
 }
 
 impl KeyRow {

@@ -7,11 +7,21 @@
 //!
 //! Absent: what a replica does about it (`directory`).
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Statement,
+    sea_query::{Expr, ExprTrait, Query},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, entities::change_log, fault::unavailable, postgres::Line};
+use super::{
+    Store,
+    entities::change_log,
+    fault::unavailable,
+    load::standby,
+    postgres,
+    transaction::{LONG, limited},
+};
 use crate::domain::{
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
@@ -71,7 +81,7 @@ impl Store {
     /// The end of the log as it stands.
     pub async fn log_end(&self) -> Result<LogPlace, Error> {
         let statement = Statement::from_string(self.backend(), END);
-        match self.rows_in(Line::Reserved, statement).await?.first() {
+        match self.log_rows(statement).await?.first() {
             Some(row) => place(row),
             None => Ok(LogPlace::default()),
         }
@@ -84,7 +94,7 @@ impl Store {
         let limit = PAGE.saturating_add(1);
         let statement =
             Statement::from_sql_and_values(self.backend(), sql, [from.sequence.into(), limit.into()]);
-        let rows = self.rows_in(Line::Reserved, statement).await?;
+        let rows = self.log_rows(statement).await?;
         let page = page(from, &rows);
         if let Err(error) = &page
             && error.reason() == Reason::StoreUnavailable
@@ -96,16 +106,25 @@ impl Store {
 
     /// Deletes what was logged before `before`; the newest row stays, so that the log keeps its place.
     pub async fn purge_log(&self, before: OffsetDateTime) -> Result<u64, Error> {
-        let end = self.log_end().await?;
-        let transaction = self.long_transaction().await?;
-        let purged = change_log::Entity::delete_many()
-            .filter(change_log::Column::At.lt(before))
-            .filter(change_log::Column::Sequence.lt(end.sequence))
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(purged.rows_affected)
+        use change_log::Column;
+        // Of those that are that old, too, the newest stays: somebody may stand there.
+        let newest = Query::select()
+            .expr(Expr::col(Column::Sequence).max())
+            .from(change_log::Entity)
+            .and_where(Expr::col(Column::At).lt(before))
+            .to_owned();
+        limited("purging the change log", LONG, async {
+            let transaction = self.long_transaction().await?;
+            let purged = change_log::Entity::delete_many()
+                .filter(Column::At.lt(before))
+                .filter(Expr::col(Column::Sequence).lt(Expr::SubQuery(None, Box::new(newest.into()))))
+                .exec(&transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(purged.rows_affected)
+        })
+        .await
     }
 }
 
@@ -113,18 +132,27 @@ impl Store {
 pub(super) async fn tells_history(connection: &impl ConnectionTrait) -> Result<bool, Error> {
     let statement =
         Statement::from_sql_and_values(connection.get_database_backend(), POSTGRES, [0.into(), 0.into()]);
-    match connection.query_all_raw(statement).await {
-        Ok(_) => Ok(true),
-        Err(DbErr::Query(error)) => {
+    let rows = match connection.query_all_raw(statement).await {
+        Ok(rows) => rows,
+        Err(error) if has_no_such_words(&error) => {
             tracing::warn!(
                 %error,
                 "the database does not tell its system identifier and timeline; that it was restored to an earlier \
-                 point is seen in its change log alone"
+                 point is seen in its change log alone, and a standby is not recognised"
             );
-            Ok(false)
+            return Ok(false);
         }
-        Err(error) => Err(unavailable(error)),
+        Err(error) => return Err(unavailable(error)),
+    };
+    match rows.first().map(|row| row.try_get::<bool>("", "standby")).transpose().map_err(unavailable)? {
+        Some(true) => Err(standby()),
+        _ => Ok(true),
     }
+}
+
+/// Undefined function, insufficient privilege, feature not supported: what a hiccup is never told as.
+fn has_no_such_words(error: &DbErr) -> bool {
+    ["42883", "42501", "0A000"].contains(&postgres::code(error).unwrap_or_default().as_str())
 }
 
 fn page(from: LogPlace, rows: &[QueryResult]) -> Result<LogPage, Error> {
@@ -137,10 +165,7 @@ fn page(from: LogPlace, rows: &[QueryResult]) -> Result<LogPage, Error> {
     };
     for row in rows {
         if row.try_get::<bool>("", "standby").map_err(unavailable)? {
-            return Err(Error::new(
-                Reason::StoreUnavailable,
-                "the database is a standby, which may lag behind; try again once its primary is back",
-            ));
+            return Err(standby());
         }
         page.server = Server {
             history: row.try_get("", "history").map_err(unavailable)?,

@@ -18,7 +18,9 @@ mod log;
 mod migrations;
 mod moment;
 mod postgres;
+mod postgres_url;
 mod requests;
+mod rewraps;
 mod rotation;
 mod schema;
 mod sqlite;
@@ -35,9 +37,10 @@ use fault::unavailable;
 use listen::Hints;
 use lists::SharedLists;
 pub use log::{LogPage, LogPlace, Server};
-use postgres::{Line, Postgres};
+use postgres::Postgres;
 pub use requests::Remembered;
-pub use rotation::{RewrapRun, SealedRecord};
+pub use rewraps::RewrapRun;
+pub use rotation::SealedRecord;
 pub use schema::SchemaStatus;
 use transaction::limited;
 
@@ -47,6 +50,8 @@ use crate::domain::{
     workspace::{Holder, Platform, Workspace},
 };
 
+/// How long opening may take, migrating and waiting for another one's migration included.
+const OPEN: Duration = Duration::from_secs(300);
 /// How long a connection may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -108,6 +113,7 @@ impl Settings {
 pub struct Store {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
+    log_reader: DatabaseConnection,
     engine: Engine,
     deployment: Uuid,
     lists: Arc<SharedLists>,
@@ -129,6 +135,10 @@ enum Engine {
 impl Store {
     /// Opens the database. A process that serves brings it to this binary's level, unless it is told not to.
     pub async fn open(settings: &Settings, duty: Duty) -> Result<Self, Error> {
+        limited("opening the database", OPEN, Self::open_all(settings, duty)).await
+    }
+
+    async fn open_all(settings: &Settings, duty: Duty) -> Result<Self, Error> {
         let migrates = duty == Duty::Serve && settings.migrate;
         let (engine, writer) = Self::connect(settings, duty).await?;
         let deployment = match &engine {
@@ -148,15 +158,17 @@ impl Store {
                 deployment
             }
         };
-        let (readers, hints, tells_history) = match &engine {
+        let deployment = deployment.deployment_id;
+        let (readers, log_reader, hints, tells_history) = match &engine {
             Engine::Sqlite { .. } => {
-                (sqlite::readers(&sqlite::path(&settings.url)?).await?, Hints::default(), false)
+                let readers = sqlite::readers(&sqlite::path(&settings.url)?).await?;
+                (readers.clone(), readers, Hints::default(), false)
             }
             Engine::Postgres(postgres) => {
                 let tells_history = log::tells_history(&postgres.begin(&writer).await?).await?;
                 let hints = match (duty, listen_url(settings)) {
-                    (Duty::Serve, Some(url)) => {
-                        Hints::listen(postgres::options(url, Pooler::None)?, writer.clone())
+                    (Duty::Serve, Some((setting, url))) => {
+                        Hints::listen(postgres_url::options(setting, url, Pooler::None)?, writer.clone())
                     }
                     (Duty::Serve, None) => {
                         tracing::info!(
@@ -167,11 +179,11 @@ impl Store {
                     }
                     (Duty::Maintain, _) => Hints::default(),
                 };
-                (postgres.readers(settings).await?, hints, tells_history)
+                (postgres.readers(settings).await?, postgres.log_reader().await?, hints, tells_history)
             }
         };
-        let deployment = deployment.deployment_id;
-        Ok(Self { writer, readers, engine, deployment, lists: Arc::default(), hints, tells_history })
+        let lists = Arc::default();
+        Ok(Self { writer, readers, log_reader, engine, deployment, lists, hints, tells_history })
     }
 
     async fn connect(settings: &Settings, duty: Duty) -> Result<(Engine, DatabaseConnection), Error> {
@@ -241,7 +253,15 @@ impl Store {
 
     /// Whose keys these are.
     pub async fn holder(&self, scope: &Scope) -> Result<Holder, Error> {
-        load::holder(&self.rows(self.backend().build(&load::select(scope))).await?, &self.lists, scope)
+        let rows = self.rows(load::select(self.backend(), self.tells_history, scope)).await?;
+        let holder = load::holder(&rows, &self.lists, scope);
+        if let Err(error) = &holder
+            && error.reason() == Reason::StoreUnavailable
+        {
+            // A standby: the connections lead to the wrong server.
+            self.renew_connections();
+        }
+        holder
     }
 
     /// Resolves when another process may have changed something; never where no one tells.
@@ -251,7 +271,7 @@ impl Store {
 
     /// Closes the connections; what is still open is rolled back.
     pub async fn close(&self) {
-        for connection in [&self.readers, &self.writer] {
+        for connection in [&self.log_reader, &self.readers, &self.writer] {
             match tokio::time::timeout(CLOSE, connection.close_by_ref()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
@@ -277,13 +297,22 @@ impl Store {
 
     /// The rows of one statement.
     async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
-        self.rows_in(Line::Ordinary, statement).await
+        self.rows_by(&self.readers, statement).await
     }
 
-    async fn rows_in(&self, line: Line, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+    /// The same for whoever follows the change log.
+    async fn log_rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
+        self.rows_by(&self.log_reader, statement).await
+    }
+
+    async fn rows_by(
+        &self,
+        readers: &DatabaseConnection,
+        statement: Statement,
+    ) -> Result<Vec<QueryResult>, Error> {
         match &self.engine {
-            Engine::Sqlite { .. } => self.readers.query_all_raw(statement).await.map_err(unavailable),
-            Engine::Postgres(postgres) => postgres.rows(&self.readers, statement, line).await,
+            Engine::Sqlite { .. } => readers.query_all_raw(statement).await.map_err(unavailable),
+            Engine::Postgres(postgres) => postgres.rows(readers, statement).await,
         }
     }
 
@@ -307,10 +336,10 @@ impl Store {
 }
 
 /// Where to listen for changes. Never through a pooler: `LISTEN` would stay in a session that others are given.
-fn listen_url(settings: &Settings) -> Option<&str> {
+fn listen_url(settings: &Settings) -> Option<(&'static str, &str)> {
     match (settings.listen_url.as_str(), settings.pooler) {
-        ("", Pooler::None) => Some(&settings.url),
+        ("", Pooler::None) => Some(("database.url", &settings.url)),
         ("", Pooler::Transaction) => None,
-        (url, _) => Some(url),
+        (url, _) => Some(("database.listen_url", url)),
     }
 }

@@ -20,7 +20,7 @@ use sea_orm::{
     RuntimeErr, SqlxError, Statement, TransactionTrait,
 };
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, Executor as _, PgConnection, PgPool,
     pool::{PoolConnectionMetadata, PoolOptions},
     postgres::PgConnectOptions,
 };
@@ -29,6 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{
     Pooler, Settings,
     fault::{too_slow, unavailable},
+    postgres_url::{options, place, refused},
 };
 use crate::domain::error::{Error, Reason};
 
@@ -42,11 +43,12 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(250);
 /// A connection that rested for longer is tried before it is used.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
+/// How soon connections are made anew again: every change that is refused asks for it, and who reads must not go without.
+const RENEWED_AGAIN: Duration = Duration::from_secs(2);
 /// How long the first connection may take; what is wrong with the URL shows here.
 const FIRST: Duration = Duration::from_secs(15);
 
-/// What both pools know.
-#[derive(Debug)]
+/// What the pools have in common.
 pub(super) struct Postgres {
     options: PgConnectOptions,
     pooler: Pooler,
@@ -55,13 +57,11 @@ pub(super) struct Postgres {
     turns: Semaphore,
 }
 
-/// Who waits for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// As many at once as there are connections for reads.
-    Ordinary,
-    /// Never waits for the others: if the log could not be read because everybody reads, everybody would read again.
-    Reserved,
+/// The library's own form of the options shows the password.
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Postgres({})", place(&self.options))
+    }
 }
 
 /// Connections that are older than this are not used again.
@@ -74,19 +74,22 @@ struct Renewal {
 
 impl Renewal {
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.start.elapsed())
     }
 
     fn outdated(&self, connection: &PoolConnectionMetadata) -> bool {
-        let age = u64::try_from(connection.age.as_millis()).unwrap_or(u64::MAX);
-        self.now().saturating_sub(age) < self.not_before.load(Ordering::Relaxed)
+        self.now().saturating_sub(millis(connection.age)) < self.not_before.load(Ordering::Relaxed)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Postgres {
     /// Tries the URL once, so that what is wrong with it is told.
     pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
-        let options = options(&settings.url, settings.pooler)?;
+        let options = options("database.url", &settings.url, settings.pooler)?;
         let first = tokio::time::timeout(FIRST, PgConnection::connect_with(&options));
         let connection = match first.await {
             Ok(Ok(connection)) => connection,
@@ -112,13 +115,18 @@ impl Postgres {
 
     /// The pool that answers reads; its connections are there.
     pub(super) async fn readers(&self, settings: &Settings) -> Result<DatabaseConnection, Error> {
-        // One more, which only the follower of the change log uses.
-        self.pool(settings.read_connections.saturating_add(1)).await
+        self.pool(settings.read_connections, READER_SESSION).await
+    }
+
+    /// One connection for whoever follows the change log, so that it never waits for other reads: if the log could not be
+    /// read because everybody reads, everybody would read again.
+    pub(super) async fn log_reader(&self) -> Result<DatabaseConnection, Error> {
+        self.pool(1, READER_SESSION).await
     }
 
     /// The pool that makes changes; its connections are there.
     pub(super) async fn writer(&self, settings: &Settings) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.write_connections).await
+        self.pool(settings.write_connections, WRITER_SESSION).await
     }
 
     /// A transaction to look around in, or to prepare the database.
@@ -132,7 +140,10 @@ impl Postgres {
 
     /// From now on connections are made anew: those that there are lead to a server that must not be used.
     pub(super) fn renew(&self) {
-        self.renewal.not_before.store(self.renewal.now(), Ordering::Relaxed);
+        let (now, again) = (self.renewal.now(), millis(RENEWED_AGAIN));
+        let due = |last: u64| (last == 0 || now.saturating_sub(last) >= again).then_some(now);
+        // Whether it was just done or not: there is nothing more to do.
+        let _renewed = self.renewal.not_before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
     }
 
     /// The rows of one statement, outside a transaction.
@@ -140,16 +151,15 @@ impl Postgres {
         &self,
         readers: &DatabaseConnection,
         statement: Statement,
-        line: Line,
     ) -> Result<Vec<QueryResult>, Error> {
-        let _turn = self.admit(readers.get_postgres_connection_pool(), line).await?;
+        let _turn = self.admit(readers.get_postgres_connection_pool()).await?;
         let reading = async {
             match self.pooler {
                 Pooler::None => readers.query_all_raw(statement).await,
                 Pooler::Transaction => {
                     // Preparing and running must meet the same session, so they share a transaction.
                     let transaction = readers.begin().await?;
-                    transaction.execute_unprepared(FORGET_STATEMENTS).await?;
+                    transaction.execute_unprepared(POOLED_READ).await?;
                     let rows = transaction.query_all_raw(statement).await?;
                     transaction.commit().await?;
                     Ok(rows)
@@ -164,11 +174,11 @@ impl Postgres {
 
     /// Waits for a connection, as long as a read may. One that takes longer to make is made all the same, by a task of
     /// its own, for those who come later.
-    async fn admit(&self, readers: &PgPool, line: Line) -> Result<Option<SemaphorePermit<'_>>, Error> {
+    async fn admit(&self, readers: &PgPool) -> Result<Option<SemaphorePermit<'_>>, Error> {
         let admitted = async {
-            let turn = match line {
-                Line::Reserved => None,
-                Line::Ordinary => Some(self.turns.acquire().await.map_err(Error::internal)?),
+            let turn = match readers.options().get_max_connections() {
+                1 => None,
+                _ => Some(self.turns.acquire().await.map_err(Error::internal)?),
             };
             if readers.num_idle() == 0 {
                 let pool = readers.clone();
@@ -182,20 +192,22 @@ impl Postgres {
             .unwrap_or_else(|_| Err(too_slow("waiting for a connection", READ_ACQUIRE)))
     }
 
-    async fn pool(&self, connections: u32) -> Result<DatabaseConnection, Error> {
+    async fn pool(&self, connections: u32, session: &'static str) -> Result<DatabaseConnection, Error> {
         // The URL that sea-orm wants is only a form; everything is set by `options`.
         let mut form = ConnectOptions::new("postgres://localhost");
         let (options, renewal) = (self.options.clone(), Arc::clone(&self.renewal));
+        let session = (self.pooler == Pooler::None).then_some(session);
         form.max_connections(connections)
-            // All of them, always: who reads must not wait until one is made.
-            .min_connections(connections)
+            // The library's own filling up waits minutes for a host that is gone, and holds the place meanwhile.
+            .min_connections(0)
+            .idle_timeout(None)
             .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
             .connect_lazy(true)
             .sqlx_logging(false)
             .record_stmt_in_spans(false)
             .map_sqlx_postgres_opts(move |_| options.clone())
-            .map_sqlx_postgres_pool_opts(move |pool| watched(pool, &renewal));
+            .map_sqlx_postgres_pool_opts(move |pool| watched(pool, session, &renewal));
         let pool = Database::connect(form).await.map_err(unavailable)?;
         // Start with all of them, however long that takes: who starts may wait longer than who reads.
         let first = async {
@@ -225,10 +237,28 @@ fn conn_error(error: SqlxError) -> DbErr {
 
 /// What makes the named statements of earlier transactions vanish, ours or another client's.
 const FORGET_STATEMENTS: &str = "DEALLOCATE ALL";
+/// What limits a read at the server, which would work on after we have left.
+const READER_SESSION: &str = "SET statement_timeout = '1s'";
+/// A change sets its own limits.
+const WRITER_SESSION: &str = "SET statement_timeout = '0'";
+/// Both, where a session lasts for one transaction.
+const POOLED_READ: &str = "DEALLOCATE ALL; SET LOCAL statement_timeout = '1s'";
 
-fn watched(pool: PoolOptions<sqlx::Postgres>, renewal: &Arc<Renewal>) -> PoolOptions<sqlx::Postgres> {
+fn watched(
+    pool: PoolOptions<sqlx::Postgres>,
+    session: Option<&'static str>,
+    renewal: &Arc<Renewal>,
+) -> PoolOptions<sqlx::Postgres> {
     let renewal = Arc::clone(renewal);
-    pool.before_acquire(move |connection, about| {
+    pool.after_connect(move |connection, _| {
+        Box::pin(async move {
+            if let Some(session) = session {
+                connection.execute(session).await?;
+            }
+            Ok(())
+        })
+    })
+    .before_acquire(move |connection, about| {
         let outdated = renewal.outdated(&about);
         Box::pin(async move {
             if outdated {
@@ -251,69 +281,19 @@ fn watched(pool: PoolOptions<sqlx::Postgres>, renewal: &Arc<Renewal>) -> PoolOpt
     })
 }
 
-/// The options that a URL stands for.
-pub(super) fn options(url: &str, pooler: Pooler) -> Result<PgConnectOptions, Error> {
-    let parsed: PgConnectOptions = url.parse().map_err(|_| {
-        // The library's error may quote the URL, and with it the password.
-        Error::new(
-            Reason::StoreUnavailable,
-            "database.url is not a PostgreSQL URL; write postgres://user:password@host:5432/database?\
-             sslmode=verify-full, with special characters of the password percent-encoded",
-        )
-    })?;
-    let parsed = parsed.application_name("byokd");
-    Ok(match pooler {
-        Pooler::None => parsed,
-        Pooler::Transaction => parsed.statement_cache_capacity(0),
-    })
-}
-
 /// Whether a statement failed because the server takes no changes: a standby, or the old primary after a failover.
 pub(super) fn is_read_only(error: &DbErr) -> bool {
+    code(error).as_deref() == Some("25006")
+}
+
+/// The code of an error that the server told (SQLSTATE).
+pub(super) fn code(error: &DbErr) -> Option<String> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
-        return false;
+        return None;
     };
-    let code = match &**error {
-        SqlxError::Database(error) => error.code(),
+    match &**error {
+        SqlxError::Database(error) => error.code().map(|code| code.into_owned()),
         _ => None,
-    };
-    code.as_deref() == Some("25006")
-}
-
-fn place(options: &PgConnectOptions) -> String {
-    format!("PostgreSQL at {}:{}", options.get_host(), options.get_port())
-}
-
-/// What an operator needs to know of a first connection that failed.
-fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
-    let (place, user) = (place(options), options.get_username());
-    let database = options.get_database().unwrap_or(user);
-    let why = match error {
-        // What a certificate lacks comes as an input that is not valid.
-        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
-        }
-        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            format!(
-                "a file that database.url names cannot be read: {error}; check sslrootcert, sslcert and sslkey"
-            )
-        }
-        SqlxError::Io(error) => format!("cannot reach {place}: {error}; check host and port of database.url"),
-        SqlxError::Tls(error) => {
-            format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
-        }
-        SqlxError::Database(error) => match error.code().as_deref() {
-            Some("28P01" | "28000") => {
-                format!(
-                    "{place} refuses the user {user}: {}; check the password in database.url",
-                    error.message()
-                )
-            }
-            Some("3D000") => format!("{place} has no database {database}; create it, or mend database.url"),
-            _ => format!("{place} refuses the connection: {}", error.message()),
-        },
-        other => format!("{place} refuses the connection: {other}"),
-    };
-    Error::new(Reason::StoreUnavailable, why)
+    }
 }

@@ -1,17 +1,13 @@
 //! What `byokd rewrap` reads and writes.
 //!
-//! Invariants: one rewrap at a time, by a claim in the database that dies with its holder's signs of life; how far it
-//! has come stands there, too. Everything is compare-and-set: what changed meanwhile is left as it is. The successor of
+//! Invariants: everything is compare-and-set: what changed meanwhile is left as it is. The successor of
 //! a data key is there before the key is retired, in one transaction that waits for whoever seals under it.
 //!
 //! Absent: opening, sealing and wrapping (`ops::rewrap`, `keyring`).
 
-use std::time::Duration;
-
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, QueryTrait, Statement,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use time::OffsetDateTime;
@@ -20,8 +16,9 @@ use uuid::Uuid;
 use super::{
     DataKeyRow, Store,
     data_keys::{lock_active, read_row, stored_row},
-    entities::{data_keys, provider_keys, rewraps},
+    entities::{data_keys, provider_keys},
     fault::{corrupt, unavailable},
+    transaction::{LONG, limited},
 };
 use crate::domain::{
     envelope::DataKeyId,
@@ -29,28 +26,6 @@ use crate::domain::{
     names::{ProviderName, Scope, WorkspaceId},
     workspace::Binding,
 };
-
-/// A rewrap that gave no sign of life for this long is taken for dead.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
-
-/// How far a rewrap has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RewrapRun {
-    /// Who works on it.
-    run_id: Uuid,
-    /// `kms_key` or `data_keys`.
-    pub mode: String,
-    /// When it was begun; one that is taken up keeps it.
-    pub started_at: OffsetDateTime,
-    /// The bucket that is worked on.
-    pub bucket: u16,
-    /// The last key that was looked at in it.
-    pub after: Option<Uuid>,
-    /// How many data keys or records were moved.
-    pub moved: u64,
-    /// How many could not be.
-    pub refused: u64,
-}
 
 /// A sealed record and the place that it is bound to.
 #[derive(Clone, Debug)]
@@ -70,87 +45,23 @@ pub struct SealedRecord {
 }
 
 impl Store {
-    /// Claims the one rewrap there may be: a new one, or one of this mode that was left unfinished.
-    pub async fn claim_rewrap(&self, mode: &str, now: OffsetDateTime) -> Result<RewrapRun, Error> {
-        let transaction = self.transaction().await?;
-        let alive_at = self.database_seconds(&transaction).await?;
-        let mut run = RewrapRun {
-            run_id: Uuid::new_v4(),
-            mode: mode.to_owned(),
-            started_at: now,
-            bucket: 0,
-            after: None,
-            moved: 0,
-            refused: 0,
-        };
-        // The row is made finished, so that two who make it at once still have to agree on who claims it.
-        rewraps::Entity::insert(active(&run, alive_at, true))
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(unavailable)?;
-        let found =
-            rewraps::Entity::find_by_id(1).lock_exclusive().one(&transaction).await.map_err(unavailable)?;
-        let found = found.ok_or_else(|| Error::internal("the row of the rewrap is not there"))?;
-        if !found.finished {
-            let silent = alive_at.saturating_sub(found.alive_at);
-            if u64::try_from(silent).unwrap_or(0) < DEAD_AFTER.as_secs() {
-                return Err(Error::new(
-                    Reason::StoreUnavailable,
-                    format!(
-                        "another rewrap is running: its last sign of life was {silent} s ago; if it was killed, \
-                         try again in {} s",
-                        DEAD_AFTER.as_secs()
-                    ),
-                )
-                .retry_after(DEAD_AFTER));
-            }
-            if found.mode == mode {
-                run = RewrapRun { run_id: run.run_id, ..taken_up(found)? };
-            }
-        }
-        rewraps::Entity::update_many()
-            .set(active(&run, alive_at, false))
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(run)
-    }
-
-    /// Writes down how far the rewrap has come, which is its sign of life, too.
-    pub async fn save_rewrap(&self, run: &RewrapRun, finished: bool) -> Result<(), Error> {
-        let transaction = self.transaction().await?;
-        let alive_at = self.database_seconds(&transaction).await?;
-        let saved = rewraps::Entity::update_many()
-            .set(active(run, alive_at, finished))
-            .filter(rewraps::Column::RunId.eq(run.run_id))
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        if saved.rows_affected == 0 {
-            return Err(Error::new(
-                Reason::StoreUnavailable,
-                "this rewrap was silent for so long that another one took over; nothing is lost, let that one finish",
-            ));
-        }
-        transaction.commit().await.map_err(unavailable)
-    }
-
     /// Gives a data key another wrapping, unless it was given one meanwhile.
     pub async fn replace_wrapping(&self, before: &DataKeyRow, after: DataKeyRow) -> Result<bool, Error> {
         use data_keys::Column;
-        let transaction = self.transaction().await?;
-        let replaced = data_keys::Entity::update_many()
-            .col_expr(Column::Wrapped, Expr::value(after.wrapped))
-            .col_expr(Column::KmsKeyArn, Expr::value(after.kms_key_arn))
-            .filter(this(before.id))
-            .filter(Column::Wrapped.eq(before.wrapped.clone()))
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(replaced.rows_affected == 1)
+        limited("replacing a wrapping", self.step_limit(), async {
+            let transaction = self.transaction().await?;
+            let replaced = data_keys::Entity::update_many()
+                .col_expr(Column::Wrapped, Expr::value(after.wrapped))
+                .col_expr(Column::KmsKeyArn, Expr::value(after.kms_key_arn))
+                .filter(this(before.id))
+                .filter(Column::Wrapped.eq(before.wrapped.clone()))
+                .exec(&transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(replaced.rows_affected == 1)
+        })
+        .await
     }
 
     /// Inserts a data key that seals from now on, and retires the others of its bucket. False: there already is one
@@ -158,41 +69,53 @@ impl Store {
     pub async fn succeed_data_key(&self, successor: DataKeyRow, now: OffsetDateTime) -> Result<bool, Error> {
         use data_keys::Column;
         let id = successor.id;
-        let transaction = self.transaction().await?;
-        let inserted = data_keys::Entity::insert(stored_row(successor, now))
-            .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(unavailable)?;
-        if inserted == 0 {
-            return Ok(false);
-        }
-        data_keys::Entity::update_many()
-            .col_expr(Column::State, Expr::value("retired"))
-            .col_expr(Column::RetiredAt, Expr::value(now))
-            .filter(Column::Bucket.eq(i32::from(id.bucket)))
-            .filter(Column::Version.ne(i64::from(id.version)))
-            .filter(Column::State.eq("active"))
-            .exec(&transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(true)
+        limited("replacing a data key", self.step_limit(), async {
+            let transaction = self.transaction().await?;
+            let inserted = data_keys::Entity::insert(stored_row(successor, now))
+                .on_conflict(OnConflict::new().do_nothing().to_owned())
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(unavailable)?;
+            if inserted == 0 {
+                return Ok(false);
+            }
+            data_keys::Entity::update_many()
+                .col_expr(Column::State, Expr::value("retired"))
+                .col_expr(Column::RetiredAt, Expr::value(now))
+                .filter(Column::Bucket.eq(i32::from(id.bucket)))
+                .filter(Column::Version.ne(i64::from(id.version)))
+                .filter(Column::State.eq("active"))
+                .exec(&transaction)
+                .await
+                .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(true)
+        })
+        .await
     }
 
     /// How many live keys have a sealed record.
     pub async fn count_records(&self) -> Result<u64, Error> {
-        let query = provider_keys::Entity::find()
-            .select_only()
-            .column_as(provider_keys::Column::KeyId.count(), "records")
-            .filter(provider_keys::Column::State.eq("active"));
-        let transaction = self.long_transaction().await?;
-        let row = transaction.query_one_raw(query.build(self.backend())).await.map_err(unavailable)?;
-        let count: i64 = row
-            .ok_or_else(|| Error::internal("a count without a row"))?
-            .try_get("", "records")
-            .map_err(unavailable)?;
-        u64::try_from(count).map_err(Error::internal)
+        limited("counting the records", LONG, async {
+            let query = provider_keys::Entity::find()
+                .select_only()
+                .column_as(provider_keys::Column::KeyId.count(), "records")
+                .filter(provider_keys::Column::State.eq("active"));
+            let transaction = self.long_transaction().await?;
+            let row = transaction.query_one_raw(query.build(self.backend())).await.map_err(unavailable)?;
+            let count: i64 = row
+                .ok_or_else(|| Error::internal("a count without a row"))?
+                .try_get("", "records")
+                .map_err(unavailable)?;
+            u64::try_from(count).map_err(Error::internal)
+        })
+        .await
+    }
+
+    /// Whether a record of a live key is sealed under a data key that is not active.
+    pub async fn has_records_to_reseal(&self) -> Result<bool, Error> {
+        let query = records().filter(data_keys::Column::State.ne("active")).limit(1);
+        Ok(!self.rows(query.build(self.backend())).await?.is_empty())
     }
 
     /// The data key that seals the records of a bucket.
@@ -236,44 +159,34 @@ impl Store {
     /// Replaces sealed bytes, all under this data key, each only if it is what was read. Answers how many.
     pub async fn reseal(&self, under: DataKeyId, records: &[(SealedRecord, Vec<u8>)]) -> Result<u64, Error> {
         use provider_keys::Column;
-        let transaction = self.transaction().await?;
-        if !lock_active(&transaction, under).await? {
-            return Err(Error::new(
-                Reason::StoreUnavailable,
-                "the new data key was retired meanwhile; run it again",
-            ));
-        }
-        let mut count: u64 = 0;
-        for (before, sealed) in records {
-            let done = provider_keys::Entity::update_many()
-                .col_expr(Column::Sealed, Expr::value(sealed.clone()))
-                .col_expr(Column::DataKeyVersion, Expr::value(i64::from(under.version)))
-                .col_expr(Column::Bucket, Expr::value(i32::from(under.bucket)))
-                .filter(Column::Scope.eq(before.scope.kind()))
-                .filter(Column::WorkspaceId.eq(before.scope.workspace_id()))
-                .filter(Column::KeyId.eq(before.key_id))
-                .filter(Column::State.eq("active"))
-                .filter(Column::Sealed.eq(before.sealed.clone()))
-                .exec(&transaction)
-                .await
-                .map_err(unavailable)?;
-            count = count.saturating_add(done.rows_affected);
-        }
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(count)
-    }
-
-    /// The database's clock, which all who claim share.
-    async fn database_seconds(&self, connection: &impl ConnectionTrait) -> Result<i64, Error> {
-        let sql = match self.backend() {
-            DatabaseBackend::Postgres => "SELECT extract(epoch FROM clock_timestamp())::bigint AS seconds",
-            _ => "SELECT unixepoch() AS seconds",
-        };
-        let row = connection
-            .query_one_raw(Statement::from_string(self.backend(), sql))
-            .await
-            .map_err(unavailable)?;
-        row.ok_or_else(|| Error::internal("no row"))?.try_get("", "seconds").map_err(unavailable)
+        limited("re-sealing records", self.step_limit(), async {
+            let transaction = self.transaction().await?;
+            if !lock_active(&transaction, under).await? {
+                return Err(Error::new(
+                    Reason::StoreUnavailable,
+                    "the new data key was retired meanwhile; run it again",
+                ));
+            }
+            let mut count: u64 = 0;
+            for (before, sealed) in records {
+                let done = provider_keys::Entity::update_many()
+                    .col_expr(Column::Sealed, Expr::value(sealed.clone()))
+                    .col_expr(Column::DataKeyVersion, Expr::value(i64::from(under.version)))
+                    .col_expr(Column::Bucket, Expr::value(i32::from(under.bucket)))
+                    .filter(Column::Scope.eq(before.scope.kind()))
+                    .filter(Column::WorkspaceId.eq(before.scope.workspace_id()))
+                    .filter(Column::KeyId.eq(before.key_id))
+                    .filter(Column::State.eq("active"))
+                    .filter(Column::Sealed.eq(before.sealed.clone()))
+                    .exec(&transaction)
+                    .await
+                    .map_err(unavailable)?;
+                count = count.saturating_add(done.rows_affected);
+            }
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(count)
+        })
+        .await
     }
 }
 
@@ -315,33 +228,5 @@ fn record(row: &QueryResult) -> Result<SealedRecord, Error> {
             headers: serde_json::from_value(headers).map_err(|_| corrupt("headers of another shape"))?,
         },
         sealed: sealed.ok_or_else(|| corrupt("an active key without its sealed bytes"))?,
-    })
-}
-
-fn active(run: &RewrapRun, alive_at: i64, finished: bool) -> rewraps::ActiveModel {
-    rewraps::ActiveModel {
-        id: Set(1),
-        mode: Set(run.mode.clone()),
-        run_id: Set(run.run_id),
-        started_at: Set(run.started_at),
-        alive_at: Set(alive_at),
-        bucket: Set(i32::from(run.bucket)),
-        after_key_id: Set(run.after),
-        moved: Set(i64::try_from(run.moved).unwrap_or(i64::MAX)),
-        refused: Set(i64::try_from(run.refused).unwrap_or(i64::MAX)),
-        finished: Set(finished),
-    }
-}
-
-fn taken_up(row: rewraps::Model) -> Result<RewrapRun, Error> {
-    let counted = |count: i64| u64::try_from(count).map_err(|_| corrupt("a negative count"));
-    Ok(RewrapRun {
-        run_id: row.run_id,
-        mode: row.mode,
-        started_at: row.started_at,
-        bucket: u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?,
-        after: row.after_key_id,
-        moved: counted(row.moved)?,
-        refused: counted(row.refused)?,
     })
 }

@@ -16,8 +16,9 @@ use super::{
 use crate::domain::error::{Error, Reason};
 
 /// Held while a process migrates; any number that nobody else of this database uses.
-const MIGRATION_LOCK: &str =
-    "SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7234017283807667314)";
+/// After it nothing is waited for long: who reads and writes would queue behind us.
+const MIGRATION_LOCK: &str = "SET LOCAL lock_timeout = '60s'; \
+    SELECT pg_advisory_xact_lock(7234017283807667314); SET LOCAL lock_timeout = '2s'";
 
 /// What a database says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

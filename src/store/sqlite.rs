@@ -4,6 +4,9 @@
 //! acknowledged survives a power cut; `secure_delete`, so that a deleted record is overwritten; one serving process
 //! for each file, by an advisory lock beside it that the system drops with the process.
 //!
+//! A connection whose transaction SQLite itself ended (an I/O error, a full disk) is closed: the library below still counts
+//! that transaction, and would make the next one a part of it, which commits nothing and yet says so.
+//!
 //! Absent: queries. They are the same for every backend.
 
 use std::{
@@ -13,6 +16,7 @@ use std::{
 };
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sqlx::Connection as _;
 
 use super::fault::unavailable;
 use crate::domain::error::{Error, Reason};
@@ -93,6 +97,15 @@ async fn connect(
         .test_before_acquire(false)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    // A rollback that is on its way is done before this is answered.
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+        })
         .map_sqlx_sqlite_opts(move |options| {
             // The path is set here and not in the URL, where some of its characters would mean something else.
             let options = options.filename(&file).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);

@@ -23,6 +23,8 @@ const SERVER_LIMITS: &str =
     "SET LOCAL statement_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '2s'";
 /// For what concerns many rows.
 const LONG_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
+/// The same on our side.
+pub(super) const LONG: Duration = Duration::from_secs(70);
 /// How long a step may take on our side, waiting for a connection included.
 const POSTGRES_LIMIT: Duration = Duration::from_secs(5);
 /// The same on SQLite, whose one writer may have a queue before it.
@@ -48,7 +50,7 @@ impl Store {
         .await
     }
 
-    /// Begins one for a statement that concerns many rows and that nobody waits for.
+    /// Begins one for a statement that concerns many rows and that nobody waits for; `LONG` limits it on our side.
     pub(super) async fn long_transaction(&self) -> Result<DatabaseTransaction, Error> {
         let transaction = self.transaction().await?;
         if let Engine::Postgres(_) = &self.engine {

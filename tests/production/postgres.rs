@@ -237,3 +237,25 @@ async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
     assert_eq!(rows.len(), 1);
     database.close().await.unwrap();
 }
+
+/// Each refused change finds out anew that the server takes none. Who reads must not pay for that.
+#[tokio::test]
+async fn changes_that_a_read_only_server_refuses_leave_the_readers_their_connections() {
+    let own = OwnPostgres::start().await;
+    let (network, through) = Proxy::before(&own.url()).await;
+    let site = Site::new().await;
+    let mut serve = site.serve();
+    serve.env("BYOKD__DATABASE__URL", &through);
+    let process = site.start_as(serve).await;
+    let mut admin = process.keys(Role::Admin).await;
+    admin.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    own.set_read_only(true).await;
+    let before = (network.accepted(), std::time::Instant::now());
+    for n in 2..32 {
+        admin.set_key(new_key("acme", "openai", &openai_key(n))).await.unwrap_err();
+    }
+    // Six connections and the one that listens, at most every two seconds.
+    let rounds = 2 + usize::try_from(before.1.elapsed().as_secs() / 2).unwrap();
+    let made = network.accepted() - before.0;
+    assert!(made <= 7 * rounds, "{made} connections for 30 refused changes");
+}

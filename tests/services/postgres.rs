@@ -39,7 +39,7 @@ async fn each_test_has_a_database_of_its_own_by_tls_alone() {
     connect(&format!("{one}?sslmode=verify-full")).await.unwrap_err();
     connect(&format!("{one}?sslmode=disable")).await.unwrap_err();
     connect(&one.replace("byokd:", "byokd:x")).await.unwrap_err();
-    postgres::drop_shared(&one).await;
+    postgres::drop_shared(std::slice::from_ref(&one)).await;
     connect(&one).await.unwrap_err();
     let by_language = "SELECT count(*) WHERE 'a' < 'B' AND NOT 'a' < 'B' COLLATE \"C\"";
     assert_eq!(number(&other, by_language).await, 1);

@@ -67,6 +67,13 @@ pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> C
     config
 }
 
+/// As many connections as an operator would give to many callers at once: who waits too long for one is refused, and how
+/// long that is depends on the machine.
+pub(crate) fn for_a_crowd(config: &mut Config) {
+    config.database.read_connections = 12;
+    config.database.write_connections = 4;
+}
+
 impl Byokd {
     /// A byokd whose provider knows every key and lists the catalog's models.
     pub(crate) async fn start() -> Self {

@@ -196,6 +196,20 @@ impl OwnPostgres {
         signal("CONT", &std::mem::take(&mut self.paused));
     }
 
+    /// Its files end here, as if the disk were full; `None`: nowhere. For the processes of the moment and those to come.
+    pub(crate) fn limit_files(&self, bytes: Option<u32>) {
+        let Some(server) = self.server.as_ref().map(Child::id) else { return };
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        // The parent first: what it starts from then on is limited, too.
+        for process in std::iter::once(server).chain(children(server)) {
+            // One that has ended meanwhile is no error.
+            let _ = as_user("prlimit")
+                .args(["--pid", &process.to_string(), &format!("--fsize={limit}:")])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+
     /// Whether transactions are read-only unless they say otherwise, from now on, in open connections too. This is how
     /// a primary that became a standby looks to who writes.
     pub(crate) async fn set_read_only(&self, read_only: bool) {
@@ -291,7 +305,7 @@ fn children(parent: u32) -> Vec<u32> {
 
 /// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
 /// is stopped.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let mut random = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
     random.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }

@@ -63,11 +63,17 @@ async fn create(how: &str) -> String {
     with_database(&service("BYOKD_TEST_POSTGRES"), &name)
 }
 
-/// Removes a database that [`shared`] made, and whoever is connected to it.
-pub(crate) async fn drop_shared(url: &str) {
-    let url: Url = url.parse().unwrap();
-    let name = url.path().trim_start_matches('/');
-    execute(&service("BYOKD_TEST_POSTGRES"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+/// Removes databases that [`shared`] made, and whoever is connected to them.
+pub(crate) async fn drop_shared(urls: &[String]) {
+    let connection =
+        Database::connect(with_database(&service("BYOKD_TEST_POSTGRES"), "postgres")).await.unwrap();
+    for url in urls {
+        let url: Url = url.parse().unwrap();
+        let name = url.path().trim_start_matches('/');
+        let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        connection.execute_unprepared(&sql).await.unwrap();
+    }
+    connection.close().await.unwrap();
 }
 
 /// The URL by which the shared database `url` is reached through PgBouncer.

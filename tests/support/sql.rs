@@ -78,7 +78,7 @@ pub(crate) async fn holding(database: &DatabaseConnection, wanted: &[u8]) -> Vec
             )
         };
         if number(database, &format!("SELECT count(*) FROM {table} WHERE {there}")).await > 0 {
-            found.push(format!("{table}.{column}"));
+            found.push(format!("{table}.{}", column.trim_matches('"')));
         }
     }
     found

@@ -9,6 +9,9 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
 
 use super::{postgres, rows::number};
 
+/// How many databases that nobody uses are removed at once.
+const MANY: usize = 12;
+
 /// Databases of tests and the folders of these tests.
 static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
@@ -37,15 +40,19 @@ pub(crate) async fn empty(folder: &Path) -> String {
 }
 
 async fn last_as_long_as(folder: &Path, url: String) -> String {
-    // Hundreds of databases would fill a small disk: those of tests that are over go first.
-    let (over, running) = std::mem::take(&mut *MADE.lock().unwrap())
-        .into_iter()
-        .partition::<Vec<_>, _>(|(folder, _)| !folder.exists());
-    MADE.lock().unwrap().extend(running);
-    for (_, url) in over {
-        postgres::drop_shared(&url).await;
+    // Hundreds of databases would fill a small disk: those of tests that are over go, many at once.
+    let over: Vec<String> = {
+        let mut made = MADE.lock().unwrap();
+        made.push((folder.to_owned(), url.clone()));
+        if made.iter().filter(|(folder, _)| !folder.exists()).count() >= MANY {
+            made.extract_if(.., |(folder, _)| !folder.exists()).map(|(_, url)| url).collect()
+        } else {
+            Vec::new()
+        }
+    };
+    if !over.is_empty() {
+        postgres::drop_shared(&over).await;
     }
-    MADE.lock().unwrap().push((folder.to_owned(), url.clone()));
     url
 }
 

@@ -54,7 +54,7 @@ async fn values_of_another_type_are_refused_by_the_database_or_are_damage_too() 
 #[tokio::test]
 async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
     if !is_postgres() {
-        return noticed(&[("a year of five digits", set("set_at = '12030-06-15 12:00:00 +00:00'"))]).await;
+        return noticed(&[("a year of five digits", set("set_at = '12030-06-15T12:00:00Z'"))]).await;
     }
     noticed(&[
         ("for ever", set("set_at = 'infinity'")),
@@ -72,7 +72,7 @@ async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
 #[tokio::test]
 async fn times_that_say_nothing_of_a_key_stop_nobody() {
     let (byokd, database) = world().await;
-    let far = if is_postgres() { "infinity" } else { "9999-12-31 23:59:59 +00:00" };
+    let far = if is_postgres() { "infinity" } else { "9999-12-31T23:59:59Z" };
     for (table, columns) in [
         ("holders", &["updated_at"][..]),
         ("data_keys", &["created_at", "retired_at"]),
@@ -82,7 +82,7 @@ async fn times_that_say_nothing_of_a_key_stop_nobody() {
         let sql = format!("UPDATE {table} SET {}", columns.join(", "));
         database.execute_unprepared(&sql).await.unwrap();
     }
-    for time in ["9999-12-31 23:59:59 +00:00", "0001-01-01 00:00:00 +00:00"] {
+    for time in ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"] {
         let times = ["set_at", "checked_at", "verified_at", "refused_since", "models_as_of"];
         let columns: Vec<String> = times.iter().map(|column| format!("{column} = '{time}'")).collect();
         database.execute_unprepared(&set(&columns.join(", "))).await.unwrap();

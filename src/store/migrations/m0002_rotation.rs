@@ -5,8 +5,8 @@
 use sea_orm_migration::{
     prelude::*,
     schema::{
-        big_integer, boolean, integer, string, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid,
-        uuid_null,
+        big_integer, boolean, integer, string, text, timestamp_with_time_zone, timestamp_with_time_zone_null,
+        uuid, uuid_null,
     },
 };
 
@@ -30,6 +30,7 @@ impl MigrationTrait for Migration {
             .table("rewraps")
             .col(integer("id").primary_key())
             .col(string("mode"))
+            .col(text("kms_key_arn"))
             .col(uuid("run_id"))
             .col(timestamp_with_time_zone("started_at"))
             .col(big_integer("alive_at"))
