@@ -3,7 +3,7 @@
 //! Invariants: nothing is sealed under a data key whose row is not committed; of two creators the loser drops its own.
 //! A key in memory is used for 15 minutes from its load, and up to 75 as long as its KMS key fails as in an outage,
 //! however hot it is. Of one bucket's data keys at most one is at the KMS at any time, whoever wants it. A KMS key that
-//! was taken back takes its data keys with it.
+//! was taken back takes its data keys with it; one that is a stranger's is asked nothing.
 //!
 //! Absent: opened provider keys, which nobody caches.
 
@@ -11,6 +11,7 @@ mod create;
 mod health;
 mod held;
 mod lane;
+mod open;
 mod refresh;
 mod rotation;
 
@@ -28,16 +29,14 @@ use self::{
     health::Health,
     held::{Found, Held},
     lane::{Lanes, Wanted},
-    refresh::{Rounds, Work, at_once},
+    refresh::{Rounds, Strangers, Work, at_once},
 };
 use crate::{
     domain::{
         clock::Clock,
-        envelope::{self, DataKey, DataKeyId, EnvelopeFault, RecordContext},
+        envelope::{DataKey, DataKeyId, EnvelopeFault},
         error::{Error, Reason},
-        names::{ProviderName, Scope},
-        secret::ApiKey,
-        workspace::StoredKey,
+        names::Scope,
     },
     kms::{Allowed, EncryptionContext, Kms, KmsError, Wrapped},
     store::{DataKeyRow, Store},
@@ -58,6 +57,7 @@ pub struct Keyring {
     health: Health,
     lanes: Lanes,
     rounds: tokio::sync::Mutex<Rounds>,
+    strangers: tokio::sync::Mutex<Strangers>,
     /// Held while rows are read and taken note of, so that an older reading never undoes a newer one.
     reading: tokio::sync::Mutex<()>,
 }
@@ -74,6 +74,7 @@ impl Keyring {
             health: Health::default(),
             lanes: Lanes::new(),
             rounds: tokio::sync::Mutex::new(rounds),
+            strangers: tokio::sync::Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         };
         let mut rows = keyring.store.data_keys().await?;
@@ -136,8 +137,9 @@ impl Keyring {
         if let Some(key) = ready() {
             return Ok(key);
         }
+        let known = self.held.active(bucket);
+        self.refuse_closed(known)?;
         let work = Box::pin(async {
-            let known = self.held.active(bucket);
             match (self.read_rows().await, known) {
                 // Without the database, what was known must do.
                 (Ok(()), _) | (Err(_), Some(_)) => self.active_anew(bucket).await,
@@ -147,9 +149,11 @@ impl Keyring {
         self.lanes.of(bucket)?.run(Wanted::Active, ready, work).await
     }
 
-    /// The same, after the store said that the one in memory seals no more: its bucket's rows are read again.
-    pub async fn renew_active(&self, scope: &Scope) -> Result<Arc<DataKey>, Error> {
+    /// The same, after the store said that this one seals no more: its bucket's rows are read again, unless another one
+    /// is known by now.
+    pub async fn renew_active(&self, scope: &Scope, retired: DataKeyId) -> Result<Arc<DataKey>, Error> {
         let bucket = bucket(scope);
+        let ready = || self.ready(self.held.active(bucket).filter(|id| *id != retired)?);
         let work = Box::pin(async {
             self.read_rows().await?;
             if let Some(key) = self.held.active(bucket).and_then(|id| self.ready(id)) {
@@ -157,7 +161,7 @@ impl Keyring {
             }
             self.active_anew(bucket).await
         });
-        self.lanes.of(bucket)?.run(Wanted::Active, || None, work).await
+        self.lanes.of(bucket)?.run(Wanted::Active, ready, work).await
     }
 
     /// The data key of this name.
@@ -166,6 +170,7 @@ impl Keyring {
         if let Some(key) = ready() {
             return Ok(key);
         }
+        self.refuse_closed(Some(id))?;
         let work = Box::pin(async {
             let row = match self.store.data_key(id).await {
                 Ok(Some(row)) => row,
@@ -177,25 +182,6 @@ impl Keyring {
             self.load_or_spare(row).await
         });
         self.lanes.of(id.bucket)?.run(Wanted::This(id), ready, work).await
-    }
-
-    /// Opens a stored key in its place. The opened key is the caller's alone; it is not kept here.
-    pub async fn open_key(
-        &self,
-        scope: &Scope,
-        provider: &ProviderName,
-        key: &StoredKey,
-    ) -> Result<ApiKey, Error> {
-        let data_key = self.get(envelope::data_key_of(&key.sealed).map_err(not_openable)?).await?;
-        let context = RecordContext {
-            deployment: self.store.deployment(),
-            scope,
-            provider,
-            key_id: key.key_id,
-            generation: key.generation,
-            binding: &key.binding,
-        };
-        envelope::open(&data_key, &context, &key.sealed).map_err(not_openable)
     }
 
     /// The data key that seals in a bucket, made if there is none. The caller holds the lane and has read the rows.
@@ -218,7 +204,13 @@ impl Keyring {
     fn ready(&self, id: DataKeyId) -> Option<Arc<DataKey>> {
         match self.held.find(id, self.clock.elapsed()) {
             Found::Fresh(key) => Some(key),
-            Found::Stale(key, kms_key_arn) => self.health.spares(&kms_key_arn).then_some(key),
+            Found::Stale(key, under) => {
+                // Of a row that moved, the KMS key that it moved to is the one that is asked.
+                let moved = under.row != under.loaded
+                    && !self.health.has_bad_state(&under.loaded)
+                    && (under.refused || self.health.spares(&under.row));
+                (moved || self.health.spares(&under.loaded)).then_some(key)
+            }
             Found::Nothing => None,
         }
     }
@@ -227,7 +219,7 @@ impl Keyring {
     async fn load_or_spare(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
         let id = row.id;
         if self.held.is_damaged(id, self.clock.elapsed()) {
-            return Err(corrupt("its data key was found damaged a moment ago"));
+            return self.ready(id).ok_or_else(|| corrupt("its data key was found damaged a moment ago"));
         }
         match self.load(row).await {
             Ok(key) => Ok(key),
@@ -245,6 +237,13 @@ impl Keyring {
 
     async fn unwrap_and_hold(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
         let (at, id) = (self.clock.elapsed(), row.id);
+        let is_strangers = match self.is_strangers(&row.kms_key_arn).await {
+            Ok(is_strangers) => is_strangers,
+            Err(error) => {
+                self.noted(&row.kms_key_arn, &error);
+                return Err(error.into());
+            }
+        };
         let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
         let error = match self.kms.unwrap(&wrapped, self.context(id)).await {
             Ok(secret) => match DataKey::new(id, &secret) {
@@ -261,13 +260,15 @@ impl Keyring {
                 Error::from(error)
             }
         };
-        if error.reason() == Reason::RecordCorrupt && self.held.damaged(id, at) {
+        let is_news = error.reason() == Reason::RecordCorrupt
+            && if is_strangers { self.held.refused(id, at) } else { self.held.damaged(id, at) };
+        if is_news {
             let DataKeyId { bucket, version } = id;
             tracing::error!(
                 bucket,
                 version,
                 ?error,
-                "a data key does not unwrap; what it sealed does not open"
+                "a data key does not unwrap; what it sealed opens no longer than a key that is held lasts"
             );
         }
         Err(error)

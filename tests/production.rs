@@ -3,7 +3,14 @@
 
 mod chaos;
 mod disk_full;
+mod fleet;
+mod freshness;
+mod kills;
 mod level_1;
 mod no_file;
 mod old_binaries;
+mod outage;
 mod postgres;
+mod reseal;
+mod revocation;
+mod rewrap;

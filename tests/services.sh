@@ -11,7 +11,7 @@
 #
 # Exports BYOKD_TEST_POSTGRES, BYOKD_TEST_POSTGRES_ADMIN, BYOKD_TEST_POSTGRES_CA, BYOKD_TEST_POSTGRES_BIN,
 # BYOKD_TEST_POSTGRES_USER, BYOKD_TEST_POSTGRES_TEMPLATE, BYOKD_TEST_PGBOUNCER, BYOKD_TEST_MOTO; CONTRIBUTING.md says
-# what each is.
+# what each is. AWS's own variables get made-up credentials, so that nobody's real ones are ever used.
 #
 # Absent: a service that is used by two runs. Each has its own, on ports of its own.
 
@@ -238,7 +238,10 @@ keep() { # PID OF THE CALLER
         BYOKD_TEST_POSTGRES_USER "$user" \
         BYOKD_TEST_POSTGRES_TEMPLATE "$template" \
         BYOKD_TEST_PGBOUNCER "postgres://byokd:$password@127.0.0.1:$pgbouncer_port" \
-        BYOKD_TEST_MOTO "http://127.0.0.1:$moto_port"
+        BYOKD_TEST_MOTO "http://127.0.0.1:$moto_port" \
+        AWS_ACCESS_KEY_ID "AKIDSYNTHETIC" \
+        AWS_SECRET_ACCESS_KEY "SECRET-OF-THE-TESTS" \
+        AWS_EC2_METADATA_DISABLED "true"
     exec >/dev/null
 
     tail --sleep-interval=0.2 --pid="$caller" -f /dev/null &

@@ -48,7 +48,9 @@ impl Keyring {
             })
         };
         at_once(buckets.iter().map(make)).await;
-        let made: Vec<Candidate> = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut made: Vec<Candidate> = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // All processes insert in one order, so that none of two waits for the other.
+        made.sort_by_key(|candidate| candidate.row.id);
         // Those that were made count, also if others failed.
         let rows = made.iter().map(|candidate| candidate.row.clone()).collect();
         self.store.insert_data_keys(rows, self.clock.now()).await?;

@@ -1,7 +1,8 @@
 //! What the keyring holds: the rows as they were read last, and the data keys that were unwrapped.
 //!
 //! Invariants: an age counts from the load, however hot the key is. A data key is held under the KMS key that unwrapped
-//! it, whatever its row says by now. What is damaged is not held.
+//! it, whatever its row says by now: wrapped anew, it is the same one, and then its blob and its KMS key both changed. A
+//! row of which one of them changed is another data key's. What is damaged is not held.
 //!
 //! Absent: calls of any kind; nothing here waits.
 
@@ -42,6 +43,7 @@ struct Inner {
 struct Entry {
     row: DataKeyRow,
     loaded: Option<Loaded>,
+    /// When it did not unwrap. What is loaded all the same was before its row moved to a stranger's KMS key.
     damaged_at: Option<Duration>,
 }
 
@@ -57,20 +59,37 @@ pub(super) enum Found {
     /// Good for use.
     Fresh(Arc<DataKey>),
     /// Good for use as long as its KMS key cannot be asked.
-    Stale(Arc<DataKey>, String),
+    Stale(Arc<DataKey>, Under),
     /// Not held, or too old.
     Nothing,
+}
+
+/// The KMS keys of a data key that is held.
+pub(super) struct Under {
+    /// The one that unwrapped it.
+    pub(super) loaded: String,
+    /// The one that its row names by now.
+    pub(super) row: String,
+    /// That one is a stranger's.
+    pub(super) refused: bool,
 }
 
 impl Held {
     pub(super) fn find(&self, id: DataKeyId, now: Duration) -> Found {
         let inner = self.read();
-        let Some(loaded) = inner.entries.get(&id).and_then(|entry| entry.loaded.as_ref()) else {
+        let Some((entry, loaded)) =
+            inner.entries.get(&id).and_then(|entry| entry.loaded.as_ref().map(|loaded| (entry, loaded)))
+        else {
             return Found::Nothing;
+        };
+        let under = || Under {
+            loaded: loaded.kms_key_arn.clone(),
+            row: entry.row.kms_key_arn.clone(),
+            refused: entry.damaged_at.is_some(),
         };
         match loaded.age(now) {
             age if age < SOFT_AGE => Found::Fresh(Arc::clone(&loaded.key)),
-            age if age < HARD_AGE => Found::Stale(Arc::clone(&loaded.key), loaded.kms_key_arn.clone()),
+            age if age < HARD_AGE => Found::Stale(Arc::clone(&loaded.key), under()),
             _ => Found::Nothing,
         }
     }
@@ -103,10 +122,12 @@ impl Held {
         self.write().observe(row);
     }
 
-    /// Holds what a row was unwrapped to, at this time.
+    /// Holds what a row was unwrapped to, at this time, unless the row changed meanwhile.
     pub(super) fn put(&self, row: &DataKeyRow, key: Arc<DataKey>, at: Duration) {
         let mut inner = self.write();
-        if let Some(entry) = inner.entries.get_mut(&row.id) {
+        if let Some(entry) =
+            inner.entries.get_mut(&row.id).filter(|entry| entry.changes(row) == (false, false))
+        {
             entry.loaded = Some(Loaded { key, kms_key_arn: row.kms_key_arn.clone(), at });
             entry.damaged_at = None;
         }
@@ -118,6 +139,20 @@ impl Held {
         let Some(entry) = inner.entries.get_mut(&id) else { return true };
         entry.loaded = None;
         entry.damaged_at.replace(now).is_none()
+    }
+
+    /// A row is under a stranger's KMS key: it is not tried again for a while, and what is held of it grows old. Says
+    /// whether that is news.
+    pub(super) fn refused(&self, id: DataKeyId, now: Duration) -> bool {
+        let mut inner = self.write();
+        inner.entries.get_mut(&id).is_none_or(|entry| entry.damaged_at.replace(now).is_none())
+    }
+
+    /// Rows under a KMS key that is no stranger any more may be tried again.
+    pub(super) fn forgive(&self, knows: impl Fn(&str) -> bool) {
+        for entry in self.write().entries.values_mut() {
+            entry.damaged_at.take_if(|_| knows(&entry.row.kms_key_arn));
+        }
     }
 
     /// Whether this very row was found damaged lately.
@@ -154,7 +189,7 @@ impl Held {
     pub(super) fn needs(&self, id: DataKeyId, now: Duration) -> bool {
         let inner = self.read();
         inner.entries.get(&id).is_some_and(|entry| match &entry.loaded {
-            Some(loaded) => loaded.age(now) >= refresh_age(id),
+            Some(loaded) => loaded.age(now) >= refresh_age(id) && !entry.is_damaged(now),
             None => !entry.is_damaged(now),
         })
     }
@@ -162,7 +197,8 @@ impl Held {
     /// Rows that should be unwrapped anew, the oldest load first.
     pub(super) fn due(&self, now: Duration) -> Vec<DataKeyRow> {
         let inner = self.read();
-        let loaded = inner.entries.values().filter_map(|entry| Some((entry.loaded.as_ref()?.at, &entry.row)));
+        let tried = inner.entries.values().filter(|entry| !entry.is_damaged(now));
+        let loaded = tried.filter_map(|entry| Some((entry.loaded.as_ref()?.at, &entry.row)));
         let mut due: Vec<_> =
             loaded.filter(|(at, row)| now.saturating_sub(*at) >= refresh_age(row.id)).collect();
         due.sort_by_key(|(at, row)| (*at, row.id));
@@ -228,8 +264,13 @@ impl Inner {
         }
         match self.entries.get_mut(&row.id) {
             Some(entry) => {
-                if entry.row.wrapped != row.wrapped || entry.row.kms_key_arn != row.kms_key_arn {
+                let (blob, kms_key) = entry.changes(&row);
+                if blob || kms_key {
                     entry.damaged_at = None;
+                }
+                // Wrapping anew changes both.
+                if blob != kms_key {
+                    entry.loaded = None;
                 }
                 entry.row = row;
             }
@@ -241,6 +282,11 @@ impl Inner {
 }
 
 impl Entry {
+    /// Whether the blob is another in this row, and whether the KMS key is.
+    fn changes(&self, row: &DataKeyRow) -> (bool, bool) {
+        (self.row.wrapped != row.wrapped, self.row.kms_key_arn != row.kms_key_arn)
+    }
+
     fn is_damaged(&self, now: Duration) -> bool {
         self.damaged_at.is_some_and(|at| now.saturating_sub(at) < DAMAGED_FOR)
     }

@@ -10,8 +10,11 @@ use std::{collections::VecDeque, pin::Pin, sync::Mutex, time::Duration};
 
 use super::{Keyring, health::TWICE_OVER};
 use crate::{
-    domain::error::{Error, Reason},
-    kms::{Allowed, KmsFault},
+    domain::{
+        envelope::DataKeyId,
+        error::{Error, Reason},
+    },
+    kms::{Allowed, KmsError, KmsFault, LookedUp},
     store::DataKeyRow,
 };
 
@@ -51,6 +54,9 @@ impl Rounds {
     }
 }
 
+/// When the names were looked up for the sake of a stranger, and why one of them is not known.
+pub(super) type Strangers = Option<(Duration, Option<KmsError>)>;
+
 impl Keyring {
     /// One round of the background's work. Called every second, it keeps every data key warm.
     pub async fn tick(&self) {
@@ -82,28 +88,17 @@ impl Keyring {
         if now < rounds.look_up_at {
             return;
         }
-        let result = self.kms.look_up().await;
+        let failure = self.ask_names(now, &before).await;
         let current = self.kms.current();
-        if before != current && self.kms.allows(&before) != Allowed::Yes {
-            // What failed under its mere name is told under its ARN from now on.
-            self.health.succeeded(&before);
-        }
-        let failed_before = std::mem::replace(&mut rounds.look_up_fails, false);
-        match result {
-            Ok(()) => self.health.described_good(&current),
-            Err(error) if error.fault() == KmsFault::KeyState => {
-                if self.health.described_bad(&current, &error, now) {
-                    self.close(&current, &error);
-                }
+        let failed_before = std::mem::replace(&mut rounds.look_up_fails, failure.is_some());
+        match failure {
+            Some(error) if !failed_before && error.fault() == KmsFault::Denied => {
+                tracing::error!(%error, "the KMS refuses to say which keys the configuration names");
             }
-            Err(error) => {
-                rounds.look_up_fails = true;
-                if !failed_before && error.fault() == KmsFault::Denied {
-                    tracing::error!(%error, "the KMS refuses to say which keys the configuration names");
-                } else if !failed_before {
-                    tracing::warn!(%error, "the KMS does not say which keys the configuration names");
-                }
+            Some(error) if !failed_before => {
+                tracing::warn!(%error, "the KMS does not say which keys the configuration names");
             }
+            Some(_) | None => {}
         }
         let after = match rounds.look_up_fails {
             true => LOOK_UP_AGAIN,
@@ -111,6 +106,51 @@ impl Keyring {
             false => LOOK_UP_EVERY,
         };
         rounds.look_up_at = now.saturating_add(after);
+    }
+
+    /// Asks what the names stand for, and takes note of how the current KMS key does. Returns why a name is not known.
+    async fn ask_names(&self, now: Duration, before: &str) -> Option<KmsError> {
+        let LookedUp { current: answer, previous } = self.kms.look_up().await;
+        let current = self.kms.current();
+        if before != current {
+            self.held.forgive(|arn| self.kms.allows(arn) == Allowed::Yes);
+            // Nobody describes it any more: its calls alone tell how it does.
+            self.health.described_good(before);
+            if self.kms.allows(before) != Allowed::Yes {
+                // What failed under its mere name is told under its ARN from now on.
+                self.health.succeeded(before);
+            }
+        }
+        match &answer {
+            Ok(()) => self.health.described_good(&current),
+            Err(error) if error.fault() == KmsFault::KeyState => {
+                if self.health.described_bad(&current, error, now) {
+                    self.close(&current, error);
+                }
+            }
+            Err(_) => {}
+        }
+        let mut failures = [answer, previous].into_iter().filter_map(Result::err);
+        failures.find(|error| error.fault() != KmsFault::KeyState)
+    }
+
+    /// Whether a KMS key is none of those that the configuration names. Before that is said, the KMS is asked once more:
+    /// the alias may have moved, and another process its data keys.
+    pub(super) async fn is_strangers(&self, kms_key_arn: &str) -> Result<bool, KmsError> {
+        let is_unknown = || self.kms.allows(kms_key_arn) == Allowed::No;
+        if !is_unknown() || !kms_key_arn.starts_with("arn:") {
+            return Ok(is_unknown());
+        }
+        let mut asked = self.strangers.lock().await;
+        let now = self.clock.elapsed();
+        let lately = asked.as_ref().is_some_and(|(at, _)| now.saturating_sub(*at) < LOOK_UP_AGAIN);
+        if is_unknown() && !lately {
+            *asked = Some((now, self.ask_names(now, &self.kms.current()).await));
+        }
+        match asked.as_ref().and_then(|(_, failure)| failure.clone()) {
+            Some(failure) if is_unknown() => Err(failure),
+            Some(_) | None => Ok(is_unknown()),
+        }
     }
 
     /// Reads the rows once a while, and before data keys are unwrapped anew. `false`: they were never read.
@@ -137,6 +177,16 @@ impl Keyring {
             }
         }
         rounds.read_at.is_some()
+    }
+
+    /// What lies under a KMS key that was taken back is refused at once: to ask the database helps nobody, and the
+    /// background tries the KMS.
+    pub(super) fn refuse_closed(&self, id: Option<DataKeyId>) -> Result<(), Error> {
+        let row = id.and_then(|id| self.held.row(id));
+        match row.and_then(|row| self.health.closed(&row.kms_key_arn)) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// What is not held and can be. A retired data key whose KMS key was given up seals nothing that lives.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::{Keyring, corrupt, create::Candidate, not_openable};
 use crate::{
     domain::{
-        envelope::{self, DataKey, RecordContext},
+        envelope::{self, DataKey, DataKeyId, RecordContext},
         error::{Error, Reason},
     },
-    kms::{Allowed, Wrapped},
+    kms::Wrapped,
     store::{DataKeyRow, SealedRecord},
 };
 
@@ -23,15 +23,20 @@ const ATTEMPTS: usize = 3;
 impl Keyring {
     /// The KMS key that wraps new data keys, as the KMS names it now.
     pub async fn current_kms_key(&self) -> Result<String, Error> {
-        self.kms.look_up().await?;
+        self.kms.look_up().await.all()?;
         Ok(self.kms.current())
     }
 
-    /// Whether the KMS can wrap this data key anew by itself: its KMS key was not given up, and is of the current kind.
+    /// Whether the KMS can wrap this data key anew by itself: its KMS key was not given up, and is of the current kind
+    /// and region.
     pub fn can_rewrap(&self, row: &DataKeyRow) -> bool {
-        let is_local = |arn: &str| arn.starts_with("local:");
-        self.kms.allows(&row.kms_key_arn) != Allowed::No
-            && is_local(&row.kms_key_arn) == is_local(&self.kms.current())
+        self.kms.can_rewrap(&row.kms_key_arn)
+    }
+
+    /// Whether what is known of a data key is the row that is wrapped like this. After the database was restored, another
+    /// replica may have made one of the same name; what this one holds would seal what nobody else opens.
+    pub fn is_current(&self, id: DataKeyId, wrapped: &[u8]) -> bool {
+        self.held.row(id).is_some_and(|row| row.wrapped == wrapped)
     }
 
     /// Proves that the current KMS key wraps and unwraps, by a data key that is thrown away.
@@ -63,6 +68,7 @@ impl Keyring {
                 let key =
                     DataKey::new(id, &secret).ok_or_else(|| corrupt("a data key of the wrong length"))?;
                 let key = Arc::new(key);
+                self.held.observe(row.clone());
                 self.held.put(&row, Arc::clone(&key), at);
                 return Ok(key);
             }

@@ -1,5 +1,6 @@
 //! The keyring over a store of its own, a clock that the test moves, and a KMS that is a file or made at the wire.
 
+mod moved;
 mod outage;
 mod rows;
 mod taken_back;
@@ -69,16 +70,24 @@ impl World {
     }
 
     async fn kms(&self, files: &[PathBuf]) -> Kms {
+        Kms::Aws(Box::new(self.aws(&[]).await), KeyFiles::open(files).unwrap())
+    }
+
+    async fn aws(&self, previous: &[&str]) -> AwsKms {
         let settings = AwsSettings {
             key: KmsKeyName::parse(ALIAS).unwrap(),
-            previous: Vec::new(),
+            previous: previous.iter().map(|name| KmsKeyName::parse(name).unwrap()).collect(),
             region: Some(REGION.to_owned()),
             endpoint_url: Some(self.fake.url()),
             calls_per_second: NonZeroU32::new(10_000).unwrap(),
             access_key: Some(("id".to_owned(), "secret".to_owned())),
         };
-        let aws = AwsKms::open(settings, self.clock.clone()).await.unwrap();
-        Kms::Aws(Box::new(aws), KeyFiles::open(files).unwrap())
+        AwsKms::open(settings, self.clock.clone()).await.unwrap()
+    }
+
+    async fn open_with(&self, previous: &[&str]) -> Keyring {
+        let kms = Kms::Aws(Box::new(self.aws(previous).await), KeyFiles::open(&[]).unwrap());
+        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
     }
 
     async fn open(&self) -> Keyring {

@@ -51,6 +51,14 @@ impl KmsError {
         Self::new(KmsFault::Corrupt, text)
     }
 
+    /// The same, told of a name: that nothing bears it is no bad state of a key.
+    pub(super) fn of_a_name(self) -> Self {
+        match self.fault {
+            KmsFault::KeyState => Self { fault: KmsFault::Denied, ..self },
+            KmsFault::Outage | KmsFault::Denied | KmsFault::Corrupt => self,
+        }
+    }
+
     /// What kind of failure it is.
     pub fn fault(&self) -> KmsFault {
         self.fault

@@ -73,6 +73,23 @@ pub enum Allowed {
     NotYetKnown,
 }
 
+/// What came of looking up the names in the configuration.
+#[derive(Debug)]
+#[must_use]
+pub struct LookedUp {
+    /// Of the current key: how it does.
+    pub current: Result<(), KmsError>,
+    /// Of the previous ones: the first failure; it says nothing of the current key.
+    pub previous: Result<(), KmsError>,
+}
+
+impl LookedUp {
+    /// Whether all is well.
+    pub fn all(self) -> Result<(), KmsError> {
+        self.current.and(self.previous)
+    }
+}
+
 impl Kms {
     /// Makes a data key: in the clear, and wrapped.
     pub async fn generate(
@@ -151,9 +168,9 @@ impl Kms {
 
     /// Looks up again which KMS keys the configuration names. An alias may have moved: then the new key wraps from now
     /// on, and the one before stays allowed.
-    pub async fn look_up(&self) -> Result<(), KmsError> {
+    pub async fn look_up(&self) -> LookedUp {
         match self {
-            Self::Local(_) => Ok(()),
+            Self::Local(_) => LookedUp { current: Ok(()), previous: Ok(()) },
             Self::Aws(aws, _) => aws.look_up().await,
         }
     }
@@ -164,6 +181,15 @@ impl Kms {
             Self::Local(_) => true,
             Self::Aws(aws, _) => aws.is_looked_up(),
         }
+    }
+
+    /// Whether the current KMS key can wrap anew by itself what is under this one: both are of one kind, and in one
+    /// region.
+    pub fn can_rewrap(&self, kms_key_arn: &str) -> bool {
+        let (is_local, current) = (|arn: &str| arn.starts_with("local:"), self.current());
+        let elsewhere =
+            aws::region_of(kms_key_arn).zip(aws::region_of(&current)).is_some_and(|(from, to)| from != to);
+        self.allows(kms_key_arn) != Allowed::No && is_local(kms_key_arn) == is_local(&current) && !elsewhere
     }
 
     /// Whether data keys under this KMS key may be unwrapped.

@@ -2,7 +2,8 @@
 //!
 //! Invariants: the data key is fetched before the transaction, since no KMS call happens inside one; its row is locked
 //! in the transaction before anything is sealed under it, so that `byokd rewrap` cannot retire it in between. One that
-//! was retired meanwhile is replaced by its successor, and the change begins anew: it is never lost.
+//! was retired meanwhile, or whose row is another one since the database was restored, is read again, and the change
+//! begins anew: it is never lost.
 //!
 //! Absent: re-sealing (`rewrap`).
 
@@ -39,12 +40,13 @@ impl Sealing {
         let mut data_key = parts.keyring.active(scope).await?;
         for _ in 0..ATTEMPTS {
             let mut change = parts.store.begin(scope).await?;
-            if change.lock_data_key(data_key.id).await? {
+            let wrapped = change.lock_data_key(data_key.id).await?;
+            if wrapped.is_some_and(|wrapped| parts.keyring.is_current(data_key.id, &wrapped)) {
                 let (deployment, now) = (parts.store.deployment(), parts.clock.now());
                 return Ok((change, Self { data_key, deployment, scope: scope.clone(), now }));
             }
             drop(change);
-            data_key = parts.keyring.renew_active(scope).await?;
+            data_key = parts.keyring.renew_active(scope, data_key.id).await?;
         }
         Err(Error::new(Reason::StoreUnavailable, "the data keys are being rotated; try again")
             .retry_after(Duration::from_secs(1)))

@@ -108,12 +108,12 @@ impl Change {
         limited("a read under the lock", self.limit, async { rows.await.map_err(unavailable) }).await
     }
 
-    /// Locks the row of the data key that is sealed under, for as long as this change lasts. False: it is not active
-    /// any more, and nothing may be sealed under it.
-    pub async fn lock_data_key(&mut self, id: DataKeyId) -> Result<bool, Error> {
+    /// Locks the row of the data key that is sealed under, for as long as this change lasts, and answers it as it is
+    /// wrapped. `None`: it is not active any more, and nothing may be sealed under it.
+    pub async fn lock_data_key(&mut self, id: DataKeyId) -> Result<Option<Vec<u8>>, Error> {
         let active = lock_active(&self.transaction, id);
         let active = limited("locking a data key", self.limit, active).await?;
-        self.seals_under = active.then_some(id);
+        self.seals_under = active.is_some().then_some(id);
         Ok(active)
     }
 

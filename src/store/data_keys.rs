@@ -115,14 +115,19 @@ fn damaged(error: Error) {
 }
 
 /// Locks a data key for as long as the transaction lasts, and says whether it seals.
-pub(super) async fn lock_active(transaction: &DatabaseTransaction, id: DataKeyId) -> Result<bool, Error> {
-    let state = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
+pub(super) async fn lock_active(
+    transaction: &DatabaseTransaction,
+    id: DataKeyId,
+) -> Result<Option<Vec<u8>>, Error> {
+    let row = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)))
         .select_only()
         .column(data_keys::Column::State)
+        .column(data_keys::Column::Wrapped)
         .lock_shared()
-        .into_tuple::<String>()
+        .into_tuple::<(String, Vec<u8>)>()
         .one(transaction);
-    Ok(state.await.map_err(unavailable)?.is_some_and(|state| state == "active"))
+    let row = row.await.map_err(unavailable)?;
+    Ok(row.filter(|(state, _)| state == "active").map(|(_, wrapped)| wrapped))
 }
 
 /// A row as a data key.

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::domain::error::{Error, Reason};
 
-/// A rewrap that gave no sign of life for this long is taken for dead. Longer than it waits for what is away.
-const DEAD_AFTER: Duration = Duration::from_secs(30);
+/// A rewrap that gave no sign of life for this long is taken for dead. It may live and find that another one took over.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// A run that was left for longer is not taken up: what it moved may have become what is to be moved.
 const RESUMED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -130,8 +130,9 @@ impl Store {
             .await
             .map_err(unavailable)?;
         if saved.rows_affected == 0 {
+            // No waiting mends it.
             return Err(Error::new(
-                Reason::StoreUnavailable,
+                Reason::RevisionMismatch,
                 "this rewrap was silent for so long that another one took over; nothing is lost, let that one finish",
             ));
         }

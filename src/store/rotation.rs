@@ -161,9 +161,9 @@ impl Store {
         use provider_keys::Column;
         limited("re-sealing records", self.step_limit(), async {
             let transaction = self.transaction().await?;
-            if !lock_active(&transaction, under).await? {
+            if lock_active(&transaction, under).await?.is_none() {
                 return Err(Error::new(
-                    Reason::StoreUnavailable,
+                    Reason::RevisionMismatch,
                     "the new data key was retired meanwhile; run it again",
                 ));
             }

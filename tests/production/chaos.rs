@@ -80,7 +80,7 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     fill(&all, &world).await;
     all.warm().await;
     let callers = world.start();
-    well(&world, "the load has begun").await;
+    well(&all, &world, "the load has begun").await;
     world.recorder.enter(Fault::None, Stage::Healthy);
     eprintln!("ready after {:.1?}", began.elapsed());
     let mut ran = Vec::new();
@@ -171,7 +171,7 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
     recorder.enter(fault, Stage::Healing);
     let began = Instant::now();
     faults::heal(all, fault, lasting).await;
-    well(world, fault.name()).await;
+    well(all, world, fault.name()).await;
     let healed = began.elapsed();
     all.warm().await;
     recorder.enter(Fault::None, Stage::Healthy);
@@ -181,11 +181,15 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
 }
 
 /// Waits until every call on every replica is OK.
-async fn well(world: &World, after: &str) {
-    let began = Instant::now();
+#[expect(clippy::print_stderr, reason = "what takes long is told while it does")]
+async fn well(all: &Deployment, world: &World, after: &str) {
+    let (began, mut told) = (Instant::now(), false);
     while let Err(ill) = world.recorder.well() {
         let violations = world.recorder.inner().violations.clone();
         assert!(began.elapsed() < PATIENCE * 2, "not well again after {after}: {ill}; {violations:#?}");
+        if began.elapsed() > PATIENCE / 4 && !std::mem::replace(&mut told, true) {
+            eprintln!("not well after {after}: {ill}\n{}", all.state().await);
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

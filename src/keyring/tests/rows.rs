@@ -47,7 +47,7 @@ async fn what_was_retired_seals_no_more_and_opens_on() {
     world.insert(&ring, DataKeyId { version: 2, ..old.id }, true).await;
     retire(1).await;
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 1, "nobody said anything yet");
-    assert_eq!(ring.renew_active(&acme).await.unwrap().id.version, 2);
+    assert_eq!(ring.renew_active(&acme, old.id).await.unwrap().id.version, 2);
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 2);
     assert!(Arc::ptr_eq(&old, &ring.get(old.id).await.unwrap()));
 
@@ -56,8 +56,9 @@ async fn what_was_retired_seals_no_more_and_opens_on() {
     world.pass(&ring, 61 * SECOND, SECOND).await;
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 3);
     // None is left: the next one is made.
+    let v3 = DataKeyId { version: 3, ..old.id };
     retire(3).await;
-    assert_eq!(ring.renew_active(&acme).await.unwrap().id.version, 4);
+    assert_eq!(ring.renew_active(&acme, v3).await.unwrap().id.version, 4);
     retire(4).await;
     world.pass(&ring, 61 * SECOND, SECOND).await;
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 5);
@@ -78,7 +79,7 @@ async fn swapped_and_foreign_data_keys_are_refused_at_the_next_unwrapping() {
     for scope in [&acme, &globex] {
         assert_eq!(reason(ring.active(scope).await), Some(Reason::RecordCorrupt));
         assert_eq!(reason(ring.get(id_of(scope)).await), Some(Reason::RecordCorrupt));
-        assert_eq!(reason(ring.renew_active(scope).await), Some(Reason::RecordCorrupt));
+        assert_eq!(reason(ring.renew_active(scope, id_of(scope)).await), Some(Reason::RecordCorrupt));
     }
     for scope in of_each_bucket() {
         if ![bucket(&acme), bucket(&globex)].contains(&bucket(&scope)) {

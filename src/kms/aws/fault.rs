@@ -68,14 +68,19 @@ impl Asked<'_> {
         self.told(KmsFault::Outage, "the answer is incomplete; check kms.endpoint_url")
     }
 
+    /// The KMS key that an answer names; it must be the one that was asked for.
+    pub(super) fn is_under(&self, arn: &str, answered: Option<String>) -> Result<String, KmsError> {
+        let answered = answered.ok_or_else(|| self.incomplete())?;
+        if answered == arn {
+            return Ok(answered);
+        }
+        let what = format!("the answer is under {answered}, not under {arn}; check kms.endpoint_url");
+        Err(self.told(KmsFault::Denied, &what))
+    }
+
     /// An alias that is gone says nothing of the key that it named.
     pub(super) fn of_an_alias(&self, error: KmsError, name: &KmsKeyName) -> KmsError {
-        match error.fault() {
-            KmsFault::KeyState if name.as_str().contains("alias/") => {
-                KmsError::new(KmsFault::Denied, error.to_string())
-            }
-            _ => error,
-        }
+        if name.as_str().contains("alias/") { error.of_a_name() } else { error }
     }
 
     pub(super) fn in_state(&self, arn: &str, state: &str) -> KmsError {

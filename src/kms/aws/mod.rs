@@ -2,7 +2,7 @@
 //!
 //! Invariants: every call has a time-out and passes the gate; data keys are wrapped and unwrapped under a KMS key that
 //! is named by its ARN, never by an alias, which may move between two calls. What is stored as ARN is what the KMS
-//! returned.
+//! returned, and that is what was asked for. A region that fails is no other region's fault.
 //!
 //! Absent: wiping of what the SDK read from the wire; it keeps its own buffers.
 
@@ -25,7 +25,7 @@ use aws_sdk_kms::{
 use zeroize::Zeroizing;
 
 use self::{credentials::Patient, fault::Asked, gate::Gate, names::Names};
-use super::{Allowed, EncryptionContext, KmsError, KmsFault, Wrapped};
+use super::{Allowed, EncryptionContext, KmsError, KmsFault, LookedUp, Wrapped};
 use crate::domain::{clock::Clock, kms_key::KmsKeyName};
 
 const CONNECT: Duration = Duration::from_millis(500);
@@ -53,11 +53,17 @@ pub struct AwsSettings {
 /// A key of AWS KMS, and those before it.
 #[derive(Debug)]
 pub struct AwsKms {
+    here: Regional,
+    /// For previous keys of other regions.
+    elsewhere: BTreeMap<String, Regional>,
+    names: Names,
+}
+
+/// The KMS of one region.
+#[derive(Debug)]
+struct Regional {
     client: Client,
     region: String,
-    /// For previous keys of other regions.
-    elsewhere: BTreeMap<String, Client>,
-    names: Names,
     gate: Gate,
 }
 
@@ -76,7 +82,7 @@ impl AwsKms {
         let (sdk, region) = load(with_access_key(loader, access_key)).await?;
         let credentials = Patient::of(&sdk)?;
         credentials.try_once(key.as_str(), &region).await?;
-        let client_in = |region: &str| {
+        let kms_in = |region: &str| {
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(CONNECT)
                 .operation_attempt_timeout(ATTEMPT)
@@ -91,17 +97,16 @@ impl AwsKms {
                 // The bodies are small, and the time-outs end what stalls.
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 .build();
-            Client::from_conf(config)
+            let gate = Gate::new(calls_per_second, clock.clone());
+            Regional { client: Client::from_conf(config), region: region.to_owned(), gate }
         };
         let regions = previous.iter().filter_map(KmsKeyName::region).filter(|other| *other != region);
         let kms = Self {
-            client: client_in(&region),
-            elsewhere: regions.map(|other| (other.to_owned(), client_in(other))).collect(),
-            region,
+            here: kms_in(&region),
+            elsewhere: regions.map(|other| (other.to_owned(), kms_in(other))).collect(),
             names: Names::new(key, previous),
-            gate: Gate::new(calls_per_second, clock),
         };
-        match kms.look_up().await {
+        match kms.look_up().await.all() {
             Err(error) if error.fault() != KmsFault::Outage && !kms.names.current_is_good() => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "starting all the same; byokd asks on in the background");
@@ -127,23 +132,32 @@ impl AwsKms {
         self.names.current_is_good() && self.names.not_yet_known().is_empty()
     }
 
-    pub(super) async fn look_up(&self) -> Result<(), KmsError> {
+    /// Each name by itself: what one of them is says nothing of the others.
+    pub(super) async fn look_up(&self) -> LookedUp {
+        let current = self.look_up_current().await;
+        let mut previous = Ok(());
+        for name in self.names.not_yet_known() {
+            match self.describe(&name).await {
+                Ok(found) => self.names.found(&name, &found.arn, false),
+                Err(error) => previous = previous.and(Err(error.of_a_name())),
+            }
+        }
+        LookedUp { current, previous }
+    }
+
+    async fn look_up_current(&self) -> Result<(), KmsError> {
         let key = self.names.key();
         let found = self.describe(key).await?;
         self.names.found(key, &found.arn, true);
         self.names.judge_current(found.usable.is_ok());
-        found.usable?;
-        for previous in self.names.not_yet_known() {
-            let found = self.describe(&previous).await?;
-            self.names.found(&previous, &found.arn, false);
-        }
-        Ok(())
+        found.usable
     }
 
     async fn describe(&self, name: &KmsKeyName) -> Result<Described, KmsError> {
-        let asked = self.asked("DescribeKey", name.as_str());
-        let call = self.client_for(name.region()).describe_key().key_id(name.as_str()).send();
-        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await;
+        let there = self.kms_in(name.region());
+        let asked = there.asked("DescribeKey", name.as_str());
+        let call = there.client.describe_key().key_id(name.as_str()).send();
+        let answer = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await;
         let answer = answer.map_err(|error| asked.of_an_alias(error, name))?;
         let metadata = answer.key_metadata.ok_or_else(|| asked.incomplete())?;
         let arn = metadata.arn.clone().ok_or_else(|| asked.incomplete())?;
@@ -155,19 +169,21 @@ impl AwsKms {
         context: EncryptionContext,
     ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), KmsError> {
         let current = self.known_current()?;
-        let asked = self.asked("GenerateDataKey", &current);
+        let asked = self.here.asked("GenerateDataKey", &current);
         let call = self
+            .here
             .client
             .generate_data_key()
             .key_id(&current)
             .key_spec(DataKeySpec::Aes256)
             .set_encryption_context(Some(map(context)))
             .send();
-        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let answer = self.here.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
         let secret = answer.plaintext.ok_or_else(|| asked.incomplete())?;
         let blob = answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner();
-        let kms_key_arn = answer.key_id.ok_or_else(|| asked.incomplete())?;
-        Ok((Zeroizing::new(secret.into_inner()), Wrapped { blob, kms_key_arn }))
+        let secret = Zeroizing::new(secret.into_inner());
+        let kms_key_arn = asked.is_under(&current, answer.key_id)?;
+        Ok((secret, Wrapped { blob, kms_key_arn }))
     }
 
     pub(super) async fn unwrap(
@@ -175,15 +191,16 @@ impl AwsKms {
         wrapped: &Wrapped,
         context: EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        let asked = self.asked("Decrypt", &wrapped.kms_key_arn);
-        let call = self
-            .client_for(region_of(&wrapped.kms_key_arn).as_deref())
+        let there = self.kms_in(region_of(&wrapped.kms_key_arn).as_deref());
+        let asked = there.asked("Decrypt", &wrapped.kms_key_arn);
+        let call = there
+            .client
             .decrypt()
             .key_id(&wrapped.kms_key_arn)
             .ciphertext_blob(Blob::new(wrapped.blob.as_slice()))
             .set_encryption_context(Some(map(context)))
             .send();
-        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let answer = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
         Ok(Zeroizing::new(answer.plaintext.ok_or_else(|| asked.incomplete())?.into_inner()))
     }
 
@@ -204,8 +221,9 @@ impl AwsKms {
             );
             return Err(KmsError::new(KmsFault::Denied, text));
         }
-        let asked = self.asked("ReEncrypt", from);
+        let asked = self.here.asked("ReEncrypt", from);
         let call = self
+            .here
             .client
             .re_encrypt()
             .ciphertext_blob(Blob::new(wrapped.blob.as_slice()))
@@ -214,10 +232,10 @@ impl AwsKms {
             .destination_key_id(&to)
             .set_destination_encryption_context(Some(map(context)))
             .send();
-        let answer = self.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let answer = self.here.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
         Ok(Wrapped {
             blob: answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner(),
-            kms_key_arn: answer.key_id.ok_or_else(|| asked.incomplete())?,
+            kms_key_arn: asked.is_under(&to, answer.key_id)?,
         })
     }
 
@@ -231,10 +249,12 @@ impl AwsKms {
         })
     }
 
-    fn client_for(&self, region: Option<&str>) -> &Client {
-        region.and_then(|region| self.elsewhere.get(region)).unwrap_or(&self.client)
+    fn kms_in(&self, region: Option<&str>) -> &Regional {
+        region.and_then(|region| self.elsewhere.get(region)).unwrap_or(&self.here)
     }
+}
 
+impl Regional {
     fn asked<'a>(&'a self, operation: &'static str, key: &'a str) -> Asked<'a> {
         Asked { operation, key, region: &self.region }
     }
@@ -280,7 +300,7 @@ async fn load(loader: ConfigLoader) -> Result<(SdkConfig, String), KmsError> {
     Ok((sdk, region))
 }
 
-fn region_of(arn: &str) -> Option<String> {
+pub(super) fn region_of(arn: &str) -> Option<String> {
     KmsKeyName::parse(arn)?.region().map(str::to_owned)
 }
 

@@ -47,7 +47,7 @@ async fn every_call_names_the_key_by_its_arn_and_the_whole_context() {
     assert_eq!((secret.len(), &wrapped.kms_key_arn), (32, &arn));
     assert_eq!(*kms.unwrap(&wrapped, context(9)).await.unwrap(), *secret);
     let to = fake.add_key("alias/byokd");
-    kms.look_up().await.unwrap();
+    kms.look_up().await.all().unwrap();
     assert_eq!(kms.current(), to);
     let moved = kms.rewrap(&wrapped, context(9)).await.unwrap();
     assert_eq!(moved.kms_key_arn, to);
@@ -170,7 +170,7 @@ async fn an_outage_does_not_refuse_the_start_and_condemns_nobody() {
     assert_eq!(kms.unwrap(&wrapped, context(1)).await.unwrap_err().fault(), KmsFault::Outage);
     assert_eq!(kms.generate(context(1)).await.unwrap_err().fault(), KmsFault::Outage);
     fake.fail(None);
-    kms.look_up().await.unwrap();
+    kms.look_up().await.all().unwrap();
     assert!(kms.is_looked_up());
     assert_eq!(kms.allows(&arn), Allowed::Yes);
     assert_eq!(kms.allows(&arn.replace("1111", "2222")), Allowed::No);
@@ -257,5 +257,53 @@ async fn calls_beyond_the_limit_wait_for_a_bounded_time() {
     assert!(!refused.is_empty() && refused.len() < 3);
     for error in refused {
         assert!(error.to_string().contains("kms.calls_per_second"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_nothing_keeps_no_other_from_being_looked_up() {
+    let fake = FakeKms::start().await;
+    let old = fake.add_key("alias/old");
+    fake.add_key("alias/byokd");
+    let gone = "01234567-89ab-cdef-0123-456789abcdef";
+    let kms = open(&fake, "alias/byokd", &[gone, "alias/old"]).await.unwrap();
+    assert_eq!((kms.allows(&old), kms.is_looked_up()), (Allowed::Yes, false));
+    let LookedUp { current, previous } = kms.look_up().await;
+    current.unwrap();
+    assert_eq!(previous.unwrap_err().fault(), KmsFault::Denied);
+}
+
+/// The KMS of another region does not answer: that is no reason not to ask this one's, nor can it rewrap.
+#[tokio::test]
+async fn each_region_is_by_itself() {
+    let fake = FakeKms::start().await;
+    let arn = fake.add_key("alias/byokd");
+    let far = arn.replace(REGION, "us-east-1");
+    let kms = open(&fake, "alias/byokd", &[&far]).await.unwrap();
+    assert_eq!((kms.can_rewrap(&arn), kms.can_rewrap(&far), kms.can_rewrap("local:x")), (true, false, false));
+    fake.fail(Some(Failure::Only("Decrypt", 500, "KMSInternalException")));
+    let wrapped = Wrapped { blob: vec![1], kms_key_arn: far };
+    for _ in 0..5 {
+        let error = kms.unwrap(&wrapped, context(1)).await.unwrap_err();
+        assert_eq!(error.fault(), KmsFault::Outage);
+    }
+    kms.generate(context(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_answered_under_another_key_is_refused() {
+    let fake = FakeKms::start().await;
+    let first = fake.add_key("alias/byokd");
+    let kms = open(&fake, "alias/byokd", &[]).await.unwrap();
+    let (_, wrapped) = kms.generate(context(1)).await.unwrap();
+    let to = fake.add_key("alias/byokd");
+    kms.look_up().await.all().unwrap();
+    assert_eq!(wrapped.kms_key_arn, first);
+    let other = fake.add_key(&to);
+    let generated = kms.generate(context(1)).await.map(drop);
+    for result in [generated, kms.rewrap(&wrapped, context(1)).await.map(drop)] {
+        let error = result.unwrap_err();
+        assert_eq!(error.fault(), KmsFault::Denied, "{error}");
+        assert!(error.to_string().contains(&other), "{error}");
     }
 }

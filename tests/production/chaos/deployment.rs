@@ -167,6 +167,25 @@ impl Deployment {
         }
     }
 
+    /// What the replicas said last, and what they do in the database.
+    pub(super) async fn state(&self) -> String {
+        let database = self.database().await;
+        let sql = "SELECT state || ' ' || coalesce(wait_event_type, '') || ' ' || left(query, 60) AS doing, count(*) \
+                   FROM pg_stat_activity WHERE application_name = $1 GROUP BY 1";
+        let mut state = String::new();
+        for row in crate::support::rows::select(&database, sql, "byokd").await {
+            let doing: Option<String> = row.try_get_by_index(0).unwrap();
+            let count: i64 = row.try_get_by_index(1).unwrap();
+            state += &format!("{count} x {doing:?}\n");
+        }
+        for process in self.processes.iter().flatten() {
+            let said = process.said();
+            let lines: Vec<&str> = said.lines().collect();
+            state += &format!("{}\n\n", lines[lines.len().saturating_sub(12)..].join("\n"));
+        }
+        state
+    }
+
     /// What the KMS was asked that nobody may ask.
     pub(super) async fn end(mut self) {
         self.kms.assert_clean();

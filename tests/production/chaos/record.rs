@@ -16,7 +16,7 @@ pub(super) const WORST: Duration = Duration::from_secs(35);
 pub(super) const HEALTHY: Duration = Duration::from_secs(5);
 const REPLICAS: usize = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Healthy,
     /// The fault is there, and not yet felt by all.
@@ -72,6 +72,8 @@ pub(super) struct Inner {
     last: HashMap<(Call, usize), (Instant, Seen)>,
     last_bad: Instant,
     pressure: Pressure,
+    /// What was left out of the judgement, how often, and the first one's words.
+    pub(super) starved: BTreeMap<(&'static str, Stage, Call, Seen), (u64, String)>,
     pub(super) violations: Vec<String>,
     pub(super) figures: Figures,
 }
@@ -87,6 +89,7 @@ impl Recorder {
             last: HashMap::new(),
             last_bad: now,
             pressure: Pressure::default(),
+            starved: BTreeMap::new(),
             violations: Vec::new(),
             figures: Figures::default(),
         }))
@@ -125,6 +128,9 @@ impl Recorder {
         };
         if !right && matches!(seen, Seen::Degraded | Seen::Store) && inner.pressure.is_high() {
             inner.figures.starved += 1;
+            let when = (last.fault.name(), last.stage, call, seen);
+            let of = inner.starved.entry(when).or_insert_with(|| (0, said.to_owned()));
+            of.0 += 1;
         } else if !right {
             let took = begun.at.elapsed();
             inner.violations.push(format!(

@@ -66,7 +66,9 @@ pub(super) fn text(recorder: &Recorder, ran: &[Ran]) -> String {
             }
         }
     }
-    let _ = writeln!(text, "{:#?}", recorder.inner().figures);
+    let inner = recorder.inner();
+    let _ = writeln!(text, "left out: {:#?}\n{:#?}", inner.starved, inner.figures);
+    drop(inner);
     text
 }
 

@@ -1,0 +1,57 @@
+//! Opening what a data key sealed.
+//!
+//! Invariant: the opened key is the caller's alone; it is not kept here. A record that does not fit the data key of its
+//! name is tried once more if that data key's row is another one by now: the database was restored, and another replica
+//! made it anew.
+//!
+//! Absent: sealing.
+
+use std::sync::Arc;
+
+use super::{Keyring, not_openable};
+use crate::domain::{
+    envelope::{self, DataKey, DataKeyId, EnvelopeFault, RecordContext},
+    error::Error,
+    names::{ProviderName, Scope},
+    secret::ApiKey,
+    workspace::StoredKey,
+};
+
+impl Keyring {
+    /// Opens a stored key in its place. The opened key is the caller's alone; it is not kept here.
+    pub async fn open_key(
+        &self,
+        scope: &Scope,
+        provider: &ProviderName,
+        key: &StoredKey,
+    ) -> Result<ApiKey, Error> {
+        let id = envelope::data_key_of(&key.sealed).map_err(not_openable)?;
+        let context = RecordContext {
+            deployment: self.store.deployment(),
+            scope,
+            provider,
+            key_id: key.key_id,
+            generation: key.generation,
+            binding: &key.binding,
+        };
+        let data_key = self.get(id).await?;
+        match envelope::open(&data_key, &context, &key.sealed) {
+            Err(fault @ EnvelopeFault::Commitment) => {
+                let another = self.made_anew(id).await?.ok_or_else(|| not_openable(fault))?;
+                envelope::open(&another, &context, &key.sealed).map_err(not_openable)
+            }
+            opened => opened.map_err(not_openable),
+        }
+    }
+
+    /// The data key of this name, if its row is another one than what is held was made from.
+    async fn made_anew(&self, id: DataKeyId) -> Result<Option<Arc<DataKey>>, Error> {
+        match self.store.data_key(id).await? {
+            Some(row) if !self.is_current(id, &row.wrapped) => {
+                self.held.observe(row);
+                self.get(id).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
