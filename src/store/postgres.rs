@@ -273,7 +273,14 @@ fn watched(
     .after_release(|connection, _| {
         Box::pin(async move {
             // A caller who is gone may have left a statement running; the library itself would wait for ever.
-            match tokio::time::timeout(REST, connection.ping()).await {
+            let rested = tokio::time::timeout(REST, async {
+                match connection.ping().await {
+                    // What was left unread may be the statement's own error, e.g. that it ran out of time.
+                    Err(SqlxError::Database(_)) => connection.ping().await,
+                    answered => answered,
+                }
+            });
+            match rested.await {
                 Ok(rested) => rested.map(|()| true),
                 Err(_) => Err(SqlxError::Io(std::io::ErrorKind::TimedOut.into())),
             }

@@ -226,7 +226,7 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
             rewrap.kill();
             killed += 1;
             // As it is once it was silent for long enough.
-            database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 11").await.unwrap();
+            database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16").await.unwrap();
             assert_keys(&process, KEYS).await;
             if killed.is_multiple_of(5) {
                 let ended = fleet.run(arguments).await;

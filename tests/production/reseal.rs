@@ -57,7 +57,7 @@ async fn started_with_keys(fleet: &Fleet) -> (Process, DatabaseConnection) {
 
 /// A killed rewrap's claim, as it is once it was silent for long enough.
 async fn let_the_claim_die(database: &DatabaseConnection) {
-    database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 11").await.unwrap();
+    database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
