@@ -135,7 +135,8 @@ impl fmt::Display for Done {
         let Self { what, dry_run, kms_key, moved, refused, resumed } = self;
         match (dry_run, moved, refused) {
             (true, ..) => writeln!(f, "would move {moved} {what}; the KMS key is {kms_key}"),
-            (false, 0, 0) => {
+            // With --data-keys the data keys were replaced, whether or not there were records.
+            (false, 0, 0) if *what == "data keys" => {
                 writeln!(f, "nothing to move: all {what} are where they should be, under {kms_key}")
             }
             (false, ..) => {

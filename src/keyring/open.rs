@@ -25,7 +25,6 @@ impl Keyring {
         provider: &ProviderName,
         key: &StoredKey,
     ) -> Result<ApiKey, Error> {
-        let id = envelope::data_key_of(&key.sealed).map_err(not_openable)?;
         let context = RecordContext {
             deployment: self.store.deployment(),
             scope,
@@ -34,11 +33,21 @@ impl Keyring {
             generation: key.generation,
             binding: &key.binding,
         };
+        self.open_record(&context, &key.sealed).await
+    }
+
+    /// Opens a sealed record in this place.
+    pub(super) async fn open_record(
+        &self,
+        context: &RecordContext<'_>,
+        sealed: &[u8],
+    ) -> Result<ApiKey, Error> {
+        let id = envelope::data_key_of(sealed).map_err(not_openable)?;
         let data_key = self.get(id).await?;
-        match envelope::open(&data_key, &context, &key.sealed) {
+        match envelope::open(&data_key, context, sealed) {
             Err(fault @ EnvelopeFault::Commitment) => {
                 let another = self.made_anew(id).await?.ok_or_else(|| not_openable(fault))?;
-                envelope::open(&another, &context, &key.sealed).map_err(not_openable)
+                envelope::open(&another, context, sealed).map_err(not_openable)
             }
             opened => opened.map_err(not_openable),
         }

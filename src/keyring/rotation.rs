@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Keyring, corrupt, create::Candidate, not_openable};
+use super::{Keyring, corrupt, create::Candidate};
 use crate::{
     domain::{
         envelope::{self, DataKey, DataKeyId, RecordContext},
@@ -87,8 +87,7 @@ impl Keyring {
             generation: record.generation,
             binding: &record.binding,
         };
-        let data_key = self.get(envelope::data_key_of(&record.sealed).map_err(not_openable)?).await?;
-        let api_key = envelope::open(&data_key, &context, &record.sealed).map_err(not_openable)?;
+        let api_key = self.open_record(&context, &record.sealed).await?;
         envelope::seal(under, &context, &api_key).map_err(Error::internal)
     }
 }

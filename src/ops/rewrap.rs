@@ -11,10 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    domain::{
-        clock::Clock,
-        error::{Error, Reason},
-    },
+    domain::error::{Error, Reason},
     keyring::{BUCKETS, Keyring},
     store::{DataKeyRow, RewrapRun, Store},
 };
@@ -65,7 +62,6 @@ pub struct RewrapSummary {
 pub async fn rewrap(
     store: &Store,
     keyring: &Keyring,
-    clock: &Clock,
     what: Rewrap,
     dry_run: bool,
     anew: bool,
@@ -90,11 +86,10 @@ pub async fn rewrap(
         Rewrap::KmsKey => "kms_key",
         Rewrap::DataKeys => "data_keys",
     };
-    let mut run = store.claim_rewrap(mode, &kms_key_arn, anew, clock.now()).await?;
+    let mut run = store.claim_rewrap(mode, &kms_key_arn, anew).await?;
     let resumed = run.bucket > 0 || run.after.is_some() || run.moved > 0;
     if resumed {
         tracing::warn!(
-            begun = %run.started_at,
             bucket = run.bucket,
             "going on where an earlier run stopped; what that one did is not done again, unless --anew is given"
         );

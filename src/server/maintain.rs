@@ -28,7 +28,7 @@ pub async fn rewrap(
 ) -> Result<RewrapSummary, StartError> {
     let store = Arc::new(Store::open(&store_settings(config), Duty::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
-    let summary = ops::rewrap(&store, &keyring, &clock, what, dry_run, anew, tell).await;
+    let summary = ops::rewrap(&store, &keyring, what, dry_run, anew, tell).await;
     store.close().await;
     Ok(summary?)
 }

@@ -17,7 +17,7 @@ use super::{
     Store,
     entities::data_keys,
     fault::{corrupt, unavailable},
-    transaction::{LONG, limited},
+    transaction::limited,
 };
 use crate::domain::{envelope::DataKeyId, error::Error};
 
@@ -83,19 +83,13 @@ impl Store {
                     .to_owned(),
             )
         };
-        limited("purging data keys", LONG, async {
-            let transaction = self.long_transaction().await?;
-            let purged = data_keys::Entity::delete_many()
+        self.purge(
+            data_keys::Entity::delete_many()
                 .filter(data_keys::Column::State.eq("retired"))
                 .filter(data_keys::Column::RetiredAt.lt(before))
                 .filter(refers("provider_keys").not())
-                .filter(refers("request_results").not())
-                .exec(&transaction)
-                .await
-                .map_err(unavailable)?;
-            transaction.commit().await.map_err(unavailable)?;
-            Ok(purged.rows_affected)
-        })
+                .filter(refers("request_results").not()),
+        )
         .await
     }
 }

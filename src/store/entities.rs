@@ -242,7 +242,6 @@ pub(super) mod rewraps {
         pub kms_key_arn: String,
         /// Who works on it.
         pub run_id: Uuid,
-        pub started_at: TimeDateTimeWithTimeZone,
         /// The last sign of life: seconds since 1970 by the database's clock, which all replicas share.
         pub alive_at: i64,
         /// The bucket that is worked on.

@@ -20,7 +20,6 @@ use super::{
     Store,
     entities::{model_lists, provider_keys},
     fault::unavailable,
-    transaction::{LONG, limited},
 };
 use crate::domain::{error::Error, models::ModelList};
 
@@ -72,16 +71,10 @@ impl Store {
             .from(provider_keys::Entity)
             .and_where(Expr::col(provider_keys::Column::ModelListHash).is_not_null())
             .to_owned();
-        limited("purging model lists", LONG, async {
-            let transaction = self.long_transaction().await?;
-            let purged = model_lists::Entity::delete_many()
-                .filter(Expr::col(model_lists::Column::Hash).not_in_subquery(referred))
-                .exec(&transaction)
-                .await
-                .map_err(unavailable)?;
-            transaction.commit().await.map_err(unavailable)?;
-            Ok(purged.rows_affected)
-        })
+        self.purge(
+            model_lists::Entity::delete_many()
+                .filter(Expr::col(model_lists::Column::Hash).not_in_subquery(referred)),
+        )
         .await
     }
 }

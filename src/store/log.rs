@@ -14,14 +14,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Store,
-    entities::change_log,
-    fault::unavailable,
-    load::standby,
-    postgres,
-    transaction::{LONG, limited},
-};
+use super::{Store, entities::change_log, fault::unavailable, load::standby, postgres};
 use crate::domain::{
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
@@ -113,17 +106,11 @@ impl Store {
             .from(change_log::Entity)
             .and_where(Expr::col(Column::At).lt(before))
             .to_owned();
-        limited("purging the change log", LONG, async {
-            let transaction = self.long_transaction().await?;
-            let purged = change_log::Entity::delete_many()
+        self.purge(
+            change_log::Entity::delete_many()
                 .filter(Column::At.lt(before))
-                .filter(Expr::col(Column::Sequence).lt(Expr::SubQuery(None, Box::new(newest.into()))))
-                .exec(&transaction)
-                .await
-                .map_err(unavailable)?;
-            transaction.commit().await.map_err(unavailable)?;
-            Ok(purged.rows_affected)
-        })
+                .filter(Expr::col(Column::Sequence).lt(Expr::SubQuery(None, Box::new(newest.into())))),
+        )
         .await
     }
 }

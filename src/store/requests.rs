@@ -17,7 +17,6 @@ use super::{
     entities::request_results,
     fault::{corrupt, unavailable},
     moment::Moment,
-    transaction::{LONG, limited},
 };
 use crate::domain::{
     envelope::DataKeyId,
@@ -58,17 +57,8 @@ impl Store {
 
     /// Forgets the results whose time is over.
     pub async fn purge_results(&self, now: OffsetDateTime) -> Result<u64, Error> {
-        limited("purging results", LONG, async {
-            let transaction = self.long_transaction().await?;
-            let purged = request_results::Entity::delete_many()
-                .filter(request_results::Column::ExpiresAt.lte(now))
-                .exec(&transaction)
-                .await
-                .map_err(unavailable)?;
-            transaction.commit().await.map_err(unavailable)?;
-            Ok(purged.rows_affected)
-        })
-        .await
+        self.purge(request_results::Entity::delete_many().filter(request_results::Column::ExpiresAt.lte(now)))
+            .await
     }
 }
 

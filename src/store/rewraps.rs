@@ -13,7 +13,6 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect, Statement,
     sea_query::{Expr, OnConflict},
 };
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -38,8 +37,6 @@ pub struct RewrapRun {
     pub mode: String,
     /// The KMS key that everything is moved to.
     pub kms_key_arn: String,
-    /// When it was begun; one that is taken up keeps it.
-    pub started_at: OffsetDateTime,
     /// The bucket that is worked on.
     pub bucket: u16,
     /// The last key that was looked at in it.
@@ -53,30 +50,17 @@ pub struct RewrapRun {
 impl Store {
     /// Claims the one rewrap there may be: a new one, or, unless it is to begin anew, one of this mode to this KMS key
     /// that was left unfinished a short while ago.
-    pub async fn claim_rewrap(
-        &self,
-        mode: &str,
-        kms_key_arn: &str,
-        anew: bool,
-        now: OffsetDateTime,
-    ) -> Result<RewrapRun, Error> {
-        limited("claiming the rewrap", self.step_limit(), self.claim(mode, kms_key_arn, anew, now)).await
+    pub async fn claim_rewrap(&self, mode: &str, kms_key_arn: &str, anew: bool) -> Result<RewrapRun, Error> {
+        limited("claiming the rewrap", self.step_limit(), self.claim(mode, kms_key_arn, anew)).await
     }
 
-    async fn claim(
-        &self,
-        mode: &str,
-        kms_key_arn: &str,
-        anew: bool,
-        now: OffsetDateTime,
-    ) -> Result<RewrapRun, Error> {
+    async fn claim(&self, mode: &str, kms_key_arn: &str, anew: bool) -> Result<RewrapRun, Error> {
         let transaction = self.transaction().await?;
         let alive_at = self.database_seconds(&transaction).await?;
         let mut run = RewrapRun {
             run_id: Uuid::new_v4(),
             mode: mode.to_owned(),
             kms_key_arn: kms_key_arn.to_owned(),
-            started_at: now,
             bucket: 0,
             after: None,
             moved: 0,
@@ -178,7 +162,6 @@ fn active(run: &RewrapRun, alive_at: i64, finished: bool) -> rewraps::ActiveMode
         mode: Set(run.mode.clone()),
         kms_key_arn: Set(run.kms_key_arn.clone()),
         run_id: Set(run.run_id),
-        started_at: Set(run.started_at),
         alive_at: Set(alive_at),
         bucket: Set(i32::from(run.bucket)),
         after_key_id: Set(run.after),
@@ -194,7 +177,6 @@ fn taken_up(row: rewraps::Model) -> Result<RewrapRun, Error> {
         run_id: row.run_id,
         mode: row.mode,
         kms_key_arn: row.kms_key_arn,
-        started_at: row.started_at,
         bucket: u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?,
         after: row.after_key_id,
         moved: counted(row.moved)?,

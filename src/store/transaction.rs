@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DeleteMany, EntityTrait, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 
 use super::{
@@ -57,6 +58,17 @@ impl Store {
             transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
         }
         Ok(transaction)
+    }
+
+    /// Deletes what is of no use any more, however much it is; answers how many rows went.
+    pub(super) async fn purge<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<u64, Error> {
+        limited("a purge", LONG, async {
+            let transaction = self.long_transaction().await?;
+            let purged = delete.exec(&transaction).await.map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            Ok(purged.rows_affected)
+        })
+        .await
     }
 
     /// How long one step of a change may take.

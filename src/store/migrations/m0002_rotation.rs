@@ -4,10 +4,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{
-        big_integer, boolean, integer, string, text, timestamp_with_time_zone, timestamp_with_time_zone_null,
-        uuid, uuid_null,
-    },
+    schema::{big_integer, boolean, integer, string, text, timestamp_with_time_zone_null, uuid, uuid_null},
 };
 
 #[derive(DeriveMigrationName)]
@@ -32,7 +29,6 @@ impl MigrationTrait for Migration {
             .col(string("mode"))
             .col(text("kms_key_arn"))
             .col(uuid("run_id"))
-            .col(timestamp_with_time_zone("started_at"))
             .col(big_integer("alive_at"))
             .col(integer("bucket"))
             .col(uuid_null("after_key_id"))
