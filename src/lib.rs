@@ -10,7 +10,8 @@
 //! - [`grpc`] admits the caller, parses the message, and turns answers and errors into messages and statuses;
 //! - [`identity`] tells who calls;
 //! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
-//! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls;
+//! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
+//!   [`egress`];
 //! - [`store`] holds every query; [`kms`] wraps data keys;
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
 //!
@@ -21,9 +22,9 @@
 //! # Invariants
 //!
 //! - Imports point one way: `cli` → `server`, `client`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
-//!   `provider` → `store`, `kms` → `domain`. A test reads the sources and checks it.
-//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `provider` only, tonic in `grpc`, `server`, `admin`, `client` and the
-//!   contract only.
+//!   `provider` → `egress`, `store`, `kms` → `domain`. A test reads the sources and checks it.
+//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress` and `provider` only, tonic
+//!   in `grpc`, `server`, `admin`, `client` and the contract only.
 //! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
 //! - A provider key is in the clear while it is tested, sealed or handed out, and nowhere else. No type that holds one
 //!   can be printed.
@@ -54,6 +55,7 @@ pub mod config;
 pub mod contract;
 pub mod directory;
 pub mod domain;
+pub mod egress;
 pub mod grpc;
 pub mod identity;
 pub mod keyring;

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::secret::ApiKey;
-use byokd::provider::{Checked, Egress, ListOutcome, Providers, Target};
+use byokd::{
+    egress::Egress,
+    provider::{Checked, ListOutcome, Providers, Target},
+};
 use url::Url;
 
 use crate::support::fake_provider::FakeProvider;

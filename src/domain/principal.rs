@@ -5,6 +5,8 @@
 //!
 //! Absent: how an identity was proved. That is `identity`.
 
+use std::collections::BTreeSet;
+
 use super::{
     error::{Error, Reason},
     names::{PurposeName, WorkspaceId},
@@ -94,8 +96,8 @@ rpcs! {
 pub enum WorkspaceScope {
     /// Every workspace, said explicitly.
     All,
-    /// This one.
-    One(WorkspaceId),
+    /// These.
+    Only(BTreeSet<WorkspaceId>),
 }
 
 /// A caller whose identity has been proved.
@@ -131,8 +133,8 @@ impl Principal {
     pub fn may_touch(&self, workspace: &WorkspaceId) -> Result<(), Error> {
         match &self.scope {
             WorkspaceScope::All => Ok(()),
-            WorkspaceScope::One(own) if own == workspace => Ok(()),
-            WorkspaceScope::One(_) => Err(Error::new(
+            WorkspaceScope::Only(own) if own.contains(workspace) => Ok(()),
+            WorkspaceScope::Only(_) => Err(Error::new(
                 Reason::WorkspaceMismatch,
                 "the caller's token is for another workspace; use one whose `workspace` claim is this one",
             )),

@@ -4,8 +4,9 @@
 //!
 //! Absent: the workspace, which stands in the request and is checked by `parse`.
 
-use tonic::metadata::MetadataMap;
+use std::sync::Arc;
 
+use super::call::Call;
 use crate::{
     domain::{
         error::Error,
@@ -26,10 +27,9 @@ impl Gate {
     }
 
     /// The caller, if it may call this RPC.
-    pub(super) fn admit(&self, metadata: &MetadataMap, rpc: Rpc) -> Result<Principal, Error> {
-        let authorization = metadata.get("authorization").and_then(|value| value.to_str().ok());
-        let caller = self.identity.authenticate(authorization)?;
+    pub(super) fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Error> {
+        let caller = self.identity.authenticate(call.authorization())?;
         caller.may_call(rpc)?;
-        Ok(caller)
+        Ok(Arc::new(caller))
     }
 }

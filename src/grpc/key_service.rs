@@ -3,10 +3,12 @@
 //! Invariant: nothing is decided here. Absent: what a later version serves answers `NOT_IMPLEMENTED_YET`, to callers
 //! that may call it.
 
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{Services, answer, not_served_yet, parse, status};
+use super::{Services, answer, call::Call, not_served_yet, parse, status};
 use crate::{
     contract::v1::{self, key_service_server::KeyService},
     domain::{
@@ -24,10 +26,10 @@ impl Services {
     pub(super) async fn run<T>(
         &self,
         rpc: Rpc,
-        metadata: &MetadataMap,
-        rest: impl AsyncFnOnce(Principal) -> Result<T, Error>,
+        call: &Call,
+        rest: impl AsyncFnOnce(Arc<Principal>) -> Result<T, Error>,
     ) -> Answer<T> {
-        let result = match self.gate.admit(metadata, rpc) {
+        let result = match self.gate.admit(call, rpc) {
             Ok(caller) => rest(caller).await,
             Err(refused) => Err(refused),
         };
@@ -36,13 +38,8 @@ impl Services {
 }
 
 /// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
-async fn later<T>(
-    services: &Services,
-    rpc: Rpc,
-    metadata: &MetadataMap,
-    workspace: Option<&str>,
-) -> Answer<T> {
-    let checked = services.run(rpc, metadata, async |caller: Principal| {
+async fn later<T>(services: &Services, rpc: Rpc, call: &Call, workspace: Option<&str>) -> Answer<T> {
+    let checked = services.run(rpc, call, async |caller: Arc<Principal>| {
         workspace.map(|id| parse::workspace(&caller, id)).transpose().map(|_| ())
     });
     checked.await?;
@@ -55,8 +52,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ResolveCredentialsRequest>,
     ) -> Answer<v1::ResolveCredentialsResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::ResolveCredentials, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::ResolveCredentials, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
@@ -69,8 +66,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ExplainResolutionRequest>,
     ) -> Answer<v1::ExplainResolutionResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::ExplainResolution, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::ExplainResolution, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let explained = ops::explain_resolution(&self.parts, &caller, &workspace, &ask).await?;
@@ -83,8 +80,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ReportOutcomeRequest>,
     ) -> Answer<v1::ReportOutcomeResponse> {
-        let (metadata, _, body) = request.into_parts();
-        later(self, Rpc::ReportOutcome, &metadata, Some(&body.workspace_id)).await
+        let (call, body) = Call::of(request);
+        later(self, Rpc::ReportOutcome, &call, Some(&body.workspace_id)).await
     }
 
     type WatchInvalidationsStream = tokio_stream::Empty<Result<v1::WatchInvalidationsResponse, Status>>;
@@ -93,13 +90,14 @@ impl KeyService for Services {
         &self,
         request: Request<v1::WatchInvalidationsRequest>,
     ) -> Answer<Self::WatchInvalidationsStream> {
-        later(self, Rpc::WatchInvalidations, request.metadata(), None).await
+        let (call, _) = Call::of(request);
+        later(self, Rpc::WatchInvalidations, &call, None).await
     }
 
     async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
-        let (metadata, _, mut body) = request.into_parts();
+        let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetKey, &metadata, async |caller: Principal| {
+        self.run(Rpc::SetKey, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
@@ -119,8 +117,8 @@ impl KeyService for Services {
     }
 
     async fn verify_key(&self, request: Request<v1::VerifyKeyRequest>) -> Answer<v1::VerifyKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::VerifyKey, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::VerifyKey, &call, async |caller: Arc<Principal>| {
             let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
             let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked =
@@ -137,8 +135,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::SelectModelRequest>,
     ) -> Answer<v1::SelectModelResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::SelectModel, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::SelectModel, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let request = SelectModel {
                 model: parse::optional_model(&body.model)?,
@@ -152,8 +150,8 @@ impl KeyService for Services {
     }
 
     async fn delete_key(&self, request: Request<v1::DeleteKeyRequest>) -> Answer<v1::DeleteKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::DeleteKey, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::DeleteKey, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let provider = parse::provider(&body.provider)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
@@ -167,8 +165,8 @@ impl KeyService for Services {
     }
 
     async fn toggle_byo(&self, request: Request<v1::ToggleByoRequest>) -> Answer<v1::ToggleByoResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::ToggleByo, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::ToggleByo, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let enabled =
                 body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
@@ -184,8 +182,8 @@ impl KeyService for Services {
     }
 
     async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::ListModels, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::ListModels, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
             let request = ListModels {
@@ -209,8 +207,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::GetWorkspaceRequest>,
     ) -> Answer<v1::GetWorkspaceResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::GetWorkspace, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::GetWorkspace, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let workspace = ops::get_workspace(&self.parts, &workspace).await?;
             Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
@@ -222,8 +220,8 @@ impl KeyService for Services {
         &self,
         request: Request<v1::DeleteWorkspaceRequest>,
     ) -> Answer<v1::DeleteWorkspaceResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::DeleteWorkspace, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::DeleteWorkspace, &call, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
@@ -236,15 +234,15 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ListAuditEventsRequest>,
     ) -> Answer<v1::ListAuditEventsResponse> {
-        let (metadata, _, body) = request.into_parts();
-        later(self, Rpc::ListAuditEvents, &metadata, Some(&body.workspace_id)).await
+        let (call, body) = Call::of(request);
+        later(self, Rpc::ListAuditEvents, &call, Some(&body.workspace_id)).await
     }
 
     async fn list_key_usage(
         &self,
         request: Request<v1::ListKeyUsageRequest>,
     ) -> Answer<v1::ListKeyUsageResponse> {
-        let (metadata, _, body) = request.into_parts();
-        later(self, Rpc::ListKeyUsage, &metadata, Some(&body.workspace_id)).await
+        let (call, body) = Call::of(request);
+        later(self, Rpc::ListKeyUsage, &call, Some(&body.workspace_id)).await
     }
 }

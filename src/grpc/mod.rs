@@ -10,6 +10,7 @@
 //! Absent: any rule of who pays.
 
 mod answer;
+mod call;
 mod gate;
 mod key_service;
 mod parse;

@@ -2,10 +2,12 @@
 //!
 //! Invariant: nothing is decided here. Absent: workspaces; an operator's token needs none for these.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{Services, answer, not_served_yet, parse};
+use super::{Services, answer, call::Call, not_served_yet, parse};
 use crate::{
     contract::v1::{self, platform_service_server::PlatformService},
     domain::principal::{Principal, Rpc},
@@ -20,9 +22,9 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::SetPlatformKeyRequest>,
     ) -> Answer<v1::SetPlatformKeyResponse> {
-        let (metadata, _, mut body) = request.into_parts();
+        let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetPlatformKey, &metadata, async |caller: Principal| {
+        self.run(Rpc::SetPlatformKey, &call, async |caller: Arc<Principal>| {
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
@@ -37,8 +39,8 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::VerifyPlatformKeyRequest>,
     ) -> Answer<v1::VerifyPlatformKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::VerifyPlatformKey, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::VerifyPlatformKey, &call, async |caller: Arc<Principal>| {
             let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked = ops::verify_platform_key(&self.parts, &caller, provider, model).await?;
             Ok(v1::VerifyPlatformKeyResponse {
@@ -53,8 +55,8 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::DeletePlatformKeyRequest>,
     ) -> Answer<v1::DeletePlatformKeyResponse> {
-        let (metadata, _, body) = request.into_parts();
-        self.run(Rpc::DeletePlatformKey, &metadata, async |caller: Principal| {
+        let (call, body) = Call::of(request);
+        self.run(Rpc::DeletePlatformKey, &call, async |caller: Arc<Principal>| {
             let provider = parse::provider(&body.provider)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let gone = ops::delete_platform_key(&self.parts, &caller, provider, meta).await?;
@@ -67,7 +69,8 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformKeysRequest>,
     ) -> Answer<v1::ListPlatformKeysResponse> {
-        self.run(Rpc::ListPlatformKeys, request.metadata(), async |_: Principal| {
+        let (call, _) = Call::of(request);
+        self.run(Rpc::ListPlatformKeys, &call, async |_: Arc<Principal>| {
             let listed = ops::list_platform_keys(&self.parts).await?;
             Ok(v1::ListPlatformKeysResponse {
                 keys: listed.keys.into_iter().map(answer::key).collect(),
@@ -81,8 +84,8 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformAuditEventsRequest>,
     ) -> Answer<v1::ListPlatformAuditEventsResponse> {
-        let admitted =
-            self.run(Rpc::ListPlatformAuditEvents, request.metadata(), async |_: Principal| Ok(()));
+        let (call, _) = Call::of(request);
+        let admitted = self.run(Rpc::ListPlatformAuditEvents, &call, async |_: Arc<Principal>| Ok(()));
         admitted.await?;
         Err(not_served_yet(Rpc::ListPlatformAuditEvents))
     }

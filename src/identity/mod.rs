@@ -137,7 +137,7 @@ pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<Str
 fn scope(claim: &str) -> Result<WorkspaceScope, &'static str> {
     match claim {
         ALL_WORKSPACES => Ok(WorkspaceScope::All),
-        id => WorkspaceId::parse(id).map(WorkspaceScope::One),
+        id => WorkspaceId::parse(id).map(|id| WorkspaceScope::Only([id].into())),
     }
 }
 

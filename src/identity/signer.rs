@@ -163,7 +163,9 @@ mod tests {
         let principal = world.identity.authenticate(Some(&bearer)).unwrap();
         assert_eq!(principal.subject, "tests");
         assert_eq!(principal.purposes, [PurposeName::reply()]);
-        assert!(matches!(&principal.scope, WorkspaceScope::One(id) if id.as_str() == "acme"));
+        assert!(
+            matches!(&principal.scope, WorkspaceScope::Only(ids) if ids.iter().all(|id| id.as_str() == "acme"))
+        );
         world.clock.advance(Duration::from_secs(3600 + 30));
         assert!(world.identity.authenticate(Some(&bearer)).is_ok());
         world.clock.advance(Duration::from_secs(1));

@@ -19,10 +19,9 @@ use url::Url;
 
 use super::{
     Checked, Target,
-    egress::was_barred,
     rules::{Meaning, Probe, Rules},
 };
-use crate::domain::verdict::Verdict;
+use crate::{domain::verdict::Verdict, egress::was_barred};
 
 /// In bytes: room for the longest lists known, several times over.
 const LONGEST_LIST: usize = 4 * 1024 * 1024;

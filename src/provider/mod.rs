@@ -1,7 +1,7 @@
 //! Test calls: what a provider says of a key, and which models the key lists.
 //!
 //! Read `check` first, it is the recipe; `call` makes one call of it; `rules` says what an answer means;
-//! `openai` and `anthropic` are the two protocols; `egress` is the guarded way out.
+//! `openai` and `anthropic` are the two protocols.
 //!
 //! Invariants:
 //! - The key goes to the base URL that it was given for and nowhere else: no redirect, no proxy, no private address
@@ -13,11 +13,9 @@
 //!
 //! Absent: storing anything, rate limits, the catalog, and re-probing on another host.
 
-mod address;
 mod anthropic;
 mod call;
 mod check;
-mod egress;
 mod formats;
 mod list;
 mod openai;
@@ -34,8 +32,10 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use self::egress::{Barred, Egress};
-use crate::domain::{protocol::Protocol, secret::ApiKey, verdict::Verdict};
+use crate::{
+    domain::{protocol::Protocol, secret::ApiKey, verdict::Verdict},
+    egress::Egress,
+};
 
 /// Where a key is to be tested.
 #[derive(Clone, Copy, Debug)]

@@ -23,10 +23,11 @@ use crate::{
         catalog::Catalog, clock::Clock, error::Error, kms_key::KmsKeyName, protocol::Protocol,
         resolution::Policy, verdict::Condemnation,
     },
+    egress::Egress,
     keyring::Keyring,
     kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
     ops::{Parts, TestLimiter, TestLimits},
-    provider::{Egress, Providers},
+    provider::Providers,
     store::{Duty, Pooler, Settings, Store},
 };
 

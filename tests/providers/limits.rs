@@ -9,7 +9,10 @@ use std::{
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
-use byokd::provider::{Egress, ListOutcome, Providers, Target};
+use byokd::{
+    egress::Egress,
+    provider::{ListOutcome, Providers, Target},
+};
 
 use super::{KEY, check, check_anthropic, check_with, development, key, owned};
 use crate::{support::fake_provider::FakeProvider, support::reply::Reply};

@@ -1,4 +1,4 @@
-//! The guarded way out: which hosts and addresses a provider key may be sent to.
+//! The guarded way out: which hosts and addresses byokd may call.
 //!
 //! Invariants:
 //! - The address connected to is the address that was checked: names are resolved by [`Guard`] alone, which hands
@@ -9,6 +9,8 @@
 //!
 //! Absent: which base URLs a provider may have (that is the catalog's), and rate limits.
 
+mod address;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -18,7 +20,7 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::address::{Reach, reach};
+use self::address::{Reach, reach};
 
 /// A slow handshake must leave time for the answer within the deadline of a check.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -100,7 +102,7 @@ impl Egress {
     }
 
     /// The one client of all test calls.
-    pub(super) fn client(self: &Arc<Self>) -> Result<reqwest::Client, reqwest::Error> {
+    pub(crate) fn client(self: &Arc<Self>) -> Result<reqwest::Client, reqwest::Error> {
         reqwest::Client::builder()
             .user_agent(concat!("byokd/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
@@ -135,7 +137,7 @@ impl Resolve for Guard {
 }
 
 /// Whether a call failed because [`Guard`] found no permitted address.
-pub(super) fn was_barred(error: &reqwest::Error) -> bool {
+pub(crate) fn was_barred(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if inner.is::<Barred>() {
