@@ -101,9 +101,14 @@ impl Egress {
         self.private_hosts.iter().any(|allowed| plain(allowed).eq_ignore_ascii_case(host))
     }
 
-    /// The one client of all test calls.
-    pub(crate) fn client(self: &Arc<Self>) -> Result<reqwest::Client, reqwest::Error> {
-        reqwest::Client::builder()
+    /// A client that calls nothing else. It trusts the CA certificates of `ca`, in PEM, alone; `None`: those that the
+    /// machine trusts.
+    pub(crate) fn client(self: &Arc<Self>, ca: Option<&[u8]>) -> Result<reqwest::Client, reqwest::Error> {
+        let mut builder = reqwest::Client::builder();
+        if let Some(pem) = ca {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        }
+        builder
             .user_agent(concat!("byokd/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -7,7 +7,7 @@
 //!
 //! # The road of a request
 //!
-//! - [`grpc`] admits the caller, parses the message, and turns answers and errors into messages and statuses;
+//! - [`transport`] accepts the connection; [`grpc`] admits the caller, parses the message, and turns answers and errors into messages and statuses;
 //! - [`identity`] tells who calls;
 //! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
 //! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
@@ -66,3 +66,4 @@ pub mod provider;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod transport;

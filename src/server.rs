@@ -5,8 +5,10 @@
 //!
 //! Absent: behaviour. What the parts do stands in their files.
 
+mod callers;
 mod maintain;
 mod open;
+mod rounds;
 
 use std::{
     fs, io,
@@ -16,11 +18,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::MissedTickBehavior};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server as Transport;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+pub use callers::{identity_to_ask, tls};
 pub use maintain::rewrap;
 pub use open::{open, store_settings};
 
@@ -32,30 +34,17 @@ use crate::{
         v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
     },
     domain::{clock::Clock, error::Error},
-    grpc::{Gate, Services},
-    identity::{Identity, Signer},
+    grpc::{Admission, Gate, Services},
     ops::{self, Parts},
+    transport,
 };
 
 pub use ops::{Rewrap as RewrapJob, RewrapProgress, RewrapSummary};
 
 /// The file in the data folder that names the running server.
 const ADDRESS_FILE: &str = "server";
-/// How long a call may take at the most; a test call on two hosts takes 20 s.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long calls in flight may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often the data keys are looked after.
-const KEYRING_ROUND: Duration = Duration::from_secs(1);
-/// How often forgotten results are deleted.
-const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
-/// How long the change log goes back. Who was away for longer reads everything again.
-const LOGGED_FOR: time::Duration = time::Duration::hours(1);
-
-/// How long a retired data key stays: an hour beyond the 75 minutes for which it may be in somebody's memory, and the
-/// 10 for which a record may that it sealed.
-const RETIRED_FOR: time::Duration = time::Duration::minutes(150);
-
 /// Why byokd does not start: a sentence for its operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -74,6 +63,7 @@ impl From<Error> for StartError {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
+    address_url: String,
     admin_address: SocketAddr,
     address_file: PathBuf,
     stop: watch::Sender<bool>,
@@ -88,7 +78,9 @@ impl Server {
         let parts = open(&config, clock.clone()).await?;
         // The place in the change log is taken before anything is answered; if that fails, `follow` goes on trying.
         let _told = parts.directory.poll().await;
-        let signer = Signer::in_folder_or_new(&config.server.data_dir)?;
+        let identity = Arc::new(callers::identity(&config, clock)?);
+        let tls = callers::tls(&config)?.map(Arc::new);
+        let (connections, calls) = (callers::connection_limits(&config)?, callers::call_limits(&config));
         let listener = bind(config.server.listen, "--listen").await?;
         let admin_listener = bind(config.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (
@@ -99,7 +91,7 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<KeyServiceServer<Services>>().await;
         health.set_serving::<PlatformServiceServer<Services>>().await;
-        let services = Services::new(Gate::new(Identity::new(signer, clock)), Arc::clone(&parts));
+        let services = Services::new(Gate::new(Arc::clone(&identity)), Arc::clone(&parts));
         let reflected = match config.server.reflection {
             Reflection::On => true,
             Reflection::Off => false,
@@ -111,48 +103,45 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
-        let reflection_v1 =
-            reflected.then(|| reflection().build_v1()).transpose().map_err(Error::internal)?;
-        let reflection_v1alpha =
-            reflected.then(|| reflection().build_v1alpha()).transpose().map_err(Error::internal)?;
         let (stop, stopping) = watch::channel(false);
-        let contract = Transport::builder()
-            .timeout(CALL_DEADLINE)
-            .http2_keepalive_interval(Some(Duration::from_secs(30)))
-            .max_concurrent_streams(1024)
+        let mut routes = Routes::builder();
+        routes
             .add_service(health_service.clone())
-            .add_optional_service(reflection_v1)
-            .add_optional_service(reflection_v1alpha)
             .add_service(services.key_service())
-            .add_service(services.platform_service())
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped(stopping.clone()));
+            .add_service(services.platform_service());
+        if reflected {
+            routes
+                .add_service(reflection().build_v1().map_err(Error::internal)?)
+                .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
+        }
+        let served = Admission::new(routes.routes(), calls);
+        let encrypted = tls.is_some();
+        let contract =
+            transport::serve(listener, tls.clone(), connections, served, stopped(stopping.clone()));
         let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
-        let warming = warming(Arc::clone(&parts), stopped(stopping.clone()));
-        let housekeeping = housekeeping(Arc::clone(&parts), stopped(stopping.clone()));
-        let following = following(Arc::clone(&parts), stopped(stopping));
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { contract.await.map_err(Error::internal) });
+        rounds::spawn(&mut tasks, &parts, &identity, tls, &stopping);
+        // Tokens can be told from the first call on, if their issuers answer.
+        identity.warm_up().await;
+        tasks.spawn(async move {
+            contract.await;
+            Ok(())
+        });
         tasks.spawn(async move { admin.await.map_err(Error::internal) });
-        tasks.spawn(async move {
-            warming.await;
-            Ok(())
-        });
-        tasks.spawn(async move {
-            housekeeping.await;
-            Ok(())
-        });
-        tasks.spawn(async move {
-            following.await;
-            Ok(())
-        });
         let address_file = config.server.data_dir.join(ADDRESS_FILE);
-        write_address(&address_file, address)?;
-        Ok(Self { address, admin_address, address_file, stop, tasks, parts, health })
+        let address_url = url(address, encrypted);
+        write_address(&address_file, &address_url)?;
+        Ok(Self { address, address_url, admin_address, address_file, stop, tasks, parts, health })
     }
 
     /// Where the contract is served.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> &str {
+        &self.address_url
     }
 
     /// Where health is served.
@@ -194,57 +183,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _gone = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Keeps the data keys warm, until the server stops.
-async fn warming(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
-    let rounds = async {
-        let mut round = tokio::time::interval(KEYRING_ROUND);
-        // After a round that took long, none is made up for.
-        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            round.tick().await;
-            parts.keyring.tick().await;
-        }
-    };
-    tokio::select! {
-        () = rounds => {}
-        () = stop => {}
-    }
-}
-
-/// Keeps the tables short, until the server stops.
-async fn housekeeping(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
-    let rounds = async {
-        let mut round = tokio::time::interval(HOUSEKEEPING);
-        loop {
-            round.tick().await;
-            if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
-                tracing::warn!(?error, "old results could not be deleted");
-            }
-            if let Err(error) = parts.store.purge_log(parts.clock.now().saturating_sub(LOGGED_FOR)).await {
-                tracing::warn!(?error, "the old part of the change log could not be deleted");
-            }
-            if let Err(error) = parts.store.purge_lists().await {
-                tracing::warn!(?error, "old model lists could not be deleted");
-            }
-            if let Err(error) =
-                parts.store.purge_data_keys(parts.clock.now().saturating_sub(RETIRED_FOR)).await
-            {
-                tracing::warn!(?error, "retired data keys could not be deleted");
-            }
-        }
-    };
-    tokio::select! {
-        () = rounds => {}
-        () = stop => {}
-    }
-}
-
-/// Takes in what other processes change, until the server stops.
-async fn following(parts: Arc<Parts>, stop: impl Future<Output = ()>) {
-    tokio::select! {
-        () = parts.directory.follow() => {}
-        () = stop => {}
-    }
+fn url(address: SocketAddr, encrypted: bool) -> String {
+    format!("{}://{address}", if encrypted { "https" } else { "http" })
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, StartError> {
@@ -260,9 +200,9 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, StartError
 }
 
 /// Whole or not at all, so that a client never reads half an address.
-fn write_address(file: &Path, address: SocketAddr) -> Result<(), StartError> {
+fn write_address(file: &Path, url: &str) -> Result<(), StartError> {
     let fresh = file.with_extension("new");
-    fs::write(&fresh, format!("http://{address}\n"))
+    fs::write(&fresh, format!("{url}\n"))
         .and_then(|()| fs::rename(&fresh, file))
         .map_err(|error| StartError(format!("cannot write {}: {error}", file.display())))
 }

@@ -15,7 +15,7 @@ use byokd::{
         clock::Clock,
         error::{Error, Reason},
         names::{ModelName, ProviderName, PurposeName, RequestId, WorkspaceId},
-        principal::{Principal, Role, WorkspaceScope},
+        principal::{Principal, Rights, Role, RpcSet, WorkspaceScope},
         resolution::Ask,
         secret::ApiKey,
     },
@@ -53,9 +53,11 @@ impl World {
             parts,
             caller: Principal {
                 subject: "tests".to_owned(),
-                roles: Role::ALL.to_vec(),
-                purposes: vec![PurposeName::reply()],
-                scope: WorkspaceScope::All,
+                rights: Rights {
+                    rpcs: RpcSet::of_roles(&Role::ALL),
+                    purposes: [PurposeName::reply()].into(),
+                    scope: WorkspaceScope::All,
+                },
             },
         }
     }

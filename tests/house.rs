@@ -78,6 +78,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
         "directory" => &["store", "domain"],
         "keyring" => &["kms", "store", "domain"],
         "identity" => &["identity", "domain", "private_file"],
+        "transport" => &["identity"],
         "ops" => &["ops", "directory", "keyring", "provider", "store", "domain"],
         "grpc" => &["grpc", "identity", "ops", "contract", "domain"],
         "admin" | "private_file" => &[],
@@ -96,6 +97,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
             "ops",
             "provider",
             "store",
+            "transport",
         ],
         "cli" => {
             &["cli", "client", "server", "config", "contract", "identity", "store", "telemetry", "domain"]
@@ -105,15 +107,19 @@ fn may_import(room: &str) -> &'static [&'static str] {
 }
 
 /// Which rooms may name a library.
-const LIBRARIES: [(&str, &[&str]); 9] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
     ("aws_config", &["kms"]),
     ("aws_credential_types", &["kms"]),
     ("aws_sdk_kms", &["kms"]),
     ("sea_orm", &["store"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["egress", "provider"]),
+    ("reqwest", &["egress", "identity", "provider"]),
     ("tonic", &["grpc", "server", "admin", "client", "contract"]),
     ("jsonwebtoken", &["identity"]),
+    ("x509_parser", &["identity"]),
+    ("rustls", &["transport"]),
+    ("tokio_rustls", &["transport"]),
+    ("hyper", &["grpc", "transport"]),
     ("clap", &["cli"]),
 ];
 

@@ -42,7 +42,7 @@ impl Serve {
             .await
             .map_err(|error| Failure::Local(error.to_string()))?;
         let started = Started {
-            server: format!("http://{}", server.address()),
+            server: server.url().to_owned(),
             health: server.admin_address().to_string(),
             data_dir: data_dir.display().to_string(),
         };

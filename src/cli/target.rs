@@ -14,19 +14,28 @@ use super::{
     output::{self, Format},
 };
 use crate::{
-    client::{Access, ConnectError, Connection, ServerAddress, TokenSource},
+    client::{Access, ConnectError, Connection, ServerAddress, TlsFiles, TokenSource},
     domain::{names::PurposeName, principal::Role},
 };
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Target {
-    /// The server, as http://HOST:PORT [default: the one running in the data folder]
+    /// The server, as http://HOST:PORT or https://HOST:PORT [default: the one running in the data folder]
     #[arg(long, global = true, value_name = "URL", env = "BYOKD_SERVER", hide_env_values = true, value_parser = argument::word)]
     server: Option<String>,
     /// A file that holds the bearer token [default: minted by the signer in the data folder]
     #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TOKEN_FILE", hide_env_values = true, value_parser = argument::path())]
     token_file: Option<PathBuf>,
+    /// Who signs the server's certificate, in PEM [default: those that this machine trusts]
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_CA_FILE", hide_env_values = true, value_parser = argument::path())]
+    ca_file: Option<PathBuf>,
+    /// A client certificate, in PEM; then a token is sent only if --token-file names one
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_CERT_FILE", hide_env_values = true, value_parser = argument::path())]
+    cert_file: Option<PathBuf>,
+    /// Its private key, in PEM
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_KEY_FILE", hide_env_values = true, value_parser = argument::path())]
+    key_file: Option<PathBuf>,
     /// The folder of a byokd that runs on this machine [default: ./byokd-data]
     #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
     pub(super) data_dir: Option<PathBuf>,
@@ -56,15 +65,21 @@ impl Target {
         // An empty variable is how a shell or a container says "not set".
         let named = self.server.as_deref().filter(|server| !server.is_empty());
         let server = ServerAddress::find(named, &self.data_dir()).map_err(ConnectError::from)?;
-        if !server.is_loopback() {
+        if !server.is_loopback() && !server.is_encrypted() {
             let server = server.as_str();
             self.note(&format!(
                 "the connection to {server} is not encrypted: the token and any key travel readable"
             ));
         }
-        let token = match self.token_file.as_ref().filter(|file| !file.as_os_str().is_empty()) {
-            Some(file) => TokenSource::File(file.clone()),
-            None => TokenSource::DataDir(self.data_dir()),
+        let tls = TlsFiles {
+            ca: named_file(&self.ca_file),
+            certificate: named_file(&self.cert_file),
+            key: named_file(&self.key_file),
+        };
+        let token = match (named_file(&self.token_file), &tls.certificate) {
+            (Some(file), _) => TokenSource::File(file),
+            (None, Some(_)) => TokenSource::Certificate,
+            (None, None) => TokenSource::DataDir(self.data_dir()),
         };
         let access = Access {
             role,
@@ -72,7 +87,7 @@ impl Target {
             // A malformed purpose is the server's to refuse.
             purpose: PurposeName::parse(purpose).ok(),
         };
-        Ok(Connection::open(&server, &token, &access).await?)
+        Ok(Connection::open(&server, &tls, &token, &access).await?)
     }
 
     /// Says something beside the answer, to people only.
@@ -81,4 +96,9 @@ impl Target {
             output::aside(&format!("note: {text}\n"));
         }
     }
+}
+
+/// An empty variable is how a shell or a container says "not set".
+fn named_file(file: &Option<PathBuf>) -> Option<PathBuf> {
+    file.clone().filter(|file| !file.as_os_str().is_empty())
 }

@@ -1,6 +1,6 @@
 //! Where the server is: named by the caller, else as a running server left it in its data folder, else the default.
 //!
-//! An address is `http://HOST:PORT` and nothing more; a user, a path or a query in it is a mistake and refused.
+//! An address is `http://HOST:PORT` or `https://HOST:PORT` and nothing more; a user, a path or a query in it is a mistake and refused.
 //!
 //! Absent: environment variables (the command line reads them) and name resolution.
 
@@ -26,6 +26,7 @@ const MAX_BYTES: u64 = 1024;
 pub struct ServerAddress {
     url: String,
     loopback: bool,
+    encrypted: bool,
 }
 
 impl ServerAddress {
@@ -58,6 +59,11 @@ impl ServerAddress {
         self.loopback
     }
 
+    /// True: what is sent there is encrypted.
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
     fn parse(text: &str, origin: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let refused = |problem| AddressError::Malformed {
@@ -67,11 +73,11 @@ impl ServerAddress {
             problem,
         };
         let url = Url::parse(text).map_err(|_| refused("is not a URL"))?;
-        match url.scheme() {
-            "http" => {}
-            "https" => return Err(refused("asks for TLS, which this client does not speak")),
-            _ => return Err(refused("does not begin with http://")),
-        }
+        let encrypted = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(refused("begins with neither http:// nor https://")),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("has a user or password in it"));
         }
@@ -84,7 +90,7 @@ impl ServerAddress {
             Some(Host::Domain(name)) => name == "localhost",
             None => return Err(refused("names no host")),
         };
-        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback })
+        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback, encrypted })
     }
 }
 
@@ -98,7 +104,9 @@ fn read(path: &Path) -> io::Result<String> {
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     /// Not an address.
-    #[error("{origin} {value:?} {problem}: write it as http://HOST:PORT, for example {DEFAULT_SERVER}")]
+    #[error(
+        "{origin} {value:?} {problem}: write it as http://HOST:PORT or https://HOST:PORT, for example {DEFAULT_SERVER}"
+    )]
     Malformed {
         /// Who said so: the caller, or the file.
         origin: String,
@@ -130,7 +138,8 @@ mod tests {
         assert_eq!(ServerAddress::find(None, folder.path())?.as_str(), "http://127.0.0.1:4000");
         let named = ServerAddress::find(Some("http://byokd.internal:50051/"), folder.path())?;
         assert_eq!(named.as_str(), "http://byokd.internal:50051");
-        assert!(!named.is_loopback());
+        assert!(!named.is_loopback() && !named.is_encrypted());
+        assert!(ServerAddress::find(Some("https://byokd.internal"), folder.path())?.is_encrypted());
         assert!(ServerAddress::find(Some("http://[::1]:1"), folder.path())?.is_loopback());
         Ok(())
     }
@@ -138,7 +147,7 @@ mod tests {
     #[test]
     fn refuses_what_is_not_host_and_port() {
         let nowhere = Path::new("/nonexistent");
-        for bad in ["", "localhost:50051", "https://a", "ftp://a", "http://a/b", "http://a?b", "http://"] {
+        for bad in ["", "localhost:50051", "https://", "ftp://a", "http://a/b", "http://a?b", "http://"] {
             assert!(ServerAddress::find(Some(bad), nowhere).is_err(), "{bad}");
         }
         let told =

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
-use super::{AddressError, CALL_DEADLINE, ServerAddress, TokenError};
+use super::{AddressError, CALL_DEADLINE, ServerAddress, TlsError, TokenError};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum ConnectError {
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The connection cannot be encrypted as asked.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Nobody listens there.
     #[error("no byokd answers at {server} ({cause})")]
     Unreachable {

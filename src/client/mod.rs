@@ -3,11 +3,11 @@
 //! A caller says where the token comes from and which rights it needs; the token goes into every call's metadata,
 //! marked sensitive. Each call has a deadline, so that nothing here waits for ever.
 //!
-//! Absent: retries (a change is only safe to retry with a request id, which is the caller's choice), TLS (a plain
-//! `http://` address only), any text that names a command or an option (that is the command line's), and caching.
+//! Absent: retries (a change is only safe to retry with a request id, which is the caller's choice), any text that names a command or an option (that is the command line's), and caching.
 
 mod address;
 mod failure;
+mod tls;
 mod token;
 
 use std::{future::Future, time::Duration};
@@ -21,6 +21,7 @@ use tonic::{
 
 pub use address::{AddressError, DEFAULT_SERVER, ServerAddress};
 pub use failure::{CallError, ConnectError, FieldProblem};
+pub use tls::{TlsError, TlsFiles};
 pub use token::{Access, TokenError, TokenSource};
 
 use crate::contract::v1::{
@@ -43,13 +44,19 @@ impl Connection {
     /// No token could be had, or nobody listens at the address.
     pub async fn open(
         server: &ServerAddress,
+        tls: &TlsFiles,
         token: &TokenSource,
         access: &Access<'_>,
     ) -> Result<Self, ConnectError> {
         let bearer = Bearer { authorization: token.authorization(access)? };
         let unreachable = |error| ConnectError::unreachable(server, &error);
-        let channel = Endpoint::from_shared(server.as_str().to_owned())
-            .map_err(unreachable)?
+        let mut endpoint = Endpoint::from_shared(server.as_str().to_owned()).map_err(unreachable)?;
+        if server.is_encrypted() {
+            endpoint = endpoint.tls_config(tls.config()?).map_err(unreachable)?;
+        } else if !tls.is_empty() {
+            return Err(TlsError::NotEncrypted(server.as_str().to_owned()).into());
+        }
+        let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             // The deadline that travels with each call bounds it too; this one holds even if that is lost.
             .timeout(CALL_DEADLINE)
@@ -85,13 +92,16 @@ pub async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) 
 /// Adds the token and the deadline to every call.
 #[derive(Clone)]
 pub struct Bearer {
-    authorization: MetadataValue<Ascii>,
+    /// None: the connection's certificate says who calls.
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.set_timeout(CALL_DEADLINE);
-        request.metadata_mut().insert("authorization", self.authorization.clone());
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
         Ok(request)
     }
 }
@@ -104,7 +114,7 @@ mod tests {
     fn every_call_carries_a_sensitive_token_and_a_deadline() -> Result<(), Box<dyn std::error::Error>> {
         let mut authorization: MetadataValue<Ascii> = "Bearer abc".parse()?;
         authorization.set_sensitive(true);
-        let request = Bearer { authorization }.call(Request::new(()))?;
+        let request = Bearer { authorization: Some(authorization) }.call(Request::new(()))?;
         let sent = request.metadata().get("authorization").ok_or("no token")?;
         assert!(sent.is_sensitive());
         assert_eq!(sent.to_str()?, "Bearer abc");

@@ -29,6 +29,8 @@ pub enum TokenSource {
     File(PathBuf),
     /// The embedded signer in this folder mints it.
     DataDir(PathBuf),
+    /// There is none: a certificate says who we are.
+    Certificate,
 }
 
 /// The rights that a minted token gets. A token from a file has its own.
@@ -44,8 +46,12 @@ pub struct Access<'a> {
 
 impl TokenSource {
     /// The value of the `authorization` metadata.
-    pub(super) fn authorization(&self, access: &Access<'_>) -> Result<MetadataValue<Ascii>, TokenError> {
+    pub(super) fn authorization(
+        &self,
+        access: &Access<'_>,
+    ) -> Result<Option<MetadataValue<Ascii>>, TokenError> {
         let token = match self {
+            Self::Certificate => return Ok(None),
             Self::File(path) => read(path)?,
             Self::DataDir(folder) => {
                 let request = MintRequest {
@@ -60,7 +66,7 @@ impl TokenSource {
         let header = Zeroizing::new(format!("Bearer {}", token.as_str()));
         let mut value: MetadataValue<Ascii> = header.parse().map_err(|_| TokenError::Unsendable)?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok(Some(value))
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("token");
         std::fs::write(&path, "eyJ.a.b\n")?;
-        let value = TokenSource::File(path.clone()).authorization(&ACCESS)?;
+        let value = TokenSource::File(path.clone()).authorization(&ACCESS)?.ok_or("no token")?;
         assert_eq!(value.to_str()?, "Bearer eyJ.a.b");
         assert!(!format!("{value:?}").contains("eyJ"));
         for bad in ["", "\n", "two tokens", "two\ntokens"] {

@@ -4,7 +4,7 @@
 
 use url::Url;
 
-use super::{Config, EmbeddedSigner, KmsConfig, Plaintext};
+use super::{Config, KmsConfig, Plaintext};
 use crate::domain::kms_key::KmsKeyName;
 
 impl Config {
@@ -18,16 +18,10 @@ impl Config {
         };
         let loopback = self.server.listen.ip().is_loopback();
         unless(
-            loopback || self.server.plaintext == Plaintext::Mesh,
+            loopback || self.tls.is_on() || self.server.plaintext == Plaintext::Mesh,
             "server.listen",
-            "is not a loopback address, and this byokd has no TLS of its own: keys would travel in clear text. Listen \
-             on 127.0.0.1, or set server.plaintext = \"mesh\" if a service mesh encrypts",
-        );
-        unless(
-            loopback || self.auth.embedded == EmbeddedSigner::Allow,
-            "server.listen",
-            "is not a loopback address, where tokens of the embedded signer are not accepted; set auth.embedded = \
-             \"allow\" on a single private machine",
+            "is not a loopback address, and there is no TLS: keys would travel in clear text. Set tls.cert_file and \
+             tls.key_file, listen on 127.0.0.1, or set server.plaintext = \"mesh\" if a service mesh encrypts",
         );
         unless(
             self.server.listen.port() == 0 || self.server.listen != self.server.admin_listen,
@@ -77,6 +71,9 @@ impl Config {
         }
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
         unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
+        faults.extend(self.tls.faults());
+        faults.extend(self.auth_faults());
+        faults.extend(self.limits.faults());
         faults.extend(self.kms.faults());
         faults
     }
@@ -127,6 +124,7 @@ impl KmsConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::EmbeddedSigner;
 
     type Edit = fn(&mut Config);
 
@@ -184,7 +182,7 @@ mod tests {
                     c.server.listen = "[::]:50051".parse().unwrap();
                     c.server.plaintext = Plaintext::Mesh;
                 },
-                "server.listen",
+                "auth.rules",
             ),
         ];
         for (at, (edit, setting)) in rows.into_iter().enumerate() {

@@ -273,7 +273,7 @@ mod tests {
         has("byokd.toml: colour", "is not a setting");
         has("byokd.toml: server.port", "[server] has:");
         has("byokd.toml: server.listen", "mesh");
-        has("byokd.toml: server.listen", "auth.embedded");
+        has("auth.rules", "auth.embedded");
         has("byokd.toml: log.format", "xml");
         has("BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds", "5 to 300");
         has("BYOKD__CHECKS__CONDEMN_AFTER: checks.condemn_after", "wrong");

@@ -9,15 +9,21 @@
 //!
 //! Absent: what the settings do. `server` hands them to whom they concern.
 
+mod auth;
 mod check;
+mod limits;
 mod load;
 mod show;
+mod tls;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use auth::{AuthConfig, EmbeddedSigner, IssuerConfig, TokenAlgorithm};
+pub use limits::LimitsConfig;
 pub use load::{ConfigFaults, Layers};
+pub use tls::{ClientCertificates, TlsConfig};
 
 use crate::domain::resolution::UnknownWorkspace;
 
@@ -27,8 +33,12 @@ use crate::domain::resolution::UnknownWorkspace;
 pub struct Config {
     /// Where byokd listens and keeps its data.
     pub server: ServerConfig,
+    /// How the contract is encrypted.
+    pub tls: TlsConfig,
     /// Who may call.
     pub auth: AuthConfig,
+    /// How much is served at once.
+    pub limits: LimitsConfig,
     /// What everything is kept in.
     pub database: DatabaseConfig,
     /// What wraps the data keys.
@@ -81,24 +91,6 @@ pub enum Reflection {
     On,
     /// Nowhere.
     Off,
-}
-
-/// Who may call.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AuthConfig {
-    /// Where tokens of the embedded signer are accepted.
-    pub embedded: EmbeddedSigner,
-}
-
-/// Where tokens of the embedded signer are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmbeddedSigner {
-    /// On a loopback address only.
-    Loopback,
-    /// Everywhere: a single private machine.
-    Allow,
 }
 
 /// What everything is kept in.
@@ -236,12 +228,6 @@ impl Default for ServerConfig {
             plaintext: Plaintext::Refuse,
             reflection: Reflection::Loopback,
         }
-    }
-}
-
-impl Default for AuthConfig {
-    fn default() -> Self {
-        Self { embedded: EmbeddedSigner::Loopback }
     }
 }
 

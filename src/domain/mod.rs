@@ -18,6 +18,7 @@ pub mod names;
 pub mod principal;
 pub mod protocol;
 pub mod resolution;
+pub mod rule;
 pub mod secret;
 pub mod verdict;
 pub mod workspace;

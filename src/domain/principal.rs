@@ -7,13 +7,16 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     error::{Error, Reason},
     names::{PurposeName, WorkspaceId},
 };
 
 /// A set of RPCs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Services about to call an LLM.
     Resolver,
@@ -48,7 +51,7 @@ impl Role {
 macro_rules! rpcs {
     ($($rpc:ident: $($role:ident)|+;)+) => {
         /// A call of the contract.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
         #[allow(missing_docs, reason = "each RPC is documented in the contract")]
         pub enum Rpc { $($rpc),+ }
 
@@ -100,57 +103,150 @@ pub enum WorkspaceScope {
     Only(BTreeSet<WorkspaceId>),
 }
 
+impl WorkspaceScope {
+    fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, scope) | (scope, Self::All) => scope.clone(),
+            (Self::Only(these), Self::Only(those)) => Self::Only(these & those),
+        }
+    }
+}
+
+/// A set of RPCs, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RpcSet(u32);
+
+impl RpcSet {
+    /// These RPCs.
+    pub fn of(rpcs: impl IntoIterator<Item = Rpc>) -> Self {
+        Self(rpcs.into_iter().fold(0, |set, rpc| set | bit(rpc)))
+    }
+
+    /// Every RPC that one of these roles may call.
+    pub fn of_roles(roles: &[Role]) -> Self {
+        Self::of(Rpc::ALL.iter().copied().filter(|rpc| rpc.roles().iter().any(|role| roles.contains(role))))
+    }
+
+    /// Whether the RPC is one of them.
+    pub fn contains(self, rpc: Rpc) -> bool {
+        self.0 & bit(rpc) != 0
+    }
+
+    /// What is in both.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The RPCs, in the contract's order.
+    pub fn iter(self) -> impl Iterator<Item = Rpc> {
+        Rpc::ALL.iter().copied().filter(move |rpc| self.contains(*rpc))
+    }
+}
+
+fn bit(rpc: Rpc) -> u32 {
+    #[expect(clippy::as_conversions, reason = "the number of a variant without fields")]
+    let place = rpc as u32;
+    1_u32.checked_shl(place).unwrap_or(0)
+}
+
+/// What a caller may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// What it may call.
+    pub rpcs: RpcSet,
+    /// What it may call for.
+    pub purposes: BTreeSet<PurposeName>,
+    /// Whom it may call for.
+    pub scope: WorkspaceScope,
+}
+
+impl Rights {
+    /// What both grant.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            rpcs: self.rpcs.and(other.rpcs),
+            purposes: &self.purposes & &other.purposes,
+            scope: self.scope.and(&other.scope),
+        }
+    }
+}
+
 /// A caller whose identity has been proved.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// The caller's name in audit rows.
     pub subject: String,
-    /// What it may call.
-    pub roles: Vec<Role>,
-    /// What it may call for.
-    pub purposes: Vec<PurposeName>,
-    /// Whom it may call for.
-    pub scope: WorkspaceScope,
+    /// What it may do.
+    pub rights: Rights,
 }
 
 impl Principal {
-    /// Refuses an RPC that none of the caller's roles may call: `ROLE_REQUIRED`.
+    /// Refuses an RPC that the caller's roles do not hold: `ROLE_REQUIRED`.
     pub fn may_call(&self, rpc: Rpc) -> Result<(), Error> {
-        if self.roles.iter().any(|role| rpc.roles().contains(role)) {
+        if self.rights.rpcs.contains(rpc) {
             return Ok(());
         }
         let needed = rpc.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
         Err(Error::new(
             Reason::RoleRequired,
-            format!(
-                "{} needs one of the roles: {needed}; the caller's token names none of them",
-                rpc.as_str()
-            ),
+            format!("{} needs one of the roles: {needed}; the caller was granted none of them", rpc.as_str()),
         ))
     }
 
     /// Refuses a workspace outside the caller's scope: `WORKSPACE_MISMATCH`.
     pub fn may_touch(&self, workspace: &WorkspaceId) -> Result<(), Error> {
-        match &self.scope {
+        match &self.rights.scope {
             WorkspaceScope::All => Ok(()),
             WorkspaceScope::Only(own) if own.contains(workspace) => Ok(()),
             WorkspaceScope::Only(_) => Err(Error::new(
                 Reason::WorkspaceMismatch,
-                "the caller's token is for another workspace; use one whose `workspace` claim is this one",
+                "the caller may not speak of this workspace; call with a certificate or token that is for it",
             )),
         }
     }
 
     /// Refuses a purpose that the caller was not granted: `PURPOSE_NOT_GRANTED`.
     pub fn may_ask_for(&self, purpose: &PurposeName) -> Result<(), Error> {
-        if self.purposes.contains(purpose) {
+        if self.rights.purposes.contains(purpose) {
             return Ok(());
         }
         Err(Error::new(
             Reason::PurposeNotGranted,
-            format!(
-                "the caller's token does not grant the purpose {purpose}; mint one with it in `purposes`"
-            ),
+            format!("the caller was not granted the purpose {purpose}; grant it in its token or rule"),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rpc_has_a_bit_of_its_own() {
+        assert_eq!(RpcSet::of(Rpc::ALL.iter().copied()).iter().count(), Rpc::ALL.len());
+        for rpc in Rpc::ALL.iter().copied() {
+            assert_eq!(RpcSet::of([rpc]).iter().collect::<Vec<_>>(), [rpc]);
+        }
+    }
+
+    #[test]
+    fn two_rights_together_are_no_more_than_each() {
+        let rights = |roles: &[Role], purposes: &[&str], scope: &[&str]| Rights {
+            rpcs: RpcSet::of_roles(roles),
+            purposes: purposes.iter().map(|name| PurposeName::parse(name).unwrap()).collect(),
+            scope: match scope {
+                ["*"] => WorkspaceScope::All,
+                ids => WorkspaceScope::Only(ids.iter().map(|id| WorkspaceId::parse(id).unwrap()).collect()),
+            },
+        };
+        let service = rights(&[Role::Admin, Role::Resolver], &["reply", "training"], &["*"]);
+        let user = rights(&[Role::Viewer], &["reply"], &["acme"]);
+        assert_eq!(service.and(&user), user, "an admin's rights hold a viewer's");
+        assert_eq!(user.and(&service), user);
+        let other = rights(&[Role::Operator], &["title"], &["globex"]);
+        let nothing = user.and(&other);
+        assert_eq!(nothing.rpcs.iter().collect::<Vec<_>>(), [Rpc::ExplainResolution]);
+        assert!(nothing.purposes.is_empty());
+        assert_eq!(nothing.scope, WorkspaceScope::Only(BTreeSet::new()));
     }
 }

@@ -17,19 +17,19 @@ use crate::{
 
 /// Admits callers.
 pub struct Gate {
-    identity: Identity,
+    identity: Arc<Identity>,
 }
 
 impl Gate {
     /// A gate that knows callers by this.
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: Arc<Identity>) -> Self {
         Self { identity }
     }
 
     /// The caller, if it may call this RPC.
-    pub(super) fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Error> {
-        let caller = self.identity.authenticate(call.authorization())?;
+    pub(super) async fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Error> {
+        let caller = self.identity.authenticate(call.authorization(), call.certificate()).await?;
         caller.may_call(rpc)?;
-        Ok(Arc::new(caller))
+        Ok(caller)
     }
 }

@@ -29,7 +29,7 @@ impl Services {
         call: &Call,
         rest: impl AsyncFnOnce(Arc<Principal>) -> Result<T, Error>,
     ) -> Answer<T> {
-        let result = match self.gate.admit(call, rpc) {
+        let result = match self.gate.admit(call, rpc).await {
             Ok(caller) => rest(caller).await,
             Err(refused) => Err(refused),
         };

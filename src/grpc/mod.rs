@@ -9,6 +9,7 @@
 //!
 //! Absent: any rule of who pays.
 
+mod admission;
 mod answer;
 mod call;
 mod gate;
@@ -19,6 +20,7 @@ mod status;
 
 use std::sync::Arc;
 
+pub use admission::{Admission, CallLimits};
 pub use gate::Gate;
 use tonic::Status;
 

@@ -1,151 +1,237 @@
-//! Who calls: from a bearer token to a principal, and from a principal's wish to a token.
+//! Who calls: from a certificate and a bearer token to a principal, and from a wish to a token.
 //!
-//! Invariants: the algorithm, the audience and the issuer are fixed here, never read from the token; a token without
-//! expiry, or whose expiry is not a number, is refused; an unknown role or a malformed scope refuses the whole token.
-//! What is wrong with a token is told to the operator's log, not to the caller.
+//! A certificate's name is looked up in the operator's rules; so are the claims of an outside issuer's token. The
+//! embedded signer's own tokens say what they grant. With both, the caller has what both grant: the certificate is the
+//! service, the token the workspace or the user.
 //!
-//! Absent: issuers outside this process, and certificates.
+//! Invariants: the algorithm, the audience and the issuer are fixed by the operator, never read from the token; the
+//! first rule that fits counts, and who fits none is refused; both proofs must hold, one does not make up for the
+//! other. What is wrong is told to the operator's log; to the caller all of it is one text.
+//!
+//! Absent: revocation of a single token. Tokens and certificates are to be short-lived.
 
+mod certificate;
+mod claims;
+mod issuer;
+mod issuer_keys;
+mod key_set;
+mod mint;
 mod signer;
+mod verified;
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+pub use certificate::Certificate;
+pub use issuer::{IssuerSettings, SigningAlgorithm};
+pub use issuer_keys::KeySource;
+pub use mint::{MintRequest, mint};
 pub use signer::Signer;
+
+use issuer::Issuer;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use verified::{Proof, Verified, VerifiedCallers};
 
 use crate::domain::{
     clock::Clock,
     error::{Error, Reason},
-    names::{PurposeName, WorkspaceId},
-    principal::{Principal, Role, WorkspaceScope},
+    principal::{Principal, Rights},
+    rule::Rule,
 };
 
 const ISSUER: &str = "byokd";
 const AUDIENCE: &str = "byokd";
 /// How far clocks may differ.
 const LEEWAY_SECONDS: i64 = 30;
-/// For how long a minted token is good.
-const LIFETIME_SECONDS: i64 = 3600;
-/// The scope that means every workspace.
-const ALL_WORKSPACES: &str = "*";
-/// No token of ours is longer; a longer one is refused before it is looked at.
+/// No token is longer; a longer one is refused before it is looked at.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// What a token is to say.
-#[derive(Clone, Debug)]
-pub struct MintRequest {
-    /// The caller's name in audit rows.
-    pub subject: String,
-    /// What it may call.
-    pub roles: Vec<Role>,
-    /// A workspace's id, or `*`.
-    pub workspace: String,
-    /// What it may call for; empty: `reply` alone.
-    pub purposes: Vec<PurposeName>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    sub: String,
-    iat: i64,
-    exp: i64,
-    roles: Vec<String>,
-    workspace: String,
-    #[serde(default)]
-    purposes: Vec<String>,
-}
-
-/// Tells principals by their tokens.
-#[derive(Debug)]
+/// Tells principals by what they prove.
 pub struct Identity {
-    signer: Signer,
+    embedded: Option<Signer>,
+    issuers: Vec<Issuer>,
+    rules: Vec<Rule>,
+    verified: VerifiedCallers,
     clock: Clock,
 }
 
+/// One proof, and what it grants.
+#[derive(Debug)]
+pub struct Granted {
+    /// The caller's name.
+    pub subject: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// The rule that says so, by its place; `None`: the token itself.
+    pub rule: Option<usize>,
+    /// Until when, leeway included: seconds since 1970.
+    pub until: i64,
+    keys: Option<(usize, u64)>,
+}
+
 impl Identity {
-    /// Accepts the tokens of this signer.
-    pub fn new(signer: Signer, clock: Clock) -> Self {
-        Self { signer, clock }
+    /// Knows callers by these.
+    pub fn new(
+        embedded: Option<Signer>,
+        issuers: Vec<IssuerSettings>,
+        rules: Vec<Rule>,
+        clock: Clock,
+    ) -> Self {
+        let issuers = issuers.into_iter().map(|settings| Issuer::new(settings, &clock)).collect();
+        Self { embedded, issuers, rules, verified: VerifiedCallers::new(), clock }
     }
 
-    /// The principal behind an `authorization` header; `None`: there was none.
-    pub fn authenticate(&self, authorization: Option<&str>) -> Result<Principal, Error> {
-        let header = authorization.ok_or_else(|| {
-            Error::new(
+    /// The principal behind an `authorization` header and a client's certificate.
+    ///
+    /// # Errors
+    /// `CREDENTIALS_MISSING`: neither is there. `CREDENTIALS_INVALID`: one of them is not good.
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&str>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Arc<Principal>, Error> {
+        let token = authorization.map(bearer).transpose().map_err(refused)?;
+        if token.is_none() && certificate.is_none() {
+            return Err(Error::new(
                 Reason::CredentialsMissing,
-                "no `authorization` metadata; send `authorization: Bearer <token>` (byokd token mints one)",
-            )
-        })?;
-        let (scheme, token) =
-            header.split_once(' ').ok_or_else(|| refused("not of the form `Bearer <token>`"))?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(refused("the scheme is not Bearer"));
+                "no credentials; send `authorization: Bearer <token>` (byokd token mints one) or a client certificate",
+            ));
         }
-        let token = token.trim();
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(refused("longer than 8 KiB"));
+        let (proof, now) = (Proof::of(token, certificate), self.clock.now().unix_timestamp());
+        if let Some(found) = self.verified.find(&proof, now)
+            && found.keys.is_none_or(|(issuer, generation)| self.stands(issuer, generation))
+        {
+            return Ok(found.principal);
         }
-        self.principal(self.signer.verify(token)?)
+        let verified = self.verify(token, certificate).await.map_err(refused)?;
+        self.verified.keep(proof, verified.clone());
+        Ok(verified.principal)
     }
 
-    fn principal(&self, claims: Claims) -> Result<Principal, Error> {
-        let now = self.clock.now().unix_timestamp();
-        if now > claims.exp.saturating_add(LEEWAY_SECONDS) {
-            return Err(refused("expired"));
+    async fn verify(
+        &self,
+        token: Option<&str>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Verified, String> {
+        let service = certificate.map(|certificate| self.certificate_grants(certificate)).transpose()?;
+        let user = match token {
+            Some(token) => Some(self.token_grants(token).await?),
+            None => None,
+        };
+        let granted = match (service, user) {
+            (Some(service), Some(user)) => Granted {
+                subject: format!("{} for {}", service.subject, user.subject),
+                rights: service.rights.and(&user.rights),
+                until: service.until.min(user.until),
+                ..user
+            },
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return Err("neither a token nor a certificate".to_owned()),
+        };
+        let principal = Arc::new(Principal { subject: granted.subject, rights: granted.rights });
+        Ok(Verified { principal, until: granted.until, keys: granted.keys })
+    }
+
+    /// What a certificate grants; the error is for the operator.
+    ///
+    /// # Errors
+    /// It has expired, names no one, or no rule is for it.
+    pub fn certificate_grants(&self, certificate: &Certificate) -> Result<Granted, String> {
+        let name = certificate.name()?;
+        let until = certificate.not_after().unix_timestamp();
+        if self.clock.now().unix_timestamp() > until {
+            return Err("the certificate has expired".to_owned());
         }
-        if claims.sub.is_empty() || claims.sub.len() > 256 || claims.sub.chars().any(char::is_control) {
-            return Err(refused("`sub` is empty, too long or not printable"));
+        let (place, rule) = self
+            .rules
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.fits_certificate(name))
+            .ok_or_else(|| format!("no rule is for a certificate of {name}"))?;
+        let rights = rule.rights(&Value::Null)?;
+        Ok(Granted { subject: name.to_owned(), rights, rule: Some(place), until, keys: None })
+    }
+
+    /// What a token grants; the error is for the operator.
+    ///
+    /// # Errors
+    /// It is not genuine, has expired, or no rule is for it.
+    pub async fn token_grants(&self, token: &str) -> Result<Granted, String> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err("the token is longer than 8 KiB".to_owned());
         }
-        let roles: Option<Vec<Role>> = claims.roles.iter().map(|name| Role::parse(name)).collect();
-        let purposes: Result<Vec<PurposeName>, _> =
-            claims.purposes.iter().map(|name| PurposeName::parse(name)).collect();
-        let mut purposes = purposes.map_err(|_| refused("a purpose is malformed"))?;
-        if purposes.is_empty() {
-            purposes.push(PurposeName::reply());
+        let header =
+            jsonwebtoken::decode_header(token).map_err(|error| format!("the token's header: {error}"))?;
+        // Whose keys to try; that it is theirs is known once the signature holds.
+        let named: Value = jsonwebtoken::dangerous::insecure_decode_claims(token)
+            .map_err(|error| format!("the token's claims: {error}"))?;
+        let issuer = named.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let now = self.clock.now();
+        if let Some(signer) = self.embedded.as_ref().filter(|_| issuer == ISSUER) {
+            return signer.grants(token, now.unix_timestamp());
         }
-        Ok(Principal {
-            subject: claims.sub,
-            roles: roles.ok_or_else(|| refused("a role is unknown"))?,
-            purposes,
-            scope: scope(&claims.workspace).map_err(|_| refused("`workspace` is neither an id nor *"))?,
+        let (place, issuer) = self
+            .issuers
+            .iter()
+            .enumerate()
+            .find(|(_, known)| known.name() == issuer)
+            .ok_or("the token's issuer is not one of this byokd's")?;
+        let genuine = issuer.verify(token, &header, now).await?;
+        let (rule_place, rule) = self
+            .rules
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.fits_token(issuer.name(), &genuine.claims))
+            .ok_or_else(|| format!("no rule is for this token of {}", genuine.subject))?;
+        Ok(Granted {
+            rights: rule.rights(&genuine.claims)?,
+            subject: genuine.subject,
+            rule: Some(rule_place),
+            until: genuine.until,
+            keys: Some((place, genuine.generation)),
         })
     }
+
+    /// Waits until each issuer's keys were read once, or could not be.
+    pub async fn warm_up(&self) {
+        for issuer in &self.issuers {
+            issuer.keys().first_read().await;
+        }
+    }
+
+    /// Keeps the issuers' keys; never ends.
+    pub async fn follow(self: Arc<Self>) {
+        let mut followers = JoinSet::new();
+        for place in 0..self.issuers.len() {
+            let identity = Arc::clone(&self);
+            followers.spawn(async move {
+                if let Some(issuer) = identity.issuers.get(place) {
+                    issuer.keys().follow().await;
+                }
+            });
+        }
+        while followers.join_next().await.is_some() {}
+        std::future::pending().await
+    }
+
+    fn stands(&self, issuer: usize, generation: u64) -> bool {
+        self.issuers.get(issuer).is_some_and(|issuer| issuer.stands(generation))
+    }
 }
 
-/// Mints a token that is good for an hour.
-pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<String, Error> {
-    scope(&request.workspace).map_err(|malformed| {
-        Error::new(Reason::FieldInvalid, format!("the workspace {malformed}, or `*` for every workspace"))
-    })?;
-    if request.roles.is_empty() {
-        return Err(Error::new(Reason::FieldInvalid, "a token needs at least one role"));
+fn bearer(authorization: &str) -> Result<&str, String> {
+    let (scheme, token) = authorization.split_once(' ').ok_or("not of the form `Bearer <token>`")?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err("the scheme is not Bearer".to_owned());
     }
-    let now = clock.now().unix_timestamp();
-    signer.sign(&Claims {
-        iss: ISSUER.to_owned(),
-        aud: AUDIENCE.to_owned(),
-        sub: request.subject.clone(),
-        iat: now,
-        exp: now.saturating_add(LIFETIME_SECONDS),
-        roles: request.roles.iter().map(|role| role.as_str().to_owned()).collect(),
-        workspace: request.workspace.clone(),
-        purposes: request.purposes.iter().map(ToString::to_string).collect(),
-    })
-}
-
-fn scope(claim: &str) -> Result<WorkspaceScope, &'static str> {
-    match claim {
-        ALL_WORKSPACES => Ok(WorkspaceScope::All),
-        id => WorkspaceId::parse(id).map(|id| WorkspaceScope::Only([id].into())),
-    }
+    Ok(token.trim())
 }
 
 /// One text for every fault, so that an attacker learns nothing from it.
-fn refused(why: &'static str) -> Error {
+fn refused(why: String) -> Error {
     Error::new(
         Reason::CredentialsInvalid,
-        "the bearer token is not valid here; mint a new one with `byokd token`",
+        "the certificate or token is not valid here; byokd's log says why under the trace id",
     )
     .caused_by(why)
 }

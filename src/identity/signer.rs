@@ -5,9 +5,12 @@
 //! Invariants: only EdDSA is accepted, whatever the token's header says; the audience and issuer are required; the file
 //! is made by `serve` alone, where none is.
 //!
-//! Absent: what the claims mean, and when they expire (the parent module).
+//! A token that has no expiry, whose expiry is not a number, or that names an unknown role or a malformed scope is
+//! refused as a whole.
+//!
+//! Absent: rules. Who can read the signer's file says in the token itself what it grants.
 
-use std::{fmt, path::Path};
+use std::{collections::BTreeSet, fmt, path::Path};
 
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
@@ -15,14 +18,36 @@ use aws_lc_rs::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 
-use super::{AUDIENCE, Claims, ISSUER, refused};
+use serde::{Deserialize, Serialize};
+
+use super::{AUDIENCE, Granted, ISSUER, LEEWAY_SECONDS};
 use crate::{
-    domain::error::{Error, Reason},
+    domain::{
+        error::{Error, Reason},
+        names::{PurposeName, WorkspaceId},
+        principal::{Rights, Role, RpcSet, WorkspaceScope},
+    },
     private_file,
 };
 
 /// The signer's file in the data folder.
 const FILE: &str = "token-signer";
+
+/// The scope that means every workspace.
+const ALL_WORKSPACES: &str = "*";
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct EmbeddedClaims {
+    pub(super) iss: String,
+    pub(super) aud: String,
+    pub(super) sub: String,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
+    pub(super) roles: Vec<String>,
+    pub(super) workspace: String,
+    #[serde(default)]
+    pub(super) purposes: Vec<String>,
+}
 
 /// Signs and verifies.
 pub struct Signer {
@@ -60,7 +85,7 @@ impl Signer {
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        // The expiry is checked against the clock that is passed in; see the parent module.
+        // The expiry is checked against the clock that is passed in; in `grants`.
         validation.validate_exp = false;
         Ok(Self {
             signing: EncodingKey::from_ed_der(&document),
@@ -80,14 +105,45 @@ impl Signer {
         Self::open(path)
     }
 
-    pub(super) fn sign(&self, claims: &Claims) -> Result<String, Error> {
+    pub(super) fn sign(&self, claims: &EmbeddedClaims) -> Result<String, Error> {
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.signing).map_err(Error::internal)
     }
 
-    pub(super) fn verify(&self, token: &str) -> Result<Claims, Error> {
-        jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation)
-            .map(|decoded| decoded.claims)
-            .map_err(|_| refused("malformed, not signed by the embedded signer, or for another audience"))
+    /// What a token of this signer grants; the error is for the operator.
+    pub(super) fn grants(&self, token: &str, now: i64) -> Result<Granted, String> {
+        let claims = jsonwebtoken::decode::<EmbeddedClaims>(token, &self.verifying, &self.validation)
+            .map_err(
+                |_| "the token is malformed, not signed by the embedded signer, or for another audience",
+            )?
+            .claims;
+        let until = claims.exp.saturating_add(LEEWAY_SECONDS);
+        if now > until {
+            return Err("the token has expired".to_owned());
+        }
+        if claims.sub.is_empty() || claims.sub.len() > 256 || claims.sub.chars().any(char::is_control) {
+            return Err("`sub` is empty, too long or not printable".to_owned());
+        }
+        let roles: Option<Vec<Role>> = claims.roles.iter().map(|name| Role::parse(name)).collect();
+        let purposes: Result<BTreeSet<PurposeName>, _> =
+            claims.purposes.iter().map(|name| PurposeName::parse(name)).collect();
+        let mut purposes = purposes.map_err(|_| "a purpose is malformed")?;
+        if purposes.is_empty() {
+            purposes.insert(PurposeName::reply());
+        }
+        let rights = Rights {
+            rpcs: RpcSet::of_roles(&roles.ok_or("a role is unknown")?),
+            purposes,
+            scope: scope(&claims.workspace).map_err(|_| "`workspace` is neither an id nor *")?,
+        };
+        Ok(Granted { subject: claims.sub, rights, rule: None, until, keys: None })
+    }
+}
+
+/// The workspaces that a claim of an embedded token means.
+pub(super) fn scope(claim: &str) -> Result<WorkspaceScope, &'static str> {
+    match claim {
+        ALL_WORKSPACES => Ok(WorkspaceScope::All),
+        id => WorkspaceId::parse(id).map(|id| WorkspaceScope::Only([id].into())),
     }
 }
 
@@ -125,7 +181,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(datetime!(2026-11-22 12:00 UTC));
         let signer = Signer::open_or_create(&folder.path().join("signer")).unwrap();
-        World { folder, clock: clock.clone(), identity: Identity::new(signer, clock) }
+        World {
+            folder,
+            clock: clock.clone(),
+            identity: Identity::new(Some(signer), Vec::new(), Vec::new(), clock),
+        }
     }
 
     impl World {
@@ -140,8 +200,8 @@ mod tests {
             mint(&signer, &request, &self.clock).unwrap()
         }
 
-        fn reason(&self, authorization: Option<&str>) -> Reason {
-            self.identity.authenticate(authorization).unwrap_err().reason()
+        async fn reason(&self, authorization: Option<&str>) -> Reason {
+            self.identity.authenticate(authorization, None).await.unwrap_err().reason()
         }
 
         fn sign(&self, claims: &serde_json::Value) -> String {
@@ -156,26 +216,26 @@ mod tests {
                "roles": ["admin"], "workspace": "acme"})
     }
 
-    #[test]
-    fn a_minted_token_says_who_calls_for_an_hour() {
+    #[tokio::test]
+    async fn a_minted_token_says_who_calls_for_an_hour() {
         let world = world();
         let bearer = format!("Bearer {}", world.mint("acme"));
-        let principal = world.identity.authenticate(Some(&bearer)).unwrap();
+        let principal = world.identity.authenticate(Some(&bearer), None).await.unwrap();
         assert_eq!(principal.subject, "tests");
-        assert_eq!(principal.purposes, [PurposeName::reply()]);
+        assert_eq!(principal.rights.purposes, [PurposeName::reply()].into());
         assert!(
-            matches!(&principal.scope, WorkspaceScope::Only(ids) if ids.iter().all(|id| id.as_str() == "acme"))
+            matches!(&principal.rights.scope, WorkspaceScope::Only(ids) if ids.iter().all(|id| id.as_str() == "acme"))
         );
         world.clock.advance(Duration::from_secs(3600 + 30));
-        assert!(world.identity.authenticate(Some(&bearer)).is_ok());
+        assert!(world.identity.authenticate(Some(&bearer), None).await.is_ok());
         world.clock.advance(Duration::from_secs(1));
-        assert_eq!(world.reason(Some(&bearer)), Reason::CredentialsInvalid);
+        assert_eq!(world.reason(Some(&bearer)).await, Reason::CredentialsInvalid);
     }
 
-    #[test]
-    fn what_is_not_ours_is_refused() {
+    #[tokio::test]
+    async fn what_is_not_ours_is_refused() {
         let (world, other) = (world(), world());
-        assert_eq!(world.reason(None), Reason::CredentialsMissing);
+        assert_eq!(world.reason(None).await, Reason::CredentialsMissing);
         let minted = world.mint("*");
         let stripped = minted.rsplit_once('.').unwrap().0;
         for header in [
@@ -189,12 +249,12 @@ mod tests {
             // alg none, with and without the rest
             "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(),
         ] {
-            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{header}");
+            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "{header}");
         }
     }
 
-    #[test]
-    fn hs256_under_the_public_key_is_refused() {
+    #[tokio::test]
+    async fn hs256_under_the_public_key_is_refused() {
         let world = world();
         let document = fs::read(world.folder.path().join("signer")).unwrap();
         let public = Ed25519KeyPair::from_pkcs8(&document).unwrap().public_key().as_ref().to_vec();
@@ -204,13 +264,19 @@ mod tests {
             &EncodingKey::from_secret(&public),
         )
         .unwrap();
-        assert_eq!(world.reason(Some(&format!("Bearer {token}"))), Reason::CredentialsInvalid);
+        assert_eq!(world.reason(Some(&format!("Bearer {token}"))).await, Reason::CredentialsInvalid);
     }
 
-    #[test]
-    fn every_claim_is_required_in_its_form() {
+    #[tokio::test]
+    async fn every_claim_is_required_in_its_form() {
         let world = world();
-        assert!(world.identity.authenticate(Some(&format!("Bearer {}", world.sign(&claims())))).is_ok());
+        assert!(
+            world
+                .identity
+                .authenticate(Some(&format!("Bearer {}", world.sign(&claims()))), None)
+                .await
+                .is_ok()
+        );
         for (claim, value) in [
             ("exp", json!("1795348900")),
             ("exp", json!(null)),
@@ -231,13 +297,13 @@ mod tests {
             let mut bad = claims();
             bad[claim] = value.clone();
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "{claim} = {value}");
+            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "{claim} = {value}");
         }
         for claim in ["exp", "aud", "iss", "sub", "roles", "workspace"] {
             let mut bad = claims();
             bad.as_object_mut().unwrap().remove(claim);
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(world.reason(Some(&header)), Reason::CredentialsInvalid, "without {claim}");
+            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "without {claim}");
         }
     }
 }

@@ -93,8 +93,13 @@ fn count<K: Clone + Eq + Hash>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::domain::{names::WorkspaceId, principal::WorkspaceScope};
+    use crate::domain::{
+        names::WorkspaceId,
+        principal::{Rights, RpcSet, WorkspaceScope},
+    };
 
     /// Dropping counters to make room drops none that still counts.
     #[test]
@@ -104,9 +109,7 @@ mod tests {
         let limiter = TestLimiter::new(limits);
         let caller = Principal {
             subject: "tests".to_owned(),
-            roles: Vec::new(),
-            purposes: Vec::new(),
-            scope: WorkspaceScope::All,
+            rights: Rights { rpcs: RpcSet::default(), purposes: BTreeSet::new(), scope: WorkspaceScope::All },
         };
         let provider = ProviderName::parse("openai").unwrap();
         let admit = |n: usize| {

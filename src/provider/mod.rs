@@ -104,7 +104,7 @@ impl Providers {
     /// If either is impossible; neither can happen later.
     pub fn new(egress: Egress) -> Result<Self, Error> {
         let egress = Arc::new(egress);
-        let client = egress.client()?;
+        let client = egress.client(None)?;
         let (rules, formats) = (rules::Rules::shipped()?, formats::Formats::shipped()?);
         Ok(Self { egress, client, rules, formats })
     }

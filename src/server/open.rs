@@ -101,7 +101,7 @@ fn catalog(config: &Config) -> Result<Catalog, StartError> {
         .map_err(|faults| StartError(format!("the catalog {} is wrong:\n{faults}", file.display())))
 }
 
-fn egress(config: &Config) -> Egress {
+pub(super) fn egress(config: &Config) -> Egress {
     Egress {
         loopback_http: config.egress.loopback_http,
         private_hosts: config.egress.private_hosts.clone(),

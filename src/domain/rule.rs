@@ -1,0 +1,337 @@
+//! Rules: which certificate or token may do what. The operator's configuration, typed.
+//!
+//! Invariants: a rule that says too little, too much or something unknown does not parse. A rule either states the
+//! workspaces (`*` or a list) or names the claim that holds them; a claim that a rule reads and that is absent, empty
+//! or of another form grants nothing. `*` is stated by the operator only: a claim never means every workspace.
+//!
+//! Absent: whether a certificate or a token is genuine (`identity`), and which of several rules counts: the first that
+//! fits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    names::{PurposeName, WorkspaceId},
+    principal::{Rights, Role, Rpc, RpcSet, WorkspaceScope},
+};
+
+const EVERY_WORKSPACE: &str = "*";
+
+/// A rule as it is written in the configuration.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuleText {
+    /// The name in a certificate: a SPIFFE id, one that ends in `/*` for all below it, or a DNS name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub certificate: String,
+    /// The issuer of a token.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
+    /// The claims that the token must have: name to text.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, String>,
+    /// What may be called.
+    pub roles: Vec<Role>,
+    /// The claim that names the roles instead.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub roles_claim: String,
+    /// If not empty, only these of what the roles may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rpcs: Vec<Rpc>,
+    /// What may be called for; empty: `reply`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<String>,
+    /// The claim that names the purposes instead.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub purposes_claim: String,
+    /// Whom it may be called for: `*` alone, or ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workspaces: Vec<String>,
+    /// The claim that names the workspaces instead.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub workspaces_claim: String,
+}
+
+/// A rule that holds together.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "RuleText", into = "RuleText")]
+pub struct Rule {
+    text: RuleText,
+    who: Who,
+    roles: Source<RpcSet>,
+    purposes: Source<BTreeSet<PurposeName>>,
+    workspaces: Source<WorkspaceScope>,
+}
+
+#[derive(Clone, Debug)]
+enum Who {
+    /// Exactly this name.
+    Named(String),
+    /// Every SPIFFE id that begins so; ends in `/`.
+    Below(String),
+    /// A token.
+    Token,
+}
+
+/// What a rule states, or the claim that it reads it from.
+#[derive(Clone, Debug)]
+enum Source<T> {
+    Stated(T),
+    Claim(String),
+}
+
+impl From<Rule> for RuleText {
+    fn from(rule: Rule) -> Self {
+        rule.text
+    }
+}
+
+impl TryFrom<RuleText> for Rule {
+    type Error = String;
+
+    fn try_from(text: RuleText) -> Result<Self, String> {
+        let who = who(&text)?;
+        let roles = match (text.roles.as_slice(), text.roles_claim.as_str()) {
+            ([], "") => return Err("the rule grants no role; name some in `roles`".to_owned()),
+            (roles, "") => Source::Stated(RpcSet::of_roles(roles)),
+            ([], claim) => Source::Claim(claim.to_owned()),
+            _ => return Err(both("roles")),
+        };
+        let purposes = match (text.purposes.as_slice(), text.purposes_claim.as_str()) {
+            (names, "") => Source::Stated(purposes(names)?),
+            ([], claim) => Source::Claim(claim.to_owned()),
+            _ => return Err(both("purposes")),
+        };
+        let workspaces = match (text.workspaces.as_slice(), text.workspaces_claim.as_str()) {
+            ([], "") => return Err("the rule names no workspaces; say `*`, ids, or the claim".to_owned()),
+            ([every], "") if every == EVERY_WORKSPACE => Source::Stated(WorkspaceScope::All),
+            (ids, "") => Source::Stated(scope(ids)?),
+            ([], claim) => Source::Claim(claim.to_owned()),
+            _ => return Err(both("workspaces")),
+        };
+        let rule = Self { who, roles, purposes, workspaces, text };
+        if rule.is_for_certificates() && rule.reads_claims() {
+            return Err("a rule for a certificate cannot read claims; state roles, purposes and workspaces"
+                .to_owned());
+        }
+        Ok(rule)
+    }
+}
+
+impl Rule {
+    /// The rule as it was written.
+    pub fn text(&self) -> &RuleText {
+        &self.text
+    }
+
+    /// Whether the rule is for a certificate of this name.
+    pub fn fits_certificate(&self, name: &str) -> bool {
+        match &self.who {
+            Who::Named(own) => own == name,
+            Who::Below(prefix) => name.len() > prefix.len() && name.starts_with(prefix.as_str()),
+            Who::Token => false,
+        }
+    }
+
+    /// Whether the rule is for a token of this issuer with these claims.
+    pub fn fits_token(&self, issuer: &str, claims: &Value) -> bool {
+        let has = |(name, wanted): (&String, &String)| {
+            texts(claim(claims, name)).is_some_and(|texts| texts.contains(&wanted.as_str()))
+        };
+        matches!(self.who, Who::Token) && self.text.issuer == issuer && self.text.claims.iter().all(has)
+    }
+
+    /// What the rule grants; the error names the claim that is not as it must be.
+    pub fn rights(&self, claims: &Value) -> Result<Rights, String> {
+        let read = |name: &str| {
+            let texts = texts(claim(claims, name)).filter(|texts| !texts.is_empty());
+            texts.ok_or_else(|| {
+                format!("the claim {name:?} is absent, empty, or neither a text nor a list of texts")
+            })
+        };
+        let rpcs = match &self.roles {
+            Source::Stated(rpcs) => *rpcs,
+            Source::Claim(name) => {
+                let roles: Option<Vec<Role>> = read(name)?.into_iter().map(Role::parse).collect();
+                RpcSet::of_roles(&roles.ok_or_else(|| format!("the claim {name:?} names an unknown role"))?)
+            }
+        };
+        let rpcs = match self.text.rpcs.as_slice() {
+            [] => rpcs,
+            only => rpcs.and(RpcSet::of(only.iter().copied())),
+        };
+        let purposes = match &self.purposes {
+            Source::Stated(purposes) => purposes.clone(),
+            Source::Claim(name) => {
+                purposes(&read(name)?).map_err(|_| format!("the claim {name:?} names a malformed purpose"))?
+            }
+        };
+        let scope = match &self.workspaces {
+            Source::Stated(scope) => scope.clone(),
+            Source::Claim(name) => {
+                scope(&read(name)?).map_err(|_| format!("the claim {name:?} holds no workspace's id"))?
+            }
+        };
+        Ok(Rights { rpcs, purposes, scope })
+    }
+
+    fn is_for_certificates(&self) -> bool {
+        !matches!(self.who, Who::Token)
+    }
+
+    fn reads_claims(&self) -> bool {
+        matches!(self.roles, Source::Claim(_))
+            || matches!(self.purposes, Source::Claim(_))
+            || matches!(self.workspaces, Source::Claim(_))
+    }
+}
+
+fn who(text: &RuleText) -> Result<Who, String> {
+    match (text.certificate.as_str(), text.issuer.as_str()) {
+        ("", "") => Err("the rule is for nobody; name a certificate or an issuer".to_owned()),
+        ("", _) => Ok(Who::Token),
+        (_, issuer) if !issuer.is_empty() => {
+            Err("the rule names a certificate and an issuer; write a rule for each, a caller with both gets what both grant"
+                .to_owned())
+        }
+        _ if !text.claims.is_empty() => Err("a certificate has no claims; leave `claims` out".to_owned()),
+        (name, _) => match name.strip_suffix("/*") {
+            Some(above) if above.starts_with("spiffe://") && !above.contains('*') => Ok(Who::Below(format!("{above}/"))),
+            None if !name.contains('*') => Ok(Who::Named(name.to_owned())),
+            _ => Err("a certificate's name may only end in /*, after a SPIFFE id".to_owned()),
+        },
+    }
+}
+
+fn both(what: &str) -> String {
+    format!("`{what}` and `{what}_claim` are both set; keep one")
+}
+
+fn purposes(names: &[impl AsRef<str>]) -> Result<BTreeSet<PurposeName>, String> {
+    if names.is_empty() {
+        return Ok([PurposeName::reply()].into());
+    }
+    let parsed = names.iter().map(|name| PurposeName::parse(name.as_ref())).collect::<Result<_, _>>();
+    parsed.map_err(|why| format!("a purpose {why}"))
+}
+
+fn scope(ids: &[impl AsRef<str>]) -> Result<WorkspaceScope, String> {
+    let parsed = ids.iter().map(|id| WorkspaceId::parse(id.as_ref())).collect::<Result<_, _>>();
+    parsed.map(WorkspaceScope::Only).map_err(|why| format!("a workspace {why}; `*` stands alone"))
+}
+
+/// A claim by its name, or by its place if the name begins with a slash (RFC 6901).
+fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
+    if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
+}
+
+/// A text, or each of a list of texts. `None`: something else.
+fn texts(claim: Option<&Value>) -> Option<Vec<&str>> {
+    match claim? {
+        Value::String(text) if text.is_empty() => Some(Vec::new()),
+        Value::String(text) => Some(vec![text]),
+        Value::Array(items) => items.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(text: Value) -> Result<Rule, String> {
+        serde_json::from_value(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rule_that_does_not_hold_together_does_not_parse() {
+        let good = json!({"certificate": "spiffe://td/a", "roles": ["resolver"], "workspaces": ["*"]});
+        assert!(rule(good.clone()).is_ok());
+        for (key, value, fault) in [
+            ("roles", json!([]), "no role"),
+            ("roles", json!(["Resolver"]), "unknown variant"),
+            ("roles", json!(["root"]), "unknown variant"),
+            ("rpcs", json!(["Resolve"]), "unknown variant"),
+            ("roles_claim", json!("roles"), "keep one"),
+            ("workspaces", json!([]), "no workspaces"),
+            ("workspaces", json!(["*", "acme"]), "stands alone"),
+            ("workspaces", json!(["a/b"]), "a workspace must be"),
+            ("workspaces_claim", json!("org"), "keep one"),
+            ("purposes", json!(["Training"]), "a purpose must be"),
+            ("purposes_claim", json!("p"), "cannot read claims"),
+            ("certificate", json!(""), "for nobody"),
+            ("certificate", json!("spiffe://td/*/a"), "only end in"),
+            ("certificate", json!("*.example.com"), "only end in"),
+            ("certificate", json!("example.com/*"), "only end in"),
+            ("issuer", json!("https://issuer"), "a rule for each"),
+            ("claims", json!({"sub": "a"}), "has no claims"),
+            ("role", json!("resolver"), "unknown field"),
+        ] {
+            let mut bad = good.clone();
+            bad[key] = value.clone();
+            let why = rule(bad).unwrap_err();
+            assert!(why.contains(fault), "{key} = {value}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_certificates_name_fits_to_the_letter_or_below_a_path() {
+        let fits = |pattern: &str, name: &str| {
+            rule(json!({"certificate": pattern, "roles": ["viewer"], "workspaces": ["*"]}))
+                .unwrap()
+                .fits_certificate(name)
+        };
+        assert!(fits("spiffe://td/ns/a", "spiffe://td/ns/a"));
+        assert!(!fits("spiffe://td/ns/a", "spiffe://td/ns/ab"));
+        assert!(!fits("spiffe://td/ns/a", "spiffe://TD/ns/a"));
+        assert!(fits("spiffe://td/ns/*", "spiffe://td/ns/a/b"));
+        assert!(!fits("spiffe://td/ns/*", "spiffe://td/ns/"));
+        assert!(!fits("spiffe://td/ns/*", "spiffe://td/nsx/a"));
+        assert!(!fits("spiffe://td/*", "spiffe://td.evil/a"));
+    }
+
+    #[test]
+    fn claims_are_matched_and_read_in_their_form_only() {
+        let rule = rule(json!({
+            "issuer": "https://issuer", "claims": {"/kubernetes.io/namespace": "llm", "groups": "agents"},
+            "roles_claim": "roles", "workspaces_claim": "org", "purposes": ["reply", "title"]
+        }))
+        .unwrap();
+        let claims = json!({"kubernetes.io": {"namespace": "llm"}, "groups": ["x", "agents"],
+                            "roles": ["resolver"], "org": "acme"});
+        assert!(rule.fits_token("https://issuer", &claims));
+        assert!(!rule.fits_token("https://issuer/", &claims));
+        let rights = rule.rights(&claims).unwrap();
+        assert!(rights.rpcs.contains(Rpc::ResolveCredentials) && !rights.rpcs.contains(Rpc::SetKey));
+        assert_eq!(rights.purposes.len(), 2);
+        assert!(matches!(&rights.scope, WorkspaceScope::Only(ids) if ids.len() == 1));
+        for (name, value) in [
+            ("org", json!(null)),
+            ("org", json!("")),
+            ("org", json!([])),
+            ("org", json!("*")),
+            ("org", json!(["acme", "*"])),
+            ("org", json!(["acme", 1])),
+            ("org", json!(7)),
+            ("org", json!({"id": "acme"})),
+            ("roles", json!("Resolver")),
+            ("roles", json!(["resolver", "root"])),
+            ("roles", json!([])),
+        ] {
+            let mut bad = claims.clone();
+            bad[name] = value.clone();
+            assert!(rule.rights(&bad).is_err(), "{name} = {value}");
+        }
+        for (name, value) in
+            [("groups", json!("agent")), ("groups", json!(null)), ("kubernetes.io", json!("llm"))]
+        {
+            let mut bad = claims.clone();
+            bad[name] = value.clone();
+            assert!(!rule.fits_token("https://issuer", &bad), "{name} = {value}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Which calls come in at all: how many at once, and for how long each.
+//!
+//! A call counts from its arrival to its answer, waiting included, so that what is refused is refused before it
+//! queues. Lists are refused first, then changes, resolves last.
+//!
+//! Invariants: a refusal costs no more than its answer and says when to come back; every call has a deadline, the
+//! caller's or ours, and no caller's is longer than allowed. Health checks are always let in.
+//!
+//! Absent: limits for each caller or workspace (`ops::limits`), and each connection's (`transport`).
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, Request, Response};
+use hyper::{body::Incoming, service::Service};
+use tokio::time::timeout;
+use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
+
+use super::status;
+use crate::domain::{
+    error::{Error, Reason},
+    principal::Rpc,
+};
+
+/// When a refused call may come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// How much is served at once, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// Calls at once.
+    pub calls: u32,
+    /// How long a call that says nothing may take.
+    pub default_deadline: Duration,
+    /// How long any call may take.
+    pub longest_deadline: Duration,
+}
+
+/// The services behind the limits.
+#[derive(Clone)]
+pub struct Admission {
+    routes: Routes,
+    limits: CallLimits,
+    running: Arc<AtomicU32>,
+}
+
+impl Admission {
+    /// Lets calls through to these services.
+    pub fn new(routes: Routes, limits: CallLimits) -> Self {
+        Self { routes: routes.prepare(), limits, running: Arc::default() }
+    }
+
+    /// A place among the calls that run at once.
+    fn enter(&self, most: u32) -> Option<Place> {
+        let place = Place(Arc::clone(&self.running));
+        // One more is counted already; it is taken back when the place is dropped.
+        (place.0.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+/// A call that is running.
+struct Place(Arc<AtomicU32>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Service<Request<Incoming>> for Admission {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let called = Called::at(request.uri().path());
+        let Some(place) = self.enter(called.most(self.limits.calls)) else {
+            let answer = overloaded(called).into_http();
+            return Box::pin(async { Ok(answer) });
+        };
+        let deadline = asked_for(request.headers())
+            .unwrap_or(self.limits.default_deadline)
+            .min(self.limits.longest_deadline);
+        let answer = self.routes.clone().call(request);
+        Box::pin(async move {
+            let answered = timeout(deadline, answer).await;
+            drop(place);
+            match answered {
+                Ok(answer) => answer,
+                Err(_) => Ok(Status::deadline_exceeded("the call's deadline has passed").into_http()),
+            }
+        })
+    }
+}
+
+/// What is called, as far as its rank goes.
+#[derive(Clone, Copy)]
+enum Called {
+    Contract(Rpc),
+    /// Reflection, and what is not served.
+    Other,
+    Health,
+}
+
+impl Called {
+    fn at(path: &str) -> Self {
+        let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+        match service {
+            "byok.v1.KeyService" | "byok.v1.PlatformService" => {
+                let rpc = Rpc::ALL.iter().copied().find(|rpc| rpc.as_str() == method);
+                rpc.map_or(Self::Other, Self::Contract)
+            }
+            "grpc.health.v1.Health" => Self::Health,
+            _ => Self::Other,
+        }
+    }
+
+    /// How many may run at once, itself included, for it to be let in.
+    fn most(self, calls: u32) -> u32 {
+        let quarter = calls.checked_div(4).unwrap_or(0);
+        match self {
+            Self::Health => u32::MAX,
+            Self::Contract(Rpc::ResolveCredentials | Rpc::ReportOutcome | Rpc::WatchInvalidations) => calls,
+            Self::Contract(
+                Rpc::SetKey
+                | Rpc::VerifyKey
+                | Rpc::SelectModel
+                | Rpc::DeleteKey
+                | Rpc::ToggleByo
+                | Rpc::DeleteWorkspace
+                | Rpc::SetPlatformKey
+                | Rpc::VerifyPlatformKey
+                | Rpc::DeletePlatformKey,
+            ) => calls.saturating_sub(quarter),
+            Self::Contract(
+                Rpc::ExplainResolution
+                | Rpc::ListModels
+                | Rpc::GetWorkspace
+                | Rpc::ListAuditEvents
+                | Rpc::ListKeyUsage
+                | Rpc::ListPlatformKeys
+                | Rpc::ListPlatformAuditEvents,
+            )
+            | Self::Other => calls.saturating_sub(quarter.saturating_mul(2)),
+        }
+    }
+}
+
+fn overloaded(called: Called) -> Status {
+    let error =
+        Error::new(Reason::Overloaded, "too many calls are running; try again").retry_after(COME_BACK);
+    match called {
+        Called::Contract(rpc) => status::of(error, rpc),
+        Called::Other | Called::Health => Status::resource_exhausted(error.message()),
+    }
+}
+
+/// The caller's deadline (gRPC over HTTP/2, `grpc-timeout`): up to 8 digits and a unit.
+fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count.saturating_mul(3600))),
+        "M" => Some(Duration::from_secs(count.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_as_grpc_writes_it() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            asked_for(&headers)
+        };
+        assert_eq!(read("1S"), Some(Duration::from_secs(1)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("0n"), Some(Duration::ZERO));
+        for bad in ["", "S", "1", "123456789S", "-1S", "+1S", "1.5S", "1s", "1 S", "0x1S"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn resolves_come_in_after_everything_else_is_refused() {
+        let most = |path: &str| Called::at(path).most(100);
+        assert_eq!(most("/byok.v1.KeyService/ResolveCredentials"), 100);
+        assert_eq!(most("/byok.v1.KeyService/SetKey"), 75);
+        assert_eq!(most("/byok.v1.KeyService/ListModels"), 50);
+        assert_eq!(most("/byok.v1.PlatformService/SetPlatformKey"), 75);
+        assert_eq!(most("/byok.v1.KeyService/NoSuch"), 50);
+        assert_eq!(most("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), 50);
+        assert_eq!(most("/grpc.health.v1.Health/Check"), u32::MAX);
+        assert_eq!(Called::at("nonsense").most(100), 50);
+    }
+}

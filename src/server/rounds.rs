@@ -1,0 +1,91 @@
+//! What goes on beside the calls: warm data keys, short tables, other replicas' changes, issuers' keys, TLS files.
+//!
+//! Invariant: each goes on until the server stops; one that ends before that ends the server.
+//!
+//! Absent: what each of them does.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::stopped;
+use crate::{domain::error::Error, identity::Identity, ops::Parts, transport::Tls};
+
+/// How often the data keys are looked after.
+const KEYRING_ROUND: Duration = Duration::from_secs(1);
+/// How often forgotten results are deleted.
+const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
+/// How long the change log goes back. Who was away for longer reads everything again.
+const LOGGED_FOR: time::Duration = time::Duration::hours(1);
+
+/// How long a retired data key stays: an hour beyond the 75 minutes for which it may be in somebody's memory, and the
+/// 10 for which a record may that it sealed.
+const RETIRED_FOR: time::Duration = time::Duration::minutes(150);
+
+/// Begins everything.
+pub(super) fn spawn(
+    tasks: &mut JoinSet<Result<(), Error>>,
+    parts: &Arc<Parts>,
+    identity: &Arc<Identity>,
+    tls: Option<Arc<Tls>>,
+    stopping: &watch::Receiver<bool>,
+) {
+    let mut until_stopped = |work: Round| {
+        let stop = stopped(stopping.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = work => Err(Error::internal("a round ended by itself")),
+                () = stop => Ok(()),
+            }
+        });
+    };
+    until_stopped(Box::pin(warming(Arc::clone(parts))));
+    until_stopped(Box::pin(housekeeping(Arc::clone(parts))));
+    until_stopped(Box::pin(following(Arc::clone(parts))));
+    until_stopped(Box::pin(Arc::clone(identity).follow()));
+    if let Some(tls) = tls {
+        until_stopped(Box::pin(async move { tls.follow().await }));
+    }
+}
+
+type Round = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Keeps the data keys warm.
+async fn warming(parts: Arc<Parts>) {
+    let mut round = interval(KEYRING_ROUND);
+    // After a round that took long, none is made up for.
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        parts.keyring.tick().await;
+    }
+}
+
+/// Keeps the tables short.
+async fn housekeeping(parts: Arc<Parts>) {
+    let mut round = interval(HOUSEKEEPING);
+    loop {
+        round.tick().await;
+        if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
+            tracing::warn!(?error, "old results could not be deleted");
+        }
+        if let Err(error) = parts.store.purge_log(parts.clock.now().saturating_sub(LOGGED_FOR)).await {
+            tracing::warn!(?error, "the old part of the change log could not be deleted");
+        }
+        if let Err(error) = parts.store.purge_lists().await {
+            tracing::warn!(?error, "old model lists could not be deleted");
+        }
+        if let Err(error) = parts.store.purge_data_keys(parts.clock.now().saturating_sub(RETIRED_FOR)).await {
+            tracing::warn!(?error, "retired data keys could not be deleted");
+        }
+    }
+}
+
+/// Takes in what other processes change.
+async fn following(parts: Arc<Parts>) {
+    parts.directory.follow().await;
+}
