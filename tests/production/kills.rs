@@ -193,18 +193,19 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
 #[ignore = "minutes; tests/run runs it as a step of its own"]
 async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
     let mut fleet = Fleet::on_postgres().await;
-    let process = fleet.start().await;
+    let mut process = fleet.start().await;
     set_keys(&process, KEYS).await;
     let database = fleet.database().await;
     until("all data keys exist", async || {
         (number(&database, "SELECT count(*) FROM data_keys").await == 256).then_some(())
     })
     .await;
-    let mut random = Random::new();
+    let (mut random, mut sites) = (Random::new(), Vec::new());
     let (mut killed, mut done, mut resumed, mut usual) = (0, 0, 0, Duration::from_secs(3));
     while killed < kills() / 2 {
         let context = format!("seed {}, after {killed} kills and {done} ends", random.seed);
-        // Every other time to another key file; the replica that serves knows neither and needs neither.
+        // Every other time to another key file, which the replica that serves does not know. It needs to once it looks
+        // at the records anew, which is 10 minutes from their load.
         let to_data_keys = random.below(2) == 0;
         if !to_data_keys {
             let files = fleet.key_files();
@@ -245,9 +246,11 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
         let live = "SELECT count(*) FROM provider_keys WHERE state = 'active'";
         assert_eq!(number(&database, live).await, i64::from(KEYS), "{context}");
         assert_keys(&process, KEYS).await;
-        // What is there opens for one that starts anew, too.
+        // What is there opens for one that starts anew, too. It knows today's key file, and takes over.
         let site = fleet.another().await;
-        assert_keys(&fleet.start_at(&site).await, KEYS).await;
+        process = fleet.start_at(&site).await;
+        assert_keys(&process, KEYS).await;
+        sites.push(site);
     }
     eprintln!(
         "{killed} kills of a rewrap, {done} came to their end, {resumed} of them counted an earlier run's work"
