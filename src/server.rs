@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use callers::{identity_to_ask, tls};
+pub use callers::grants;
 pub use maintain::rewrap;
 pub use open::{open, store_settings};
 

@@ -1,25 +1,33 @@
-//! `byokd config`: what a server would be started with, and whether it could be.
+//! `byokd config`: what a server would be started with, whether it could be, and what it would let a caller do.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{failure::Failure, output, settings::Settings, target::Target};
+use super::{argument, failure::Failure, output, settings::Settings, target::Target, view::Caller};
+use crate::server;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
-    /// Report everything that is wrong with the configuration, with its source
-    Check(Settings),
+    /// Report everything that is wrong with the configuration, with its source; or say what a caller may do
+    Check(Check),
     /// Show every setting as it would be used, passwords left out
     Show(Settings),
 }
 
 impl Config {
-    pub(super) fn run(self, target: &Target) -> Result<(), Failure> {
+    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         match self {
-            Self::Check(settings) => {
-                settings.load(target)?;
+            Self::Check(check) if !check.callers.is_empty() => {
+                let config = check.settings.load(target)?;
+                let granted = server::grants(&config, &check.callers)
+                    .await
+                    .map_err(|error| Failure::Local(error.to_string()))?;
+                output::answer(target.output, &Caller::of(&granted))?;
+            }
+            Self::Check(check) => {
+                check.settings.load(target)?;
                 output::answer(target.output, &Good { good: true })?;
             }
             Self::Show(settings) => {
@@ -32,6 +40,15 @@ impl Config {
         }
         Ok(())
     }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    settings: Settings,
+    /// A certificate in PEM or a token: say what its bearer may do, and by which rule. Given twice, what both may
+    #[arg(long = "as", value_name = "FILE", value_parser = argument::path())]
+    callers: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]

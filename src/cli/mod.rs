@@ -48,6 +48,7 @@ Examples:
   byokd models acme --all                        every model, and why some cannot be used
   byokd toggle acme off                          back to the platform's keys
   byokd platform set anthropic                   the operator's own key
+  byokd config check --as client.pem             what the bearer of a certificate or token may do, and by which rule
   byokd rewrap --dry-run                         how many data keys are under another KMS key
 
 Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
@@ -104,7 +105,7 @@ impl Command {
             Self::Migrate(command) => command.run(target).await,
             Self::Rewrap(command) => Box::pin(command.run(target)).await,
             Self::Token(command) => command.run(target),
-            Self::Config(command) => command.run(target),
+            Self::Config(command) => command.run(target).await,
             Self::Key(command) => command.run(target).await,
             Self::Platform(command) => command.run(target).await,
             Self::Toggle(command) => command.run(target).await,

@@ -103,6 +103,13 @@ pub enum WorkspaceScope {
     Only(BTreeSet<WorkspaceId>),
 }
 
+impl Default for WorkspaceScope {
+    /// None.
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
 impl WorkspaceScope {
     fn and(&self, other: &Self) -> Self {
         match (self, other) {
@@ -149,8 +156,8 @@ fn bit(rpc: Rpc) -> u32 {
     1_u32.checked_shl(place).unwrap_or(0)
 }
 
-/// What a caller may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a caller may do; by default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     /// What it may call.
     pub rpcs: RpcSet,

@@ -2,16 +2,17 @@
 //!
 //! Absent: the rest of what operations are made of (`open`).
 
-use std::{fs, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fs, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{StartError, open};
 use crate::{
     config::{ClientCertificates, Config, IssuerConfig, TokenAlgorithm},
     domain::{clock::Clock, error::Error},
     grpc::CallLimits,
-    identity::{Identity, IssuerSettings, KeySource, Signer, SigningAlgorithm},
+    identity::{Granted, Identity, IssuerSettings, KeySource, Signer, SigningAlgorithm},
     transport::{ClientAuth, ConnectionLimits, Tls, TlsFiles},
 };
 
@@ -24,14 +25,43 @@ pub(super) fn identity(config: &Config, clock: Clock) -> Result<Identity, StartE
     known_callers(config, signer, clock)
 }
 
-/// The same as a server of this configuration knows them, without making anything.
-pub fn identity_to_ask(config: &Config, clock: Clock) -> Result<Identity, StartError> {
+/// What each of these proofs grants, as a server of this configuration would say now. Makes nothing. The files are a
+/// certificate in PEM or a token.
+///
+/// # Errors
+/// Why one of them is refused.
+pub async fn grants(config: &Config, files: &[PathBuf]) -> Result<Vec<Granted>, StartError> {
     let signer = match config.embedded_signer() {
         // Before the first start there is none, and no token of it either.
         true => Signer::in_folder(&config.server.data_dir).ok(),
         false => None,
     };
-    known_callers(config, signer, clock)
+    let identity = Arc::new(known_callers(config, signer, Clock::system())?);
+    let tls = tls(config)?;
+    let asked = async {
+        identity.warm_up().await;
+        let mut granted = Vec::new();
+        for file in files {
+            let refused = |why: String| StartError(format!("{}: {why}", file.display()));
+            let content =
+                Zeroizing::new(fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?);
+            let text = std::str::from_utf8(&content)
+                .map_err(|_| refused("is neither PEM nor a token".to_owned()))?;
+            granted.push(match (text.contains("-----BEGIN CERTIFICATE-----"), &tls) {
+                (true, Some(tls)) => tls
+                    .check_client(text.as_bytes())
+                    .and_then(|certificate| identity.certificate_grants(&certificate))
+                    .map_err(refused)?,
+                (true, None) => return Err(refused("without TLS no certificate counts".to_owned())),
+                (false, _) => identity.token_grants(text.trim()).await.map_err(refused)?,
+            });
+        }
+        Ok(granted)
+    };
+    tokio::select! {
+        granted = asked => granted,
+        () = Arc::clone(&identity).follow() => Err(Error::internal("the issuers' keys are not followed any more").into()),
+    }
 }
 
 fn known_callers(config: &Config, signer: Option<Signer>, clock: Clock) -> Result<Identity, StartError> {
@@ -84,7 +114,7 @@ fn settings(config: &Config, issuer: &IssuerConfig) -> Result<IssuerSettings, St
 }
 
 /// How the port is encrypted; `None`: it is not.
-pub fn tls(config: &Config) -> Result<Option<Tls>, StartError> {
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>, StartError> {
     let tls = &config.tls;
     if !tls.is_on() {
         return Ok(None);

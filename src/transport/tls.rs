@@ -20,13 +20,15 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::TLS13,
 };
 use tokio::{sync::watch, time::interval};
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
+
+use crate::identity::Certificate;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -86,6 +88,25 @@ impl Tls {
         Ok(Self { files, today: watch::Sender::new(Today { config, content: Arc::new(content) }) })
     }
 
+    /// Reads a client's certificate and chain, in PEM, and checks them as a handshake now would.
+    ///
+    /// # Errors
+    /// What a handshake would refuse.
+    pub fn check_client(&self, pem: &[u8]) -> Result<Certificate, String> {
+        let chain = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| "not a certificate in PEM".to_owned())?;
+        let (leaf, intermediates) = chain.split_first().ok_or("no certificate in PEM")?;
+        let content = Content::read(&self.files)?;
+        let verifier = content
+            .verifier(&self.files)?
+            .ok_or("tls.client_ca_file is not set, so that no certificate counts")?;
+        verifier
+            .verify_client_cert(leaf, intermediates, UnixTime::now())
+            .map_err(|error| format!("a handshake refuses it: {error}"))?;
+        Ok(Certificate::read(leaf))
+    }
+
     /// What the next handshake is made with.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.today.borrow().config))
@@ -133,28 +154,32 @@ impl Content {
         })
     }
 
+    /// Who checks clients' certificates; `None`: they are not asked for.
+    fn verifier(&self, files: &TlsFiles) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+        let (Some(pem), Some((file, auth))) = (&self.clients, &files.clients) else {
+            return Ok(None);
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(pem, file)? {
+            roots.add(certificate).map_err(|error| format!("{}: not a CA: {error}", file.display()))?;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = match auth {
+            ClientAuth::Required => verifier,
+            ClientAuth::Optional => verifier.allow_unauthenticated(),
+        };
+        verifier.build().map(Some).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
     fn config(&self, files: &TlsFiles) -> Result<ServerConfig, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| format!("TLS 1.3 is not available: {error}"))?;
-        let builder = match (&self.clients, &files.clients) {
-            (Some(pem), Some((file, auth))) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(pem, file)? {
-                    roots
-                        .add(certificate)
-                        .map_err(|error| format!("{}: not a CA: {error}", file.display()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier = match auth {
-                    ClientAuth::Required => verifier,
-                    ClientAuth::Optional => verifier.allow_unauthenticated(),
-                };
-                let verifier = verifier.build().map_err(|error| format!("{}: {error}", file.display()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
-            _ => builder.with_no_client_auth(),
+        let builder = match self.verifier(files)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
         };
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| format!("{}: holds no private key in PEM", files.key.display()))?;

@@ -4,6 +4,7 @@
 //!
 //! Absent: anything of one command only; that stands with the command. No view holds a secret.
 
+mod caller;
 mod decision;
 mod value;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+pub(super) use caller::Caller;
 pub(super) use decision::{BillingView, EndpointView, KeyReferenceView, ModelView, Models};
 pub(super) use value::{moment, older, seconds, short, when};
 
