@@ -16,7 +16,7 @@
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
 //!
 //! [`server`] wires all of it, [`config`] says how, [`admin`] is the port for those who watch, [`telemetry`] what the
-//! operator reads. [`cli`] is the command line; it runs a server or speaks to one through [`client`]. [`contract`] is
+//! operator reads, [`process`] what the system may show of all this: nothing. [`cli`] is the command line; it runs a server or speaks to one through [`client`]. [`contract`] is
 //! what both ends speak.
 //!
 //! # Invariants
@@ -62,6 +62,7 @@ pub mod keyring;
 pub mod kms;
 pub mod ops;
 mod private_file;
+pub mod process;
 pub mod provider;
 pub mod server;
 pub mod store;

@@ -1,28 +1,100 @@
 //! What the operator reads: log lines on standard error.
 //!
 //! Invariants: data goes to standard output, so lines go to standard error; a subscriber is always installed, since the
-//! libraries' own events take a slow road without one. No line is written for a call that succeeds.
+//! libraries' own events take a slow road without one. No line is written for a call that succeeds. Whatever the filter
+//! says, only byokd itself logs below DEBUG: what HTTP, TLS and database libraries say there is the bytes that they
+//! carry, with keys and tokens among them.
 //!
 //! Absent: traces and metrics.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{LevelFilter, Targets},
+    fmt::MakeWriter,
+    layer::{Layer as _, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{LogConfig, LogFormat};
 
 /// Installs the subscriber of this process. A process has one: a second call changes nothing.
 pub fn install(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    let installed = match config.format {
-        LogFormat::Pretty => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
-    };
+    let installed = subscriber(config, std::io::stderr, std::io::stderr().is_terminal()).try_init();
     if installed.is_err() {
         tracing::debug!("a subscriber was already installed");
+    }
+}
+
+fn subscriber<W>(config: &LogConfig, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let no_bytes = Targets::new()
+        .with_default(LevelFilter::DEBUG)
+        .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(no_bytes).with(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(filter: &str, format: LogFormat) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let config = LogConfig { format, filter: filter.to_owned() };
+        tracing::subscriber::with_default(subscriber(&config, move || writer.clone(), false), || {
+            tracing::trace!(target: "h2::codec", "bytes of h2");
+            tracing::trace!(target: "byokdish", "bytes of a stranger");
+            tracing::debug!(target: "h2::codec", "frames of h2");
+            tracing::trace!(target: "byokd::provider", "steps of byokd");
+            let _span =
+                tracing::trace_span!(target: "rustls", "handshake", secret = "bytes of rustls").entered();
+            tracing::info!(target: "byokd", "in a span");
+        });
+        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn only_byokd_logs_below_debug_whatever_the_filter_says() {
+        for format in [LogFormat::Pretty, LogFormat::Json] {
+            for filter in
+                ["trace", "info,h2=trace,rustls=trace,byokdish=trace,byokd=trace", "h2::codec=trace,trace"]
+            {
+                let lines = logged(filter, format);
+                assert!(!lines.contains("bytes of"), "{filter}: {lines}");
+                assert!(lines.contains("steps of byokd") && lines.contains("in a span"), "{filter}: {lines}");
+            }
+            assert!(logged("trace", format).contains("frames of h2"));
+            assert!(!logged("info", format).contains("of "));
+        }
     }
 }

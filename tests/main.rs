@@ -12,6 +12,7 @@
 
 mod access;
 mod bad_input;
+mod canary;
 mod cancel;
 mod concurrency;
 mod crash;
@@ -23,6 +24,7 @@ mod kept;
 mod limits;
 mod main_road;
 mod models;
+mod process;
 mod production;
 mod providers;
 mod readme;
@@ -31,6 +33,7 @@ mod selection;
 mod services;
 mod set_key;
 mod sqlite;
+mod ssrf;
 mod startup;
 mod support;
 mod tamper;

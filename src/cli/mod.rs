@@ -37,6 +37,8 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use target::Target;
 
+use crate::process;
+
 const EXAMPLES: &str = "\
 Examples:
   byokd serve                                    serve on 127.0.0.1:50051, everything embedded
@@ -120,6 +122,10 @@ impl Command {
 
 /// Runs one command line, its first item being the program's name, and says how it ended.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // First of all, so that nothing secret is in memory before.
+    if let Err(exposed) = process::seclude() {
+        return Failure::Local(exposed.to_string()).tell(output::Format::default());
+    }
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

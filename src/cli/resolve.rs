@@ -99,8 +99,8 @@ impl Resolved {
             provider: response.provider,
             model: response.model,
             endpoint: response.endpoint.map(EndpointView::from),
-            credential: response.credential.map(|credential| {
-                let secret = Zeroizing::new(credential.api_key);
+            credential: response.credential.map(|mut credential| {
+                let secret = Zeroizing::new(std::mem::take(&mut credential.api_key));
                 CredentialView { api_key: if reveal { secret.as_str().to_owned() } else { masked(&secret) } }
             }),
             lease: response.lease.map(|lease| LeaseView {

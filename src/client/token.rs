@@ -21,6 +21,7 @@ use crate::{
 
 /// A token longer than this is not one: no server would take it as metadata.
 const MAX_BYTES: u64 = 8 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 /// Where the token comes from.
 #[derive(Clone, Debug)]
@@ -72,7 +73,8 @@ impl TokenSource {
 
 fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
     let unreadable = |error| TokenError::Unreadable { path: path.to_owned(), error };
-    let mut text = Zeroizing::new(String::new());
+    // Room for all of it at once: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(BUFFER));
     File::open(path).map_err(unreadable)?.take(MAX_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -2,7 +2,10 @@
 //!
 //! Absent: what the rules mean (`domain::rule`).
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -72,7 +75,7 @@ pub enum TokenAlgorithm {
     RS256,
 }
 
-fn no_path(path: &PathBuf) -> bool {
+fn no_path(path: &Path) -> bool {
     path.as_os_str().is_empty()
 }
 

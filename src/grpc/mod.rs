@@ -12,6 +12,8 @@
 mod admission;
 mod answer;
 mod call;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod key_service;
 mod parse;

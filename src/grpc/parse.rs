@@ -24,6 +24,7 @@ const MAX_HEADERS: usize = 16;
 
 /// The workspace, if the caller may speak of it.
 pub(super) fn workspace(caller: &Principal, id: &str) -> Result<WorkspaceId, Error> {
+    no_key("workspace_id", id)?;
     let workspace = required("workspace_id", id, WorkspaceId::parse)?;
     caller.may_touch(&workspace)?;
     Ok(workspace)
@@ -50,7 +51,7 @@ pub(super) fn optional<T>(
     if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
 }
 
-/// What is told again in errors and audit rows must not be a key that was pasted in its place.
+/// What is told again in answers, errors and audit rows must not be a key that was pasted in its place.
 fn no_key(field: &'static str, name: &str) -> Result<(), Error> {
     if looks_like_key(name) {
         return Err(Error::field(field, "looks like a key, which goes into `api_key` and nowhere else"));

@@ -219,9 +219,11 @@ fn associated_data(context: EncryptionContext) -> Vec<u8> {
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok())).collect();
-    let digits = Zeroizing::new(digits?);
+    // Room for all of them at once: a list that grows leaves copies behind.
+    let mut digits = Zeroizing::new(Vec::with_capacity(text.len()));
+    for digit in text.chars() {
+        digits.push(u8::try_from(digit.to_digit(16)?).ok()?);
+    }
     let pairs = digits.chunks_exact(2);
     if !pairs.remainder().is_empty() {
         return None;

@@ -21,7 +21,10 @@ use super::{
     Checked, Target,
     rules::{Meaning, Probe, Rules},
 };
-use crate::{domain::verdict::Verdict, egress::was_barred};
+use crate::{
+    domain::{secret::ApiKey, verdict::Verdict},
+    egress::was_barred,
+};
 
 /// In bytes: room for the longest lists known, several times over.
 const LONGEST_LIST: usize = 4 * 1024 * 1024;
@@ -50,6 +53,7 @@ pub(super) struct Caller<'a> {
     pub(super) client: &'a Client,
     pub(super) rules: &'a Rules,
     pub(super) target: &'a Target<'a>,
+    pub(super) key: &'a ApiKey,
     /// With the key in them.
     pub(super) headers: HeaderMap,
     pub(super) deadline: Instant,

@@ -17,7 +17,11 @@ use super::{
     openai,
     rules::{Meaning, Probe},
 };
-use crate::domain::{protocol::Protocol, verdict::Verdict};
+use crate::domain::{
+    protocol::Protocol,
+    secret::{ApiKey, KEY_LENGTH},
+    verdict::Verdict,
+};
 
 /// Models tried before giving up; each costs a call of the customer's.
 const MOST_TRIES: usize = 4;
@@ -73,12 +77,21 @@ pub(super) async fn list(caller: &mut Caller<'_>) -> Result<Option<Vec<String>>,
             return Ok(None);
         }
         match next {
-            Next::End => return Ok(Some(models.into_ids())),
+            Next::End => return Ok(Some(without_the_key(models.into_ids(), caller.key))),
             Next::After(id) if caller.target.protocol == Protocol::Anthropic => after = Some(id),
             Next::After(_) | Next::Lost => return Ok(None),
         }
     }
     Ok(None)
+}
+
+/// A provider may write anything into a list, also the key that it was asked with; and a list is kept and shown.
+fn without_the_key(mut ids: Vec<String>, key: &ApiKey) -> Vec<String> {
+    // A key that is shorter is nobody's, and could be part of any id.
+    if key.expose().len() >= KEY_LENGTH {
+        ids.retain(|id| !id.contains(key.expose()));
+    }
+    ids
 }
 
 /// What to try, best first: the candidates that the key lists, then whatever else it lists that the catalog sells;

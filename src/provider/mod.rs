@@ -17,6 +17,8 @@ mod anthropic;
 mod call;
 mod check;
 mod formats;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod list;
 mod openai;
 mod rules;
@@ -153,7 +155,7 @@ impl Providers {
     }
 
     /// Everything that can be refused without a call; the deadline runs from here.
-    fn caller<'a>(&'a self, target: &'a Target<'a>, key: &ApiKey) -> Result<call::Caller<'a>, Verdict> {
+    fn caller<'a>(&'a self, target: &'a Target<'a>, key: &'a ApiKey) -> Result<call::Caller<'a>, Verdict> {
         if let Some(verdict) = self.key_hint(target, key) {
             return Err(verdict);
         }
@@ -167,6 +169,7 @@ impl Providers {
             client: &self.client,
             rules: &self.rules,
             target,
+            key,
             headers,
             deadline: now.checked_add(self.egress.deadline).unwrap_or(now),
             may_retry: true,

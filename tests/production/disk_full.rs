@@ -33,7 +33,7 @@ async fn a_full_disk_refuses_changes_answers_resolves_and_is_left_behind_without
     admin.set_key(set(1)).await.unwrap();
     let mut held = async || {
         let resolved = resolver.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
-        resolved.into_inner().credential.unwrap().api_key
+        resolved.into_inner().credential.unwrap().api_key.clone()
     };
     assert_eq!(held().await, openai_key(1));
     limit_files(&process, Some(4096));

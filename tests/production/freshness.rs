@@ -71,7 +71,8 @@ impl Two {
                 if away {
                     byokd.pass(Duration::from_secs(1));
                 }
-                let seen = resolved.map(|r| r.credential.unwrap().api_key).map_err(|status| reason(&status));
+                let seen =
+                    resolved.map(|r| r.credential.unwrap().api_key.clone()).map_err(|status| reason(&status));
                 (seen == key.map(openai_key).map_err(str::to_owned)).then_some(())
             })
             .await;

@@ -103,7 +103,7 @@ async fn stream(mut admin: Keys, mut changes: impl Iterator<Item = Change>, told
 async fn state(process: &Process, rows: &Rows, context: &str) -> State {
     let mut resolver = process.keys(Role::Resolver).await;
     let resolved = resolver.resolve_credentials(ask(WORKSPACE, "", "openai", "")).await;
-    let served = resolved.map(|resolved| resolved.into_inner().credential.unwrap().api_key);
+    let served = resolved.map(|resolved| resolved.into_inner().credential.unwrap().api_key.clone());
     let has_key = rows.active("openai").is_some();
     match (rows.byo_enabled, has_key, served) {
         (true, true, Ok(secret)) => {

@@ -63,7 +63,7 @@ fn ticking(byokd: &Byokd) -> JoinSet<()> {
 async fn insisting(resolver: &mut Keys, workspace: &str) -> String {
     loop {
         match resolver.resolve_credentials(ask(workspace, "", "openai", "")).await {
-            Ok(resolved) => return resolved.into_inner().credential.unwrap().api_key,
+            Ok(resolved) => return resolved.into_inner().credential.unwrap().api_key.clone(),
             // More than the database loads in two seconds here, or the KMS answers in half a one.
             Err(status) if ["STORE_UNAVAILABLE", "KMS_UNAVAILABLE"].contains(&reason(&status).as_str()) => {
                 tokio::time::sleep(ROUND).await;

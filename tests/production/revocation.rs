@@ -50,7 +50,7 @@ impl Watcher {
             while !stop.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 let key = match resolver.resolve_credentials(ask(WORKSPACE, "", "openai", "")).await {
-                    Ok(resolved) => Some(resolved.into_inner().credential.unwrap().api_key),
+                    Ok(resolved) => Some(resolved.into_inner().credential.unwrap().api_key.clone()),
                     Err(status) => {
                         assert_eq!(crate::support::reason(&status), "BYO_KEY_MISSING", "{status:?}");
                         None

@@ -219,7 +219,7 @@ impl Byokd {
 
     /// The secret that a resolve hands out.
     pub(crate) async fn secret(&self, workspace: &str, provider: &str) -> Result<String, Status> {
-        Ok(self.resolve(workspace, "", provider).await?.credential.unwrap().api_key)
+        Ok(self.resolve(workspace, "", provider).await?.credential.unwrap().api_key.clone())
     }
 
     /// Reads a workspace.

@@ -26,7 +26,7 @@ pub(crate) use kms_call::KmsCall;
 pub(crate) use kms_fault::KmsFault;
 pub(crate) use kms_proxy::KmsProxy;
 pub(crate) use own_postgres::OwnPostgres;
-pub(crate) use process::{Process, Site};
+pub(crate) use process::{Process, Site, is_root};
 pub(crate) use proxy::{Network, Proxy};
 pub(crate) use random::Random;
 pub(crate) use reply::Reply;

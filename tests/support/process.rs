@@ -20,6 +20,17 @@ use super::{
     wait::until,
 };
 
+/// Whether the tests run as root, who may what no other user may.
+pub(crate) fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().any(|line| line.starts_with("Uid:\t0\t0\t"))
+}
+
+/// The byokd that is tested; tests/mutants.py names another, which must fail.
+fn binary() -> PathBuf {
+    std::env::var_os("BYOKD_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_byokd").into(), PathBuf::from)
+}
+
 /// Where a process finds its configuration and keeps its data.
 pub(crate) struct Site {
     pub(crate) provider: FakeProvider,
@@ -86,7 +97,7 @@ impl Site {
 
     /// Any command of byokd, with the same configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_byokd"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .env_clear()
@@ -195,6 +206,11 @@ impl Process {
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");
+    }
+
+    /// SIGABRT, at which a process leaves a core if it may.
+    pub(crate) fn abort(&self) {
+        self.signal("-ABRT");
     }
 
     /// SIGSTOP: it is still there and does nothing, as on a machine that is moved to another host.

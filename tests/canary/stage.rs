@@ -1,0 +1,145 @@
+//! The real binary that logs everything, and what it leaves on the machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use byokd::{
+    contract::v1::platform_service_client::PlatformServiceClient,
+    domain::{clock::Clock, names::PurposeName, principal::Role},
+    identity::{MintRequest, Signer, mint},
+};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+
+use super::told::Told;
+use crate::support::{
+    FakeKms, Process, Site,
+    byokd::{Bearer, Keys, Platform},
+    postgres::service,
+};
+
+/// A byokd over a KMS made at the wire, and its provider.
+pub(super) struct Stage {
+    pub(super) site: Site,
+    pub(super) kms: FakeKms,
+    pub(super) process: Process,
+    log: PathBuf,
+}
+
+impl Stage {
+    /// A process that logs at TRACE in this format, over whatever the site has already.
+    pub(super) async fn start(site: Site, kms: FakeKms, format: &str) -> Self {
+        let log = site.path(&format!("log-{format}"));
+        // The shell sends what the process writes, of either kind, to one file.
+        let mut serve = Command::new("sh");
+        let plain = site.serve();
+        serve
+            .args(["-c", "exec \"$0\" \"$@\" >\"$CANARY_LOG\" 2>&1"])
+            .arg(plain.get_program())
+            .args(plain.get_args());
+        for (name, value) in plain.get_envs() {
+            serve.env(name, value.unwrap());
+        }
+        serve
+            .env("CANARY_LOG", &log)
+            .env("BYOKD__LOG__FILTER", "trace")
+            .env("BYOKD__LOG__FORMAT", format)
+            .env("BYOKD__CHECKS__DEADLINE_MS", "2000")
+            .env("BYOKD__CHECKS__CONDEMN_AFTER", "2")
+            .env("BYOKD__CHECKS__CONDEMN_OVER_MINUTES", "0")
+            .env("BYOKD__KMS__KEY", "alias/byokd")
+            .env("BYOKD__KMS__REGION", "eu-central-1")
+            .env("BYOKD__KMS__ENDPOINT_URL", kms.url())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", "AKIDSYNTHETIC")
+            .env("AWS_SECRET_ACCESS_KEY", "SECRET-OF-THE-TEST")
+            .envs(std::env::var_os("BYOKD_MUTANT").map(|mutant| ("BYOKD_MUTANT", mutant)))
+            .current_dir(site.path(""));
+        let process = site.start_as(serve).await;
+        Self { site, kms, process, log }
+    }
+
+    /// Ends the process; the database and the KMS stay.
+    pub(super) async fn end(mut self, told: &mut Told) -> (Site, FakeKms) {
+        self.process.terminate();
+        self.process.ended().await;
+        let log = fs::read(&self.log).unwrap();
+        let text = String::from_utf8_lossy(&log);
+        assert!(
+            text.contains("h2::") && text.contains("hyper") && text.contains("DEBUG"),
+            "it does not log what it could"
+        );
+        told.add(format!("log {}", self.log.display()), log);
+        (self.site, self.kms)
+    }
+
+    pub(super) fn token(&self, role: Role, workspace: &str) -> String {
+        let request = MintRequest {
+            subject: "canary".to_owned(),
+            roles: vec![role],
+            workspace: workspace.to_owned(),
+            purposes: vec![PurposeName::reply()],
+        };
+        mint(&Signer::in_folder(&self.site.data()).unwrap(), &request, &Clock::system()).unwrap()
+    }
+
+    /// Where health is served; byokd says so on its standard output.
+    pub(super) fn admin_address(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let (_, rest) = log.split_once("(health on ").unwrap();
+        format!("http://{}", rest.split(')').next().unwrap())
+    }
+
+    pub(super) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.process.address.clone()).unwrap().connect().await.unwrap()
+    }
+
+    pub(super) async fn keys(&self, role: Role) -> Keys {
+        self.process.keys(role).await
+    }
+
+    pub(super) async fn operator(&self) -> Platform {
+        let bearer = Bearer::new(&self.token(Role::Operator, "*"));
+        PlatformServiceClient::new(InterceptedService::new(self.channel().await, bearer))
+    }
+
+    /// A command of byokd's, with the key on its standard input; what it says is told.
+    pub(super) fn command(&self, told: &mut Told, arguments: &[&str], input: &str) {
+        let file = self.site.path("input");
+        fs::write(&file, input).unwrap();
+        let output = self.site.command(arguments).stdin(fs::File::open(&file).unwrap()).output().unwrap();
+        fs::remove_file(&file).unwrap();
+        // Not all of the arguments: one of them may be the key.
+        let way = format!("byokd {}", arguments[..2.min(arguments.len())].join(" "));
+        told.add(format!("{way}: standard output"), output.stdout);
+        told.add(format!("{way}: standard error"), output.stderr);
+    }
+}
+
+/// Everything that lies on the machine: the database, dumped, and every file of the data folder.
+pub(super) fn left_behind(site: &Site, told: &mut Told) {
+    files(&site.data(), told);
+    if site.database_url().starts_with("postgres") {
+        let program = Path::new(&service("BYOKD_TEST_POSTGRES_BIN")).join("pg_dump");
+        let dump = Command::new(program).arg("--dbname").arg(site.database_url()).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        assert!(dump.stdout.len() > 10_000);
+        told.add("pg_dump", dump.stdout);
+    }
+}
+
+fn files(folder: &Path, told: &mut Told) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, told);
+        } else {
+            told.add(format!("file {}", path.display()), fs::read(&path).unwrap());
+        }
+    }
+}
