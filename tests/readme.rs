@@ -60,3 +60,16 @@ fn every_role_stands_in_the_table_of_roles() {
         assert!(table.contains(&format!("| `{}` |", role.as_str())));
     }
 }
+
+/// The page of what byokd defends against is true as far as its tests go: each row's is there.
+#[test]
+fn every_row_of_the_threat_model_names_a_test_that_exists() {
+    let mut rows = 0;
+    for line in read("docs/security.md").lines().filter(|line| line.contains(".rs` `")) {
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let [.., file, test] = quoted.as_slice() else { panic!("{line}") };
+        assert!(read(file).contains(&format!("fn {test}(")), "{file} has no test {test}");
+        rows += 1;
+    }
+    assert!(rows > 25, "{rows}");
+}

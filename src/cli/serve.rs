@@ -74,11 +74,14 @@ impl fmt::Display for Started {
             "./byokd-data" => String::new(),
             other => format!(" --data-dir {}", quoted(other)),
         };
-        let address = server.trim_start_matches("http://");
+        writeln!(f, "byokd serves on {server} (health on {health}), data in {data_dir}")?;
+        // Who speaks TLS needs names and certificates that only the operator knows.
+        let Some(address) = server.strip_prefix("http://") else {
+            return Ok(());
+        };
         write!(
             f,
-            "byokd serves on {server} (health on {health}), data in {data_dir}\n\n\
-             Try next:\n\
+            "\nTry next:\n\
              \x20   {byokd} workspace show acme{folder}\n\
              \x20   {byokd} key set acme openai --enable-byo{folder}\n\
              \x20   {byokd} resolve acme --provider openai{folder}\n\

@@ -1,7 +1,8 @@
 //! The one place where an error becomes a status.
 //!
 //! Invariants: every reason has one code, and the list has no wildcard, so that a new reason does not compile until it
-//! has a code. A cause is logged here, once, and never sent. What is byokd's own fault is answered with a fixed text
+//! has a code. A cause is logged here, once, and never sent; those of
+//! callers that nobody knows are logged sparingly. What is byokd's own fault is answered with a fixed text
 //! and a trace id that stands in the log, too.
 //!
 //! Absent: statuses that the transport makes itself; they carry no reason.
@@ -12,9 +13,12 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use uuid::Uuid;
 
-use crate::domain::{
-    error::{Error, Reason},
-    principal::Rpc,
+use crate::{
+    domain::{
+        error::{Error, Reason},
+        principal::Rpc,
+    },
+    identity::may_log_refusal,
 };
 
 const DOMAIN: &str = "byokd";
@@ -27,6 +31,7 @@ pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     if let Some(cause) = error.cause() {
         let trace_id = Uuid::new_v4().simple().to_string();
         match code {
+            Code::Unauthenticated if !may_log_refusal() => {}
             Code::Unauthenticated => {
                 tracing::info!(rpc = rpc.as_str(), reason, cause, trace_id, "caller refused")
             }

@@ -16,6 +16,7 @@ mod issuer;
 mod issuer_keys;
 mod key_set;
 mod mint;
+mod refusals;
 mod signer;
 mod verified;
 
@@ -25,6 +26,7 @@ pub use certificate::Certificate;
 pub use issuer::{IssuerSettings, SigningAlgorithm};
 pub use issuer_keys::KeySource;
 pub use mint::{MintRequest, mint};
+pub use refusals::may_log_refusal;
 pub use signer::Signer;
 
 use issuer::Issuer;

@@ -10,13 +10,11 @@
 
 use std::{
     fs,
-    num::NonZeroU32,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -28,12 +26,10 @@ use tokio::{sync::watch, time::interval};
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use crate::identity::Certificate;
+use crate::identity::{Certificate, may_log_refusal};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// No more lines a second are written about handshakes that fail; anybody can make them.
-const LINES_A_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// No file of ours is longer.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -210,11 +206,9 @@ fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-/// A handshake that failed, for the operator: what the client showed is not good. No more than ten lines a second.
+/// A handshake that failed, for the operator: what the client showed is not good.
 pub(super) fn refused(error: &std::io::Error) {
-    static LINES: LazyLock<DefaultDirectRateLimiter> =
-        LazyLock::new(|| RateLimiter::direct(Quota::per_second(LINES_A_SECOND)));
-    if LINES.check().is_ok() {
+    if may_log_refusal() {
         tracing::info!(%error, "a TLS handshake was refused");
     }
 }

@@ -1,0 +1,19 @@
+//! How much is logged of callers that are refused before it is known who they are: anybody can cause such lines.
+//!
+//! Absent: the audit stream, which counts what it leaves out.
+
+use std::{num::NonZeroU32, sync::LazyLock};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+/// Lines a second, of handshakes and calls together …
+const LINES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// … and so many at once: a deployment that goes wrong is told in full.
+const AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
+
+/// Whether one more line may be written about a caller that nobody knows.
+pub fn may_log_refusal() -> bool {
+    static LINES_LEFT: LazyLock<DefaultDirectRateLimiter> =
+        LazyLock::new(|| RateLimiter::direct(Quota::per_second(LINES).allow_burst(AT_ONCE)));
+    LINES_LEFT.check().is_ok()
+}
