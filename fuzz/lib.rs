@@ -8,7 +8,7 @@ use byokd::domain::error::Error;
 const TOO_LONG_BY_CHANCE: usize = 6;
 
 /// The words of byokd's own errors: where they are written.
-const OWN_WORDS: [&str; 8] = [
+const OWN_WORDS: [&str; 9] = [
     include_str!("../src/domain/error.rs"),
     include_str!("../src/domain/names.rs"),
     include_str!("../src/domain/principal.rs"),
@@ -16,6 +16,7 @@ const OWN_WORDS: [&str; 8] = [
     include_str!("../src/grpc/parse.rs"),
     include_str!("../src/identity/mod.rs"),
     include_str!("../src/identity/signer.rs"),
+    include_str!("../src/identity/mint.rs"),
     include_str!("../src/egress.rs"),
 ];
 

@@ -11,7 +11,7 @@
 //! - [`identity`] tells who calls;
 //! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
 //! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
-//!   [`egress`];
+//!   [`egress`]; [`audit`] puts on record what happened;
 //! - [`store`] holds every query; [`kms`] wraps data keys;
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
 //!
@@ -22,7 +22,7 @@
 //! # Invariants
 //!
 //! - Imports point one way: `cli` → `server`, `client`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
-//!   `provider` → `egress`, `store`, `kms` → `domain`. A test reads the sources and checks it.
+//!   `audit`, `provider` → `egress`, `store`, `kms` → `domain`. A test reads the sources and checks it.
 //! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress` and `provider` only, tonic
 //!   in `grpc`, `server`, `admin`, `client` and the contract only.
 //! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
@@ -49,6 +49,7 @@
 )]
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -144,6 +144,12 @@ impl Server {
         &self.address_url
     }
 
+    /// What opens the audit stream's file anew, once it was renamed.
+    pub fn reopener(&self) -> impl Fn() + use<> {
+        let parts = Arc::clone(&self.parts);
+        move || parts.audit.reopen()
+    }
+
     /// Where health is served.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
@@ -170,6 +176,8 @@ impl Server {
             Ok(outcome) => result = result.and(outcome),
             Err(_) => tracing::warn!("calls were still running after {DRAIN:?} and were cut off"),
         }
+        // Whatever was answered has its line by now.
+        self.parts.audit.close().await;
         self.parts.store.close().await;
         if let Err(error) = fs::remove_file(&self.address_file) {
             tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");

@@ -1,9 +1,9 @@
 //! What the operator reads: log lines on standard error.
 //!
 //! Invariants: data goes to standard output, so lines go to standard error; a subscriber is always installed, since the
-//! libraries' own events take a slow road without one. No line is written for a call that succeeds. Whatever the filter
-//! says, only byokd itself logs below DEBUG: what HTTP, TLS and database libraries say there is the bytes that they
-//! carry, with keys and tokens among them.
+//! libraries' own events take a slow road without one; a line that cannot be written is lost, and nothing else. No line
+//! is written for a call that succeeds. Whatever the filter says, only byokd itself logs below DEBUG: what HTTP, TLS and
+//! database libraries say there is the bytes that they carry, with keys and tokens among them.
 //!
 //! Absent: traces and metrics.
 
@@ -36,7 +36,11 @@ where
     let no_bytes = Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer()
+        // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
+        .log_internal_errors(false)
+        .with_ansi(colours)
+        .with_writer(writer);
     let lines = match config.format {
         LogFormat::Pretty => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),

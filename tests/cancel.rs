@@ -4,12 +4,13 @@ mod wire;
 
 use std::{
     future::poll_fn,
+    path::PathBuf,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, openai_key, until};
+use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, lines, openai_key, until};
 use byokd::{
     domain::{
         clock::Clock,
@@ -33,7 +34,8 @@ struct World {
     _folder: tempfile::TempDir,
     database: sea_orm::DatabaseConnection,
     parts: Arc<Parts>,
-    caller: Principal,
+    caller: Arc<Principal>,
+    stream: PathBuf,
 }
 
 impl World {
@@ -51,14 +53,15 @@ impl World {
             database: crate::support::store::connect(&config.database.url).await,
             _folder: folder,
             parts,
-            caller: Principal {
+            stream: config.audit_file().unwrap(),
+            caller: Arc::new(Principal {
                 subject: "tests".to_owned(),
                 rights: Rights {
                     rpcs: RpcSet::of_roles(&Role::ALL),
                     purposes: [PurposeName::reply()].into(),
                     scope: WorkspaceScope::All,
                 },
-            },
+            }),
         }
     }
 
@@ -145,9 +148,16 @@ impl World {
             }
             assert!(began.elapsed() < LIMIT, "drops left always whole changes, or never");
         }
-        // Nothing came later.
+        // Nothing came later, and each change has its line, also if nobody waited for it.
+        self.parts.audit.close().await;
+        let stream = lines(&self.stream);
         for (workspace, _, rows) in seen {
             assert_eq!(Rows::of(&self.database, &workspace).await, rows, "{workspace}");
+            let of =
+                |line: &&serde_json::Value| line["event"] == "changed" && line["workspace"] == *workspace;
+            let told: Vec<i64> =
+                stream.iter().filter(of).map(|line| line["revision"].as_i64().unwrap()).collect();
+            assert_eq!(told, rows.audited, "{workspace}");
         }
     }
 }

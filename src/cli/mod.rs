@@ -8,6 +8,7 @@
 //! Absent: any decision about keys and payers. A command asks the server and shows what it said.
 
 mod argument;
+mod audit;
 mod change;
 mod config;
 mod explain;
@@ -27,6 +28,7 @@ mod settings;
 mod target;
 mod toggle;
 mod token;
+mod verify;
 mod view;
 mod workspace;
 
@@ -51,6 +53,7 @@ Examples:
   byokd toggle acme off                          back to the platform's keys
   byokd platform set anthropic                   the operator's own key
   byokd config check --as client.pem             what the bearer of a certificate or token may do, and by which rule
+  byokd audit list acme                          who changed what
   byokd rewrap --dry-run                         how many data keys are under another KMS key
 
 Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
@@ -95,6 +98,9 @@ enum Command {
     Resolve(resolve::Resolve),
     /// The same decision without the key, and why each other candidate was not taken
     Explain(explain::Explain),
+    /// Who changed what, who was handed which key, and whether the record is whole
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Show a workspace, or delete what is stored about it
     #[command(subcommand)]
     Workspace(workspace::Workspace),
@@ -115,6 +121,7 @@ impl Command {
             Self::Select(command) => command.run(target).await,
             Self::Resolve(command) => command.run(target).await,
             Self::Explain(command) => command.run(target).await,
+            Self::Audit(command) => Box::pin(command.run(target)).await,
             Self::Workspace(command) => command.run(target).await,
         }
     }
@@ -170,6 +177,8 @@ mod tests {
             "byokd key set acme openai --header novalue",
             "byokd key set acme openai --expected-revision -1",
             "byokd resolve acme -o yaml",
+            "byokd audit verify",
+            "byokd audit list acme --start yesterday",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! `byokd platform`: set, list, verify and delete the operator's own keys.
+//! `byokd platform`: set, list, verify and delete the operator's own keys, and see who did.
 //!
 //! As `byokd key`, without a workspace: one key per provider, for workspaces whose BYO toggle is off.
 //!
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     argument,
+    audit::{self, Range},
     change::{Change, NewKey},
     failure::Failure,
     output, secret_input,
@@ -34,6 +35,8 @@ pub(super) enum Platform {
     Verify(Verify),
     /// Delete the key for one provider
     Delete(Delete),
+    /// List who changed what of the platform's keys, and when
+    Audit(Range),
 }
 
 #[derive(Args, Debug)]
@@ -72,6 +75,7 @@ impl Platform {
             Self::List => list(target, &connection).await,
             Self::Verify(command) => command.run(target, &connection).await,
             Self::Delete(command) => command.run(target, &connection).await,
+            Self::Audit(range) => audit::platform(range, target, &connection).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what it prints to try next works when it is pasted into a shell in the same folder.
 //!
-//! Invariant: a file that may not grow (`ulimit -f`) fails a write, as a full disk does, and ends nothing.
+//! Invariants: standard output is the audit stream's alone where that goes there; a file that may not grow (`ulimit -f`) fails a write, as a full disk does, and ends nothing.
 //!
 //! Absent: anything about how to serve.
 
@@ -37,7 +37,9 @@ impl Serve {
         let mut interrupt = signal(SignalKind::interrupt())?;
         // Who listens to it lives on, and the write fails with EFBIG.
         let _not_fatal = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
+        let mut rotated = signal(SignalKind::hangup())?;
         let data_dir = config.server.data_dir.clone();
+        let stream_alone = config.audit.to_standard_output();
         let server = Server::start(config, Clock::system())
             .await
             .map_err(|error| Failure::Local(error.to_string()))?;
@@ -46,11 +48,23 @@ impl Serve {
             health: server.admin_address().to_string(),
             data_dir: data_dir.display().to_string(),
         };
-        output::answer(target.output, &started)?;
+        match stream_alone {
+            true => output::aside(&started.to_string()),
+            false => output::answer(target.output, &started)?,
+        }
+        let reopen = server.reopener();
+        let reopening = async {
+            while rotated.recv().await.is_some() {
+                reopen();
+            }
+            // The system tells no more signals; byokd serves on.
+            std::future::pending::<()>().await;
+        };
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = reopening => {}
             }
             tracing::info!("stopping");
         };

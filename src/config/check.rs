@@ -75,6 +75,7 @@ impl Config {
         faults.extend(self.auth_faults());
         faults.extend(self.limits.faults());
         faults.extend(self.kms.faults());
+        faults.extend(self.audit_faults());
         faults
     }
 }
@@ -133,6 +134,8 @@ mod tests {
     /// The settings that are to blame.
     fn blamed(edit: Edit) -> Vec<&'static str> {
         let mut config = Config::default();
+        // Required beside some of what is set here.
+        config.audit.key_file = "audit.key".into();
         edit(&mut config);
         config.faults().into_iter().map(|(setting, _)| setting).collect()
     }

@@ -9,6 +9,7 @@
 //!
 //! Absent: what the settings do. `server` hands them to whom they concern.
 
+mod audit;
 mod auth;
 mod check;
 mod limits;
@@ -20,6 +21,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use audit::{AuditConfig, AuditMode};
 pub use auth::{AuthConfig, EmbeddedSigner, IssuerConfig, TokenAlgorithm};
 pub use limits::LimitsConfig;
 pub use load::{ConfigFaults, Layers};
@@ -51,6 +53,8 @@ pub struct Config {
     pub checks: ChecksConfig,
     /// The way out to the providers.
     pub egress: EgressConfig,
+    /// What is put on record.
+    pub audit: AuditConfig,
     /// What is logged.
     pub log: LogConfig,
 }

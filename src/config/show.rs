@@ -10,6 +10,8 @@ impl Config {
         let mut shown = self.clone();
         shown.database.url = self.database_url();
         shown.kms.key_file = self.kms_key_file();
+        shown.audit.file = self.audit_file().unwrap_or_else(|| "-".into());
+        shown.audit.key_file = self.audit_key_file();
         for shown in [&mut shown.database.url, &mut shown.database.listen_url] {
             if let Ok(mut url) = Url::parse(shown)
                 && url.password().is_some()

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         error::Error,
         names::{PurposeName, WorkspaceId},
-        principal::{Principal, Role, WorkspaceScope},
+        principal::{Principal, Rights, Role, RpcSet, WorkspaceScope},
         resolution::Ask,
     },
     ops::NewKey,
@@ -21,9 +21,11 @@ pub fn set_key(mut body: v1::SetKeyRequest) -> Result<(WorkspaceId, NewKey), Err
     let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
     let caller = Principal {
         subject: "fuzz".to_owned(),
-        roles: vec![Role::Admin],
-        purposes: vec![PurposeName::reply()],
-        scope: WorkspaceScope::All,
+        rights: Rights {
+            rpcs: RpcSet::of_roles(&[Role::Admin]),
+            purposes: [PurposeName::reply()].into(),
+            scope: WorkspaceScope::All,
+        },
     };
     let workspace = parse::workspace(&caller, &body.workspace_id)?;
     let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;

@@ -27,9 +27,18 @@ impl Gate {
     }
 
     /// The caller, if it may call this RPC.
-    pub(super) async fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Error> {
-        let caller = self.identity.authenticate(call.authorization(), call.certificate()).await?;
-        caller.may_call(rpc)?;
-        Ok(caller)
+    pub(super) async fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Refusal> {
+        let caller = self.identity.authenticate(call.authorization(), call.certificate()).await;
+        let caller = caller.map_err(|error| Refusal { error, caller: None })?;
+        match caller.may_call(rpc) {
+            Ok(()) => Ok(caller),
+            Err(error) => Err(Refusal { error, caller: Some(caller) }),
+        }
     }
+}
+
+/// Why a caller may not come in, and who it is, if that is known.
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    pub(super) caller: Option<Arc<Principal>>,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{Services, answer, call::Call, not_served_yet, parse, status};
+use super::{Services, answer, call::Call, gate::Refusal, not_served_yet, parse, record, status};
 use crate::{
     contract::v1::{self, key_service_server::KeyService},
     domain::{
@@ -22,28 +22,34 @@ use crate::{
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Services {
-    /// Admits a caller, runs the rest of an RPC, and makes statuses of its errors.
+    /// Admits a caller, runs the rest of an RPC, puts a refusal on record, and makes statuses of errors. `workspace` is
+    /// what the caller wrote in its place; empty: nothing.
     pub(super) async fn run<T>(
         &self,
         rpc: Rpc,
         call: &Call,
+        workspace: &str,
         rest: impl AsyncFnOnce(Arc<Principal>) -> Result<T, Error>,
     ) -> Answer<T> {
-        let result = match self.gate.admit(call, rpc).await {
-            Ok(caller) => rest(caller).await,
-            Err(refused) => Err(refused),
+        let (error, caller) = match self.gate.admit(call, rpc).await {
+            Ok(caller) => match rest(Arc::clone(&caller)).await {
+                Ok(answer) => return Ok(Response::new(answer)),
+                Err(error) => (error, Some(caller)),
+            },
+            Err(Refusal { error, caller }) => (error, caller),
         };
-        result.map(Response::new).map_err(|error| status::of(error, rpc))
+        let recorded = self.parts.audit.refused(rpc, caller, workspace, error.reason()).await;
+        Err(status::of(recorded.err().unwrap_or(error), rpc))
     }
 }
 
 /// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
 async fn later<T>(services: &Services, rpc: Rpc, call: &Call, workspace: Option<&str>) -> Answer<T> {
-    let checked = services.run(rpc, call, async |caller: Arc<Principal>| {
-        workspace.map(|id| parse::workspace(&caller, id)).transpose().map(|_| ())
+    let answer = services.run(rpc, call, workspace.unwrap_or_default(), async |caller: Arc<Principal>| {
+        workspace.map(|id| parse::workspace(&caller, id)).transpose()?;
+        Err(not_served_yet(rpc))
     });
-    checked.await?;
-    Err(not_served_yet(rpc))
+    answer.await
 }
 
 #[tonic::async_trait]
@@ -53,7 +59,7 @@ impl KeyService for Services {
         request: Request<v1::ResolveCredentialsRequest>,
     ) -> Answer<v1::ResolveCredentialsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ResolveCredentials, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::ResolveCredentials, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
@@ -67,7 +73,7 @@ impl KeyService for Services {
         request: Request<v1::ExplainResolutionRequest>,
     ) -> Answer<v1::ExplainResolutionResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ExplainResolution, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::ExplainResolution, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let explained = ops::explain_resolution(&self.parts, &caller, &workspace, &ask).await?;
@@ -97,7 +103,7 @@ impl KeyService for Services {
     async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
         let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::SetKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
@@ -118,7 +124,7 @@ impl KeyService for Services {
 
     async fn verify_key(&self, request: Request<v1::VerifyKeyRequest>) -> Answer<v1::VerifyKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::VerifyKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::VerifyKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
             let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked =
@@ -136,7 +142,7 @@ impl KeyService for Services {
         request: Request<v1::SelectModelRequest>,
     ) -> Answer<v1::SelectModelResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::SelectModel, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::SelectModel, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let request = SelectModel {
                 model: parse::optional_model(&body.model)?,
@@ -151,7 +157,7 @@ impl KeyService for Services {
 
     async fn delete_key(&self, request: Request<v1::DeleteKeyRequest>) -> Answer<v1::DeleteKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeleteKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::DeleteKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let provider = parse::provider(&body.provider)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
@@ -166,7 +172,7 @@ impl KeyService for Services {
 
     async fn toggle_byo(&self, request: Request<v1::ToggleByoRequest>) -> Answer<v1::ToggleByoResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ToggleByo, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::ToggleByo, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let enabled =
                 body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
@@ -183,7 +189,7 @@ impl KeyService for Services {
 
     async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ListModels, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::ListModels, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
             let request = ListModels {
@@ -208,7 +214,7 @@ impl KeyService for Services {
         request: Request<v1::GetWorkspaceRequest>,
     ) -> Answer<v1::GetWorkspaceResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::GetWorkspace, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::GetWorkspace, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let workspace = ops::get_workspace(&self.parts, &workspace).await?;
             Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
@@ -221,7 +227,7 @@ impl KeyService for Services {
         request: Request<v1::DeleteWorkspaceRequest>,
     ) -> Answer<v1::DeleteWorkspaceResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeleteWorkspace, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::DeleteWorkspace, &call, &body.workspace_id, async |caller: Arc<Principal>| {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
@@ -235,7 +241,15 @@ impl KeyService for Services {
         request: Request<v1::ListAuditEventsRequest>,
     ) -> Answer<v1::ListAuditEventsResponse> {
         let (call, body) = Call::of(request);
-        later(self, Rpc::ListAuditEvents, &call, Some(&body.workspace_id)).await
+        self.run(Rpc::ListAuditEvents, &call, &body.workspace_id, async |caller: Arc<Principal>| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+            let page = ops::list_audit_events(&self.parts, workspace, range, after, most).await?;
+            let (events, next_page_token) = record::events(page);
+            Ok(v1::ListAuditEventsResponse { events, next_page_token })
+        })
+        .await
     }
 
     async fn list_key_usage(
@@ -243,6 +257,12 @@ impl KeyService for Services {
         request: Request<v1::ListKeyUsageRequest>,
     ) -> Answer<v1::ListKeyUsageResponse> {
         let (call, body) = Call::of(request);
-        later(self, Rpc::ListKeyUsage, &call, Some(&body.workspace_id)).await
+        self.run(Rpc::ListKeyUsage, &call, &body.workspace_id, async |caller: Arc<Principal>| {
+            let workspace = parse::workspace(&caller, &body.workspace_id)?;
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::usage_page(body.page_size, &body.page_token)?;
+            Ok(record::usage(ops::list_key_usage(&self.parts, &workspace, range, after, most).await?))
+        })
+        .await
     }
 }

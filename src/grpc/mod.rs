@@ -5,7 +5,7 @@
 //! `workspace_id`, workspace scope, form of the other fields; the operation goes on with what they mean, purpose, limits
 //! and state.
 //!
-//! Invariants: no RPC is served that does not pass the gate; no text of a database, KMS or provider reaches a status.
+//! Invariants: no RPC is served that does not pass the gate; a refused attempt is put on record before it is answered; no text of a database, KMS or provider reaches a status.
 //!
 //! Absent: any rule of who pays.
 
@@ -18,13 +18,13 @@ mod gate;
 mod key_service;
 mod parse;
 mod platform_service;
+mod record;
 mod status;
 
 use std::sync::Arc;
 
 pub use admission::{Admission, CallLimits};
 pub use gate::Gate;
-use tonic::Status;
 
 use crate::{
     contract::v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
@@ -69,6 +69,6 @@ impl Services {
 }
 
 /// The answer of an RPC that stands in the contract and is not served yet.
-fn not_served_yet(rpc: Rpc) -> Status {
-    status::of(Error::new(Reason::NotImplementedYet, format!("{} is not served yet", rpc.as_str())), rpc)
+fn not_served_yet(rpc: Rpc) -> Error {
+    Error::new(Reason::NotImplementedYet, format!("{} is not served yet", rpc.as_str()))
 }

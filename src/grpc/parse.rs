@@ -121,13 +121,18 @@ pub(super) fn new_key(
     })
 }
 
+/// How many entries of a list.
+pub(super) fn page_size(size: u32) -> Result<usize, Error> {
+    match size {
+        0 => Ok(DEFAULT_PAGE),
+        1..=MAX_PAGE => usize::try_from(size).map_err(Error::internal),
+        _ => Err(Error::field("page_size", "must be at most 1000")),
+    }
+}
+
 /// How many entries of a list, and after how many.
 pub(super) fn page(size: u32, token: &str) -> Result<(usize, usize), Error> {
-    let size = match size {
-        0 => DEFAULT_PAGE,
-        1..=MAX_PAGE => usize::try_from(size).map_err(Error::internal)?,
-        _ => return Err(Error::field("page_size", "must be at most 1000")),
-    };
+    let size = page_size(size)?;
     let offset = match token {
         "" => 0,
         token => {

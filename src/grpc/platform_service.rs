@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{Services, answer, call::Call, not_served_yet, parse};
+use super::{Services, answer, call::Call, parse, record};
 use crate::{
     contract::v1::{self, platform_service_server::PlatformService},
     domain::principal::{Principal, Rpc},
@@ -24,7 +24,7 @@ impl PlatformService for Services {
     ) -> Answer<v1::SetPlatformKeyResponse> {
         let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetPlatformKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::SetPlatformKey, &call, "", async |caller: Arc<Principal>| {
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
             key.validate_only = body.validate_only;
@@ -40,7 +40,7 @@ impl PlatformService for Services {
         request: Request<v1::VerifyPlatformKeyRequest>,
     ) -> Answer<v1::VerifyPlatformKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::VerifyPlatformKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::VerifyPlatformKey, &call, "", async |caller: Arc<Principal>| {
             let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
             let checked = ops::verify_platform_key(&self.parts, &caller, provider, model).await?;
             Ok(v1::VerifyPlatformKeyResponse {
@@ -56,7 +56,7 @@ impl PlatformService for Services {
         request: Request<v1::DeletePlatformKeyRequest>,
     ) -> Answer<v1::DeletePlatformKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeletePlatformKey, &call, async |caller: Arc<Principal>| {
+        self.run(Rpc::DeletePlatformKey, &call, "", async |caller: Arc<Principal>| {
             let provider = parse::provider(&body.provider)?;
             let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
             let gone = ops::delete_platform_key(&self.parts, &caller, provider, meta).await?;
@@ -70,7 +70,7 @@ impl PlatformService for Services {
         request: Request<v1::ListPlatformKeysRequest>,
     ) -> Answer<v1::ListPlatformKeysResponse> {
         let (call, _) = Call::of(request);
-        self.run(Rpc::ListPlatformKeys, &call, async |_: Arc<Principal>| {
+        self.run(Rpc::ListPlatformKeys, &call, "", async |_: Arc<Principal>| {
             let listed = ops::list_platform_keys(&self.parts).await?;
             Ok(v1::ListPlatformKeysResponse {
                 keys: listed.keys.into_iter().map(answer::key).collect(),
@@ -84,9 +84,14 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformAuditEventsRequest>,
     ) -> Answer<v1::ListPlatformAuditEventsResponse> {
-        let (call, _) = Call::of(request);
-        let admitted = self.run(Rpc::ListPlatformAuditEvents, &call, async |_: Arc<Principal>| Ok(()));
-        admitted.await?;
-        Err(not_served_yet(Rpc::ListPlatformAuditEvents))
+        let (call, body) = Call::of(request);
+        self.run(Rpc::ListPlatformAuditEvents, &call, "", async |_: Arc<Principal>| {
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+            let page = ops::list_platform_audit_events(&self.parts, range, after, most).await?;
+            let (events, next_page_token) = record::events(page);
+            Ok(v1::ListPlatformAuditEventsResponse { events, next_page_token })
+        })
+        .await
     }
 }

@@ -1,4 +1,4 @@
-//! The one road of every change: remembered result, lock, plan, commit, invalidation.
+//! The one road of every change: remembered result, lock, plan, commit, invalidation, line of the audit stream.
 //!
 //! Invariants: lock, plan, commit and invalidation run in a task of their own, so that a caller who is gone leaves a
 //! whole change or none. A plan is a pure function of the locked state. A request id is looked up before and again
@@ -16,11 +16,12 @@ use zeroize::Zeroizing;
 
 use super::{Parts, sealing::Sealing};
 use crate::{
+    audit,
     domain::{
         audit::AuditEvent,
         change::Draft,
         error::{Error, Reason},
-        names::{OnBehalfOf, ProviderName, RequestId, Scope},
+        names::{OnBehalfOf, ProviderName, RequestId, Scope, WorkspaceId},
         principal::{Principal, Rpc},
         verdict::Verdict,
     },
@@ -68,6 +69,14 @@ impl Intent {
             Some(_) => payload(&meta, fields),
         };
         Self { rpc, scope, actor: caller.subject.clone(), meta, payload: Arc::new(payload) }
+    }
+
+    /// Whose change it is; `None`: the platform's.
+    fn workspace(&self) -> Option<WorkspaceId> {
+        match &self.scope {
+            Scope::Workspace(id) => Some(id.clone()),
+            Scope::Platform => None,
+        }
     }
 
     /// Refuses a stale `expected_revision`: `REVISION_MISMATCH`.
@@ -118,7 +127,15 @@ pub(super) async fn replayed<T: DeserializeOwned>(
             "this request_id belongs to an earlier change with another content; use a new one",
         ));
     }
-    serde_json::from_value(found.result).map(Some).map_err(Error::internal)
+    let answer = serde_json::from_value(found.result).map_err(Error::internal)?;
+    let repeated = audit::Repeated {
+        actor: intent.actor.clone(),
+        workspace: intent.workspace(),
+        rpc: intent.rpc,
+        request_id: request_id.clone(),
+    };
+    parts.audit.repeated(repeated).await?;
+    Ok(Some(answer))
 }
 
 /// Makes a change. The plan edits the draft and says what to answer; it may refuse, and then nothing is written.
@@ -160,6 +177,7 @@ where
     if let Some(answer) = replayed(parts, &intent).await? {
         return Ok(answer);
     }
+    parts.audit.ready()?;
     let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
     let task = tokio::spawn(async move { locked(&task_parts, task_intent, seals, plan).await });
     match task.await.map_err(Error::internal)?? {
@@ -211,6 +229,19 @@ async fn locked<T: Serialize>(
             expires_at: now.saturating_add(REMEMBERED_FOR),
         }),
     };
+    let line = audit::Changed {
+        workspace: intent.workspace(),
+        actor: intent.actor.clone(),
+        on_behalf_of: intent.meta.on_behalf_of.clone(),
+        rpc: intent.rpc,
+        provider: planned.provider.clone(),
+        before: planned.before.clone(),
+        after: planned.after.clone(),
+        verdict: planned.verdict,
+        request_id: intent.meta.request_id.clone(),
+        revision: draft.after().revision(),
+        shortened: false,
+    };
     let event = AuditEvent {
         actor: intent.actor,
         on_behalf_of: intent.meta.on_behalf_of,
@@ -229,6 +260,10 @@ async fn locked<T: Serialize>(
         parts.directory.committed(&intent.scope, draft.after().revision(), history);
     } else if !draft.edits().is_empty() {
         parts.directory.suspect(&intent.scope);
+    }
+    if draft.changed() {
+        // This task outlives its caller, so that a change has its line.
+        parts.audit.changed(line).await?;
     }
     Ok(Some(planned.answer))
 }

@@ -17,7 +17,10 @@ mod delete_workspace;
 mod explain_resolution;
 mod get_workspace;
 mod limits;
+mod list_audit_events;
+mod list_key_usage;
 mod list_models;
+mod list_platform_audit_events;
 mod list_platform_keys;
 mod new_key;
 mod resolve_credentials;
@@ -41,7 +44,10 @@ pub use delete_workspace::delete_workspace;
 pub use explain_resolution::{Explanation, explain_resolution};
 pub use get_workspace::get_workspace;
 pub use limits::{TestLimiter, TestLimits};
+pub use list_audit_events::{AuditPage, list_audit_events};
+pub use list_key_usage::{UsagePage, UsagePlace, list_key_usage};
 pub use list_models::{ListModels, ModelPage, list_models};
+pub use list_platform_audit_events::list_platform_audit_events;
 pub use list_platform_keys::{PlatformKeys, list_platform_keys};
 pub use new_key::NewKey;
 pub use resolve_credentials::{Lease, Resolved, resolve_credentials};
@@ -58,6 +64,7 @@ pub use view::{
 };
 
 use crate::{
+    audit::Audit,
     directory::{Directory, View},
     domain::{
         catalog::{Catalog, Provider},
@@ -92,6 +99,8 @@ pub struct Parts {
     pub limiter: TestLimiter,
     /// How long a lease is.
     pub lease: Duration,
+    /// What is put on record.
+    pub audit: Audit,
     /// The time.
     pub clock: Clock,
 }

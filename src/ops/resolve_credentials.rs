@@ -6,16 +6,18 @@
 //!
 //! Absent: any second choice. A refusal is the answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Parts, ResolutionView};
+use super::{KeySource, Parts, ResolutionView};
+use crate::audit;
 use crate::domain::{
+    audit::HandedOut,
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
     principal::Principal,
-    resolution::{Ask, Grant, decide},
+    resolution::{Ask, Decision, Grant, decide},
     secret::ApiKey,
 };
 
@@ -49,7 +51,7 @@ pub struct Lease {
 /// Decides one call and opens its key.
 pub async fn resolve_credentials(
     parts: &Parts,
-    caller: &Principal,
+    caller: &Arc<Principal>,
     workspace: &WorkspaceId,
     ask: &Ask,
 ) -> Result<Resolved, Error> {
@@ -64,13 +66,51 @@ pub async fn resolve_credentials(
         Some(key) => Some(parts.keyring.open_key(&scope, &decision.provider.name, key).await?),
         None => None,
     };
-    Ok(Resolved {
+    let resolved = Resolved {
         resolution: ResolutionView::new(&decision, &parts.catalog),
         api_key,
         lease: lease(parts, own.validated_at.min(platform.validated_at))?,
         degraded: own.degraded || platform.degraded,
         resolution_id: Uuid::now_v7(),
-    })
+    };
+    put_on_record(parts, caller, workspace, ask, &decision, &resolved).await?;
+    Ok(resolved)
+}
+
+/// What is granted is a line first, and what is handed out is counted.
+async fn put_on_record(
+    parts: &Parts,
+    caller: &Arc<Principal>,
+    workspace: &WorkspaceId,
+    ask: &Ask,
+    decision: &Decision<'_>,
+    resolved: &Resolved,
+) -> Result<(), Error> {
+    let key = &resolved.resolution;
+    let line = audit::Resolved {
+        actor: Arc::clone(caller),
+        workspace: workspace.clone(),
+        purpose: ask.purpose.clone(),
+        provider: decision.provider.name.clone(),
+        model: decision.model.clone(),
+        billing: decision.grant.billing_mode(),
+        key_source: match key.source {
+            KeySource::None => "none",
+            KeySource::Workspace => "workspace",
+            KeySource::Platform => "platform",
+        },
+        key_id: key.key_id,
+        generation: key.generation,
+        degraded: resolved.degraded,
+        resolution_id: resolved.resolution_id,
+    };
+    parts.audit.resolved(line).await?;
+    if let Grant::Byo(key, _) = decision.grant {
+        let (provider, generation) = (&decision.provider.name, key.generation);
+        let handed_out = HandedOut { workspace, provider, generation, caller: &caller.subject };
+        parts.audit.handed_out(key.key_id, &handed_out);
+    }
+    Ok(())
 }
 
 fn lease(parts: &Parts, validated_at: Duration) -> Result<Lease, Error> {

@@ -17,7 +17,8 @@ use url::Url;
 
 use super::StartError;
 use crate::{
-    config::{self, Config, Migrate},
+    audit::{Audit, AuditSettings, ChainKey},
+    config::{self, AuditMode, Config, Migrate},
     directory::Directory,
     domain::{
         catalog::Catalog, clock::Clock, error::Error, kms_key::KmsKeyName, protocol::Protocol,
@@ -40,6 +41,7 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
     let store = Arc::new(Store::open(&store_settings(config), Duty::Serve).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
     let lease = Duration::from_secs(config.resolution.lease_seconds);
+    let audit = audit(config, &store, &clock).await?;
     Ok(Arc::new(Parts {
         directory: Directory::new(Arc::clone(&store), clock.clone(), lease),
         store,
@@ -49,8 +51,36 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
         policy: policy(config),
         limiter: TestLimiter::new(limits(config)?),
         lease,
+        audit,
         clock,
     }))
+}
+
+/// The record of what happens, and its key. A key file is made only where none is named and no chain was written yet.
+async fn audit(config: &Config, store: &Arc<Store>, clock: &Clock) -> Result<Audit, StartError> {
+    let file = config.audit_key_file();
+    if !file.exists() {
+        if !config.audit.key_file.as_os_str().is_empty() {
+            return Err(StartError(format!(
+                "the audit key file {} is not there; `openssl rand -hex 32` makes its content",
+                file.display()
+            )));
+        }
+        if !store.audit_chains().await?.is_empty() {
+            return Err(StartError(format!(
+                "the audit key file {} is not there, but the database knows chains of it; restore the file. If it is \
+                 lost, their lines can no longer be verified: make a new one with `openssl rand -hex 32`",
+                file.display()
+            )));
+        }
+        ChainKey::create(&file)?;
+    }
+    let settings = AuditSettings {
+        file: config.audit_file(),
+        durable: config.audit.mode == AuditMode::Durable,
+        retention: time::Duration::days(i64::from(config.audit.retention_days)),
+    };
+    Ok(Audit::start(settings, ChainKey::open(&file)?, Arc::clone(store), clock.clone())?)
 }
 
 /// The keyring over a store.

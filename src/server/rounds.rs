@@ -1,4 +1,5 @@
-//! What goes on beside the calls: warm data keys, short tables, other replicas' changes, issuers' keys, TLS files.
+//! What goes on beside the calls: warm data keys, short tables, other replicas' changes, the record's checkpoints,
+//! issuers' keys, TLS files.
 //!
 //! Invariant: each goes on until the server stops; one that ends before that ends the server.
 //!
@@ -46,6 +47,7 @@ pub(super) fn spawn(
     until_stopped(Box::pin(warming(Arc::clone(parts))));
     until_stopped(Box::pin(housekeeping(Arc::clone(parts))));
     until_stopped(Box::pin(following(Arc::clone(parts))));
+    until_stopped(Box::pin(auditing(Arc::clone(parts))));
     until_stopped(Box::pin(Arc::clone(identity).follow()));
     if let Some(tls) = tls {
         until_stopped(Box::pin(async move { tls.follow().await }));
@@ -82,7 +84,15 @@ async fn housekeeping(parts: Arc<Parts>) {
         if let Err(error) = parts.store.purge_data_keys(parts.clock.now().saturating_sub(RETIRED_FOR)).await {
             tracing::warn!(?error, "retired data keys could not be deleted");
         }
+        if let Err(error) = parts.audit.purge().await {
+            tracing::warn!(?error, "old changes and counts could not be deleted");
+        }
     }
+}
+
+/// Tells the database how far the record has come.
+async fn auditing(parts: Arc<Parts>) {
+    parts.audit.tend().await;
 }
 
 /// Takes in what other processes change.

@@ -1,7 +1,7 @@
 //! The tables, as the newest schema has them.
 //!
-//! Invariants: times are UTC; every table that speaks of a workspace names `scope` (`workspace` or `platform`) and
-//! `workspace_id` (empty for the platform) first. No column holds a secret in the clear.
+//! Invariants: times are UTC; every table that speaks of a workspace or the platform names `scope` (`workspace` or
+//! `platform`) and `workspace_id` (empty for the platform) first, one that speaks of workspaces alone `workspace_id`. No column holds a secret in the clear.
 //!
 //! Absent: conversion to the domain's types (`load`, `change`).
 
@@ -253,6 +253,59 @@ pub(super) mod rewraps {
         /// How many could not be.
         pub refused: i64,
         pub finished: bool,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// How far each chain of the audit stream has come.
+pub(super) mod audit_chains {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_chains")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub chain_id: Uuid,
+        pub opened_at: TimeDateTimeWithTimeZone,
+        /// How many lines; 0: not known yet.
+        pub count: i64,
+        /// The MAC of the last of them.
+        pub head: Vec<u8>,
+        pub at: TimeDateTimeWithTimeZone,
+        pub closed: bool,
+        /// The number of the last batch of `key_usage` that the chain's process added.
+        pub counted: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// How often a caller was handed a workspace's key, by the hour.
+pub(super) mod key_usage {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, DeriveEntityModel)]
+    #[sea_orm(table_name = "key_usage")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub workspace_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hour: TimeDateTimeWithTimeZone,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub provider: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub generation: i64,
+        /// The subject of the caller.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub caller: String,
+        pub handed_out: i64,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

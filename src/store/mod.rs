@@ -7,10 +7,13 @@
 //!
 //! Absent: caches (`directory`, `keyring`), decisions, and any call to a KMS or provider.
 
+mod audit_chains;
+mod audit_events;
 mod change;
 mod data_keys;
 mod entities;
 mod fault;
+mod key_usage;
 mod listen;
 mod lists;
 mod load;
@@ -34,6 +37,7 @@ use uuid::Uuid;
 pub use change::Change;
 pub use data_keys::DataKeyRow;
 use fault::unavailable;
+pub use key_usage::UsagePlace;
 use listen::Hints;
 use lists::SharedLists;
 pub use log::{LogPage, LogPlace, Server};

@@ -102,7 +102,7 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
     }
     let database = crate::support::store::connect(&url).await;
     assert_eq!(number(&database, "SELECT count(*) FROM deployment").await, 1);
-    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 2);
+    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 3);
     for (n, (_, process)) in (1..).zip(&all) {
         let mut keys = process.keys(Role::Admin).await;
         keys.set_key(new_key(&format!("acme-{n}"), "openai", &openai_key(n))).await.unwrap();

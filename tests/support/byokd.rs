@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use byokd::{
+    audit::ChainKey,
     config::Config,
     contract::v1::{
         self, key_service_client::KeyServiceClient, platform_service_client::PlatformServiceClient,
@@ -55,6 +56,8 @@ pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> C
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
     config.server.data_dir = folder.join("data");
+    config.audit.key_file = folder.join("audit.key");
+    ChainKey::create(&config.audit.key_file).unwrap();
     config.database.url = super::store::url(folder).await;
     config.database.read_connections = 2;
     config.database.write_connections = 2;

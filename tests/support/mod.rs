@@ -17,6 +17,7 @@ pub(crate) mod reply;
 pub(crate) mod rows;
 pub(crate) mod sql;
 pub(crate) mod store;
+pub(crate) mod stream;
 pub(crate) mod wait;
 
 pub(crate) use byokd::{Byokd, anthropic_key, ask, new_key, openai_key, reason, refused};
@@ -31,4 +32,5 @@ pub(crate) use proxy::{Network, Proxy};
 pub(crate) use random::Random;
 pub(crate) use reply::Reply;
 pub(crate) use rows::Rows;
+pub(crate) use stream::{lines, lines_until};
 pub(crate) use wait::until;

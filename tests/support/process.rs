@@ -7,6 +7,7 @@ use std::{
 };
 
 use byokd::{
+    audit::ChainKey,
     contract::v1::key_service_client::KeyServiceClient,
     domain::{clock::Clock, names::PurposeName, principal::Role},
     identity::{MintRequest, Signer, mint},
@@ -64,6 +65,7 @@ impl Site {
         provider.models_ok(&["small-2030", "haiku-1"]);
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("catalog.toml"), catalog(&provider)).unwrap();
+        ChainKey::create(&folder.path().join("audit.key")).unwrap();
         let database_url = if postgres {
             super::store::empty(folder.path()).await
         } else {
@@ -103,6 +105,7 @@ impl Site {
             .env_clear()
             .env("BYOKD__SERVER__DATA_DIR", self.data())
             .env("BYOKD__CATALOG__FILE", self.path("catalog.toml"))
+            .env("BYOKD__AUDIT__KEY_FILE", self.path("audit.key"))
             .env("BYOKD__DATABASE__READ_CONNECTIONS", "2")
             .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "2")
             .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
@@ -141,10 +144,19 @@ impl Site {
     }
 
     /// Starts it and does not wait.
-    pub(crate) fn spawn(&self, mut command: Command) -> Process {
+    pub(crate) fn spawn(&self, command: Command) -> Process {
+        self.spawn_with(command, Stdio::null())
+    }
+
+    /// The same, with its standard output in a file.
+    pub(crate) fn spawn_to(&self, command: Command, file: &Path) -> Process {
+        self.spawn_with(command, File::create(file).unwrap().into())
+    }
+
+    fn spawn_with(&self, mut command: Command, out: Stdio) -> Process {
         let said = self.path(&format!("said-{}", uuid::Uuid::new_v4()));
         let file = File::create(&said).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(file).spawn().unwrap();
         Process { child, said, data: self.data(), address: String::new() }
     }
 
@@ -211,6 +223,11 @@ impl Process {
     /// SIGABRT, at which a process leaves a core if it may.
     pub(crate) fn abort(&self) {
         self.signal("-ABRT");
+    }
+
+    /// SIGHUP: its audit file was renamed.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
     }
 
     /// SIGSTOP: it is still there and does nothing, as on a machine that is moved to another host.

@@ -6,6 +6,7 @@
 
 mod caller;
 mod decision;
+mod record;
 mod value;
 
 use std::{collections::BTreeMap, fmt};
@@ -15,6 +16,7 @@ use time::OffsetDateTime;
 
 pub(super) use caller::Caller;
 pub(super) use decision::{BillingView, EndpointView, KeyReferenceView, ModelView, Models};
+pub(super) use record::{Events, UsageRows};
 pub(super) use value::{moment, older, seconds, short, when};
 
 use super::output::Table;

@@ -7,11 +7,12 @@
 
 mod m0001_initial;
 mod m0002_rotation;
+mod m0003_audit;
 
 use sea_orm_migration::prelude::*;
 
 /// The schema level that this binary knows.
-pub(super) const LEVEL: i32 = 2;
+pub(super) const LEVEL: i32 = 3;
 
 /// All migrations, in order.
 pub(super) struct Migrator;
@@ -19,6 +20,10 @@ pub(super) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration), Box::new(m0002_rotation::Migration)]
+        vec![
+            Box::new(m0001_initial::Migration),
+            Box::new(m0002_rotation::Migration),
+            Box::new(m0003_audit::Migration),
+        ]
     }
 }

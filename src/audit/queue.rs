@@ -1,0 +1,165 @@
+//! What waits to be written.
+//!
+//! Invariants: bounded; nothing here is held across an await; the road in is a lock for the length of a push. A buffered
+//! push does not wake the writer, which looks by itself. What finds no room is counted.
+//!
+//! Absent: lines. A caller leaves what happened, and the writer words it.
+
+use std::{
+    mem,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use super::{event::Event, writer::Head};
+
+/// How many events wait at the most.
+const CAPACITY: usize = 65_536;
+/// How many refusals of nobody in particular are lines of their own, each second.
+const NOBODY_PER_SECOND: u64 = 10;
+
+/// One thing that happened.
+pub(super) struct Entry {
+    pub(super) at: OffsetDateTime,
+    pub(super) event: Event,
+    /// Who waits until it is on disk; `true`: it is.
+    pub(super) waiter: Option<oneshot::Sender<bool>>,
+}
+
+/// What else the writer is asked.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) heads: Vec<oneshot::Sender<Option<Head>>>,
+    pub(super) reopen: bool,
+    pub(super) close: Option<oneshot::Sender<Option<Head>>>,
+    /// The `Audit` is gone without a farewell.
+    pub(super) abandoned: bool,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    orders: Orders,
+    /// The writer should look now.
+    urgent: bool,
+    closed: bool,
+    nobody: Nobody,
+}
+
+/// Refusals of callers that nobody knows, in the second that they came in.
+#[derive(Default)]
+struct Nobody {
+    second: u64,
+    count: u64,
+    suppressed: u64,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    lost: AtomicU64,
+    broken: AtomicBool,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            lost: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// No code panics while it holds the lock, so a poisoned one still holds a good state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves what happened; `false`: there is no room, and it is counted. An urgent one wakes the writer.
+    pub(super) fn push(&self, entry: Entry, urgent: bool) -> bool {
+        let mut state = self.state();
+        if state.closed || state.entries.len() >= CAPACITY {
+            drop(state);
+            self.lose(1);
+            return false;
+        }
+        state.entries.push(entry);
+        let urgent = urgent || state.entries.len() == CAPACITY / 2;
+        state.urgent |= urgent;
+        drop(state);
+        if urgent {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Whether a refusal of nobody in particular, in this second, is a line of its own. If not, it is counted.
+    pub(super) fn admits_nobody(&self, second: u64) -> bool {
+        let nobody = &mut self.state().nobody;
+        if nobody.second != second {
+            nobody.second = second;
+            nobody.count = 0;
+        }
+        nobody.count = nobody.count.saturating_add(1);
+        let admitted = nobody.count <= NOBODY_PER_SECOND;
+        if !admitted {
+            nobody.suppressed = nobody.suppressed.saturating_add(1);
+        }
+        admitted
+    }
+
+    /// How many refusals were suppressed, once their second is over.
+    pub(super) fn suppressed(&self, second: Option<u64>) -> u64 {
+        let nobody = &mut self.state().nobody;
+        match second == Some(nobody.second) {
+            true => 0,
+            false => mem::take(&mut nobody.suppressed),
+        }
+    }
+
+    /// Gives the writer an order.
+    pub(super) fn order(&self, give: impl FnOnce(&mut Orders)) {
+        let mut state = self.state();
+        give(&mut state.orders);
+        state.urgent = true;
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Takes everything, at once if it is urgent, else after this time.
+    pub(super) fn take(&self, entries: &mut Vec<Entry>, wait: Duration) -> Orders {
+        let waited = self.wake.wait_timeout_while(self.state(), wait, |state| !state.urgent);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
+        mem::swap(&mut state.entries, entries);
+        let orders = mem::take(&mut state.orders);
+        state.closed |= orders.close.is_some() || orders.abandoned;
+        orders
+    }
+
+    /// Counts what was not written.
+    pub(super) fn lose(&self, count: u64) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes the count of what was not written.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(super) fn broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Release);
+    }
+}

@@ -1,0 +1,61 @@
+//! What a check found.
+//!
+//! Absent: finding it (`verify`).
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file; none: what is wrong is that something is in no file.
+    pub file: Option<PathBuf>,
+    /// The line in it, counted from 1.
+    pub line: Option<u64>,
+    /// The chain, as far as the line tells.
+    pub chain: Option<Uuid>,
+    /// The sequence, as far as the line tells.
+    pub sequence: Option<u64>,
+    /// What is wrong.
+    pub fault: String,
+}
+
+/// What is not wrong, but worth knowing.
+pub type Note = Finding;
+
+/// A chain that was read.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChainSummary {
+    /// Names it.
+    pub chain: Uuid,
+    /// How many lines it has here.
+    pub lines: u64,
+    /// Its last line says that it is over.
+    pub closed: bool,
+    /// How many of its lines the database vouches for.
+    pub checkpoint: Option<u64>,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// How many whole lines were read.
+    pub lines: u64,
+    /// The chains, in the order of their beginnings.
+    pub chains: Vec<ChainSummary>,
+    /// What is wrong; the first thousand of it.
+    pub findings: Vec<Finding>,
+    /// How much is wrong.
+    pub faults: u64,
+    /// What is not wrong, but worth knowing.
+    pub notes: Vec<Note>,
+}
+
+impl Report {
+    /// Nothing is wrong.
+    pub fn sound(&self) -> bool {
+        self.faults == 0
+    }
+}
