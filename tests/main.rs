@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     missing_docs,
@@ -11,19 +12,23 @@
 )]
 
 mod access;
+mod admission;
 mod audit;
 mod bad_input;
 mod canary;
 mod cancel;
+mod certificates;
 mod concurrency;
 mod crash;
 mod explain;
 mod freshness;
 mod hostile_provider;
 mod house;
+mod issuers;
 mod kept;
 mod limits;
 mod main_road;
+mod matrix;
 mod models;
 mod process;
 mod production;

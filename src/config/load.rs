@@ -231,6 +231,7 @@ mod tests {
                 ("BYOKD__EGRESS__PRIVATE_HOSTS", "[\"gateway.internal\"]"),
                 ("BYOKD__KMS__PREVIOUS_KEYS", "[\"alias/old\", 'old.key']"),
                 ("BYOKD__KMS__KEY", "alias/byokd"),
+                ("BYOKD__AUDIT__KEY_FILE", "audit.key"),
                 ("BYOKD_SERVER", "not a setting of ours"),
             ]),
             flags: vec![("--lease", "resolution.lease_seconds", "30".to_owned())],

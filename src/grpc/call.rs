@@ -1,6 +1,7 @@
 //! What the transport knows of who calls: the metadata, and whom the connection belongs to.
 //!
-//! Invariant: a caller's `authorization` leaves with the call; it is in no message and no error.
+//! Invariants: a caller's `authorization` leaves with the call; it is in no message and no error. One that cannot be read
+//! is never taken for none: a certificate beside it may hold more than the token did.
 //!
 //! Absent: what any of it means (`identity`).
 
@@ -23,9 +24,15 @@ impl Call {
         (Self { metadata, certificate: extensions.remove() }, body)
     }
 
-    /// The `authorization` metadata, if it is there and a text.
+    /// The `authorization` metadata, if there is any. What is not one text comes as an empty one, which `identity`
+    /// refuses.
     pub(super) fn authorization(&self) -> Option<&str> {
-        self.metadata.get("authorization").and_then(|value| value.to_str().ok())
+        let mut values = self.metadata.get_all("authorization").iter();
+        match (values.next(), values.next()) {
+            (None, _) => None,
+            (Some(only), None) => Some(only.to_str().unwrap_or_default()),
+            (Some(_), Some(_)) => Some(""),
+        }
     }
 
     /// The client's certificate, if the connection has one.

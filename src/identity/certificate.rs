@@ -61,6 +61,12 @@ fn name(certificate: &X509Certificate<'_>) -> Result<String, &'static str> {
         Ok(None) => return Err("the certificate has no subject alternative name; its CN does not count"),
         Err(_) => return Err("the certificate's subject alternative names cannot be read"),
     };
+    // Such a one would be a name too many, or the only one.
+    let unreadable =
+        |name: &GeneralName<'_>| matches!(name, GeneralName::Invalid(tag, _) if matches!(tag.0, 2 | 6));
+    if names.iter().any(unreadable) {
+        return Err("the certificate has a subject alternative name that is not a text");
+    }
     let uris: Vec<&str> = names
         .iter()
         .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None })

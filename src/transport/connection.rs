@@ -1,29 +1,37 @@
 //! One connection, from its first call to its last.
 //!
 //! Invariants: a connection that is old enough, give or take a tenth, takes no new calls, so that clients spread anew
-//! over the replicas and never all at once; its last calls get a grace, then it is cut. A client that gives up on
-//! calls faster than allowed is cut at once (rapid reset, CVE-2023-44487).
+//! over the replicas and never all at once; its last calls get a grace, then it is cut. A client that does not begin to
+//! speak HTTP/2 in time is cut, too, and one that gives up on calls faster than allowed at once (rapid reset,
+//! CVE-2023-44487).
 //!
 //! Absent: what the calls are.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io::Cursor, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use hyper::{body::Body, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
-use super::{ConnectionLimits, Served, resets::Resets};
+use super::{
+    ConnectionLimits, Served,
+    resets::{Counted, Resets},
+};
 use crate::identity::Certificate;
 
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long it may take to say so.
+const BEGIN: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
+/// How long it may take to answer.
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// All headers of a call together, in bytes; a token has up to 8 KiB.
 const HEADERS: u32 = 16 * 1024;
@@ -33,7 +41,7 @@ const SEND_BUFFER: usize = 256 * 1024;
 const PENDING_RESETS: usize = 20;
 
 pub(super) async fn serve<B>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     certificate: Option<Arc<Certificate>>,
     limits: ConnectionLimits,
     served: impl Served<B>,
@@ -41,22 +49,25 @@ pub(super) async fn serve<B>(
 ) where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
+    // hyper waits for it without a limit.
+    let mut said = [0; PREFACE.len()];
+    match timeout(BEGIN, stream.read_exact(&mut said)).await {
+        Ok(Ok(_)) if said == PREFACE => {}
+        _ => {
+            tracing::debug!("a connection was closed: its client does not speak HTTP/2");
+            return;
+        }
+    }
     let resets = Arc::new(Resets::new(limits.resets_per_second));
-    let service = {
-        let resets = Arc::clone(&resets);
-        service_fn(move |mut request: Request<_>| {
-            if let Some(certificate) = &certificate {
-                request.extensions_mut().insert(Arc::clone(certificate));
-            }
-            let call = resets.watch();
-            let answer = served.call(request);
-            async move {
-                let answer = answer.await;
-                call.answered();
-                answer
-            }
-        })
-    };
+    let (rest, answers) = tokio::io::split(stream);
+    let rest = Counted::new(rest, Arc::clone(&resets));
+    let stream = tokio::io::join(Cursor::new(said).chain(rest), answers);
+    let service = service_fn(move |mut request: Request<_>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(Arc::clone(certificate));
+        }
+        served.call(request)
+    });
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE)

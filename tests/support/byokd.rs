@@ -119,7 +119,8 @@ impl Byokd {
         folder: tempfile::TempDir,
     ) -> Self {
         let (address, admin_address) = (server.address(), server.admin_address());
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        // Over TLS a test connects itself, by `ca::connect`: it says as whom.
+        let channel = Endpoint::from_shared(server.url().to_owned()).unwrap().connect_lazy();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async move {
             let _ = stopped.await;

@@ -1,0 +1,73 @@
+//! Every call ends: at its caller's deadline, at ours, and at the longest that there may be.
+
+use byokd::contract::v1;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use tonic::{Code, Request, Status};
+
+use crate::support::{Byokd, Reply, new_key, openai_key, store::is_postgres};
+
+/// What byokd says; the client's own library says something else.
+fn assert_ended(answer: Result<(), Status>, what: &str) {
+    let status = answer.expect_err(what);
+    let told = "the call's deadline has passed";
+    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, told), "{what}: {status:?}");
+}
+
+/// Longer than any of these calls may take there is nothing: the provider answers never, and its own limit is beyond ours.
+async fn hung() -> Byokd {
+    let byokd = Byokd::start_with(|config| {
+        config.checks.deadline_ms = 600_000;
+        config.limits.default_deadline_ms = 200;
+        config.limits.longest_deadline_ms = 1_000;
+    })
+    .await;
+    byokd.provider.on_list(Reply::hang());
+    byokd
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline_whatever_it_asks_for() {
+    let byokd = hung().await;
+    let set = async |deadline: Option<&str>| {
+        let mut request = Request::new(new_key("acme", "openai", &openai_key(1)));
+        if let Some(deadline) = deadline {
+            request.metadata_mut().insert("grpc-timeout", deadline.parse().unwrap());
+        }
+        byokd.admin().set_key(request).await.map(|_| ())
+    };
+    assert_ended(set(None).await, "no deadline");
+    for longer in ["2S", "1H", "99999999H", "99999999S"] {
+        assert_ended(set(Some(longer)).await, longer);
+    }
+    // What cannot be read is none.
+    for unreadable in ["999999999H", "1s", "1", "S", "-1S", "1.5S", "0x10S", "1 S", "18446744073709551616n"] {
+        assert_ended(set(Some(unreadable)).await, unreadable);
+    }
+    // A shorter one counts; the client's library may be the first to say so.
+    for shorter in ["0n", "1n", "50m"] {
+        let status = set(Some(shorter)).await.unwrap_err();
+        assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{shorter}: {status:?}");
+    }
+    let workspace = byokd.workspace("acme").await;
+    assert_eq!(workspace.revision, 0, "a call that ended has changed something");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_the_database_ends_too_and_changes_nothing() {
+    let byokd = hung().await;
+    byokd.toggle("acme", true).await;
+    let database = byokd.database().await;
+    let held = database.begin().await.unwrap();
+    let lock = match is_postgres() {
+        true => "LOCK TABLE holders IN ACCESS EXCLUSIVE MODE",
+        false => "UPDATE holders SET revision = revision",
+    };
+    held.execute_unprepared(lock).await.unwrap();
+    let request =
+        v1::ToggleByoRequest { workspace_id: "acme".to_owned(), enabled: Some(false), ..Default::default() };
+    assert_ended(byokd.admin().toggle_byo(request).await.map(|_| ()), "the database is locked");
+    held.rollback().await.unwrap();
+    let workspace = byokd.workspace("acme").await;
+    assert_eq!((workspace.revision, workspace.byo_enabled), (1, true));
+    byokd.toggle("acme", false).await;
+}
