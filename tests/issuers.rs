@@ -2,7 +2,7 @@
 
 mod hostile;
 mod kubernetes;
-mod over_time;
+mod life;
 
 use byokd::{config::IssuerConfig, contract::v1::key_service_client::KeyServiceClient};
 use serde_json::{Value, json};

@@ -5,6 +5,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
+    clippy::print_stdout,
+    clippy::type_complexity,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     missing_docs,

@@ -1,5 +1,6 @@
 //! A key goes to the provider's hosts at public addresses, and nowhere else, however an address is spelt, redirected,
 //! proxied or resolved. What is called is heard at the wire, whatever its address: see [`island`].
+#![expect(clippy::print_stdout, reason = "figures are for people")]
 
 mod island;
 mod name_server;
@@ -22,6 +23,9 @@ use self::{
     vectors::{ALLOWED, DECORATED, IPV4, IPV6, NAMES, NEARLY, REDIRECTS, SCHEMES},
 };
 use crate::support::{Byokd, Reply, Site, new_key, openai_key, reason};
+
+/// A name, the addresses that are said of it one after the other, and those that may be connected to.
+type Name = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
 
 const PUBLIC: &str = "93.184.216.34";
 
@@ -155,8 +159,7 @@ async fn a_name_that_changes_its_mind_leads_to_public_addresses_only() {
     }
     let (recorder, server) = (Recorder::on(&[443]).await, NameServer::start().await);
     const OTHER: &str = "2606:4700::1111";
-    // Each with the addresses that may be connected to, in all its lookups.
-    let rows: [(&str, &[&[&str]], &[&str]); 9] = [
+    let rows: [Name; 9] = [
         ("first-public.test", &[&[PUBLIC], &["127.0.0.1"]], &[PUBLIC]),
         ("first-loopback.test", &[&["127.0.0.1"], &[PUBLIC]], &[PUBLIC]),
         ("in-turns.test", &[&[PUBLIC], &["10.0.0.8"], &[PUBLIC], &["169.254.169.254"]], &[PUBLIC]),

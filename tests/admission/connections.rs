@@ -76,7 +76,7 @@ async fn a_connection_that_does_not_begin_is_cut() {
 }
 
 #[tokio::test]
-async fn who_gives_up_on_too_many_calls_is_cut_and_nobody_else() {
+async fn a_client_that_gives_up_too_fast_is_cut_and_nobody_else() {
     let byokd = Byokd::start_with(|config| config.limits.resets_per_second = 40).await;
     byokd.resolve("acme", "llama", "").await.unwrap();
     let mut other = Rough::connect(&byokd).await;

@@ -96,11 +96,35 @@ async fn clear_text_is_not_spoken_on_an_encrypted_port() {
     for spoken in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", &[0; 64]] {
         let mut stream = TcpStream::connect(byokd.address()).await.unwrap();
         stream.write_all(spoken).await.unwrap();
-        let mut answer = Vec::new();
-        // A TLS alert, or nothing, and the end.
-        let end =
-            tokio::time::timeout(std::time::Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
-        let _reset = end.expect("it is not closed");
-        assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
+        is_closed(&mut stream).await;
     }
+}
+
+/// Who connects and says nothing, or half of it, holds nobody up and is cut after a while.
+#[tokio::test]
+async fn a_handshake_that_stalls_is_cut_and_keeps_nobody_waiting() {
+    let byokd = Guarded::start("required").await;
+    let agent = byokd.callers.client("spiffe://test/agent");
+    let mut stalled = Vec::new();
+    for said in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        for _ in 0..10 {
+            let mut stream = TcpStream::connect(byokd.address()).await.unwrap();
+            stream.write_all(said).await.unwrap();
+            stalled.push(stream);
+        }
+    }
+    byokd.resolve(Some(&agent), None).await.unwrap();
+    for mut stream in stalled {
+        is_closed(&mut stream).await;
+    }
+    byokd.resolve(Some(&agent), None).await.unwrap();
+}
+
+/// A TLS alert, or nothing, and the end.
+async fn is_closed(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(std::time::Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
+    // A reset is an end, too.
+    let _reset = end.expect("it is not closed");
+    assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
 }

@@ -23,6 +23,9 @@ struct Said {
     asked: HashMap<u16, usize>,
 }
 
+/// Whose, of which kind, and what it says.
+type Record = (Vec<u8>, u16, Vec<u8>);
+
 #[derive(Clone, Default)]
 struct Names(Arc<Mutex<HashMap<&'static str, Said>>>);
 
@@ -107,8 +110,8 @@ impl Names {
         Some(answer)
     }
 
-    /// The records of a name that is known: whose, of which kind, with what in them.
-    fn records(&self, name: &str, kind: u16) -> Option<Vec<(Vec<u8>, u16, Vec<u8>)>> {
+    /// The records of a name that is known.
+    fn records(&self, name: &str, kind: u16) -> Option<Vec<Record>> {
         let mut names = self.0.lock().unwrap();
         let said = names.get_mut(name)?;
         let times = said.asked.entry(kind).or_default();
