@@ -1,10 +1,11 @@
 //! Which calls come in at all: how many at once, and for how long each.
 //!
-//! A call counts from its arrival to its answer, waiting included, so that what is refused is refused before it
-//! queues. Lists are refused first, then changes, resolves last.
+//! A call counts once its whole message is there, until its answer. One that never comes holds no place, so that nobody
+//! keeps others out by calls that cost nothing. Lists are refused first, then changes, resolves last.
 //!
 //! Invariants: a refusal costs no more than its answer and says when to come back; every call has a deadline, the
-//! caller's or ours, and no caller's is longer than allowed. Health checks are always let in.
+//! caller's or ours, and no caller's is longer than allowed; a message has 5 s to come. Health checks are always let in
+//! and hold no place.
 //!
 //! Absent: limits for each caller or workspace (`ops::limits`), and each connection's (`transport`).
 
@@ -19,16 +20,21 @@ use std::{
 };
 
 use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::Service};
 use tokio::time::timeout;
 use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
 
-use super::status;
+use super::{MAX_REQUEST_BYTES, status};
 use crate::domain::{
     error::{Error, Reason},
     principal::Rpc,
 };
 
+/// How long a message may take to come, once its call has begun.
+const MESSAGE: Duration = Duration::from_secs(5);
+/// In bytes, with the five before it (gRPC over HTTP/2, Length-Prefixed-Message).
+const LONGEST_MESSAGE: usize = MAX_REQUEST_BYTES.saturating_add(5);
 /// When a refused call may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -57,11 +63,46 @@ impl Admission {
         Self { routes: routes.prepare(), limits, running: Arc::default() }
     }
 
-    /// A place among the calls that run at once.
-    fn enter(&self, most: u32) -> Option<Place> {
+    /// A place among the calls that run at once, or what there is to say to who gets none.
+    fn enter(&self, called: Called) -> Result<Place, Status> {
         let place = Place(Arc::clone(&self.running));
         // One more is counted already; it is taken back when the place is dropped.
-        (place.0.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+        match place.0.fetch_add(1, Ordering::Relaxed) < called.most(self.limits.calls) {
+            true => Ok(place),
+            false => Err(overloaded(called)),
+        }
+    }
+
+    /// Lets one call in, and waits for its answer.
+    async fn serve(&self, called: Called, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+        let (request, _place) = match called {
+            Called::Contract(_) => {
+                // Who would be refused anyway is not waited for.
+                drop(self.enter(called)?);
+                let request = whole(request).await?;
+                (request, Some(self.enter(called)?))
+            }
+            Called::Other => (request.map(Body::new), Some(self.enter(called)?)),
+            Called::Health => (request.map(Body::new), None),
+        };
+        match self.routes.clone().call(request).await {
+            Ok(answer) => Ok(answer),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// A request whose message is all there.
+async fn whole(request: Request<Incoming>) -> Result<Request<Body>, Status> {
+    let (parts, body) = request.into_parts();
+    let collected = timeout(MESSAGE, Limited::new(body, LONGEST_MESSAGE).collect()).await;
+    match collected {
+        Ok(Ok(message)) => Ok(Request::from_parts(parts, Body::new(Full::new(message.to_bytes())))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Status::out_of_range(format!("the message is longer than {MAX_REQUEST_BYTES} bytes")))
+        }
+        Ok(Err(_)) => Err(Status::cancelled("the message broke off")),
+        Err(_) => Err(Status::deadline_exceeded("the call's message did not come within 5 s")),
     }
 }
 
@@ -81,21 +122,15 @@ impl Service<Request<Incoming>> for Admission {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let called = Called::at(request.uri().path());
-        let Some(place) = self.enter(called.most(self.limits.calls)) else {
-            let answer = overloaded(called).into_http();
-            return Box::pin(async { Ok(answer) });
-        };
         let deadline = asked_for(request.headers())
             .unwrap_or(self.limits.default_deadline)
             .min(self.limits.longest_deadline);
-        let answer = self.routes.clone().call(request);
+        let admission = self.clone();
         Box::pin(async move {
-            let answered = timeout(deadline, answer).await;
-            drop(place);
-            match answered {
-                Ok(answer) => answer,
-                Err(_) => Ok(Status::deadline_exceeded("the call's deadline has passed").into_http()),
-            }
+            let answered = timeout(deadline, admission.serve(called, request)).await;
+            let answered =
+                answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("the call's deadline has passed")));
+            Ok(answered.unwrap_or_else(Status::into_http))
         })
     }
 }
@@ -212,5 +247,27 @@ mod tests {
         assert_eq!(most("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), 50);
         assert_eq!(most("/grpc.health.v1.Health/Check"), u32::MAX);
         assert_eq!(Called::at("nonsense").most(100), 50);
+    }
+
+    #[test]
+    fn the_last_places_are_for_resolves_and_each_is_given_back() {
+        let second = Duration::from_secs(1);
+        let limits = CallLimits { calls: 4, default_deadline: second, longest_deadline: second };
+        let admission = Admission::new(Routes::default(), limits);
+        let rpcs = [Rpc::GetWorkspace, Rpc::SetKey, Rpc::ResolveCredentials].map(Called::Contract);
+        let mut running = Vec::new();
+        for expected in [[true, true, true], [true, true, true], [false, true, true], [false, false, true]] {
+            assert_eq!(
+                rpcs.map(|rpc| admission.enter(rpc).is_ok()),
+                expected,
+                "{} are running",
+                running.len()
+            );
+            running.push(admission.enter(Called::Contract(Rpc::ResolveCredentials)).unwrap());
+        }
+        let refused = admission.enter(Called::Contract(Rpc::ResolveCredentials)).err().unwrap();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        drop(running);
+        assert_eq!(rpcs.map(|rpc| admission.enter(rpc).is_ok()), [true, true, true]);
     }
 }

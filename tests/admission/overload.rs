@@ -6,7 +6,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
 use super::{RESOLVE, Rough};
-use crate::support::{Byokd, ask, reason, until};
+use crate::support::{Byokd, Reply, ask, new_key, openai_key, reason, until};
 
 /// A list, a change and a resolve of the same caller; `true`: let in.
 async fn let_in(byokd: &Byokd) -> (bool, bool, bool) {
@@ -36,32 +36,43 @@ fn judged<T>(answer: Result<T, Status>) -> bool {
 
 #[tokio::test]
 async fn lists_are_refused_before_changes_and_changes_before_resolves() {
-    let byokd = Byokd::start_with(|config| config.limits.calls = 16).await;
+    let byokd = Byokd::start_with(|config| {
+        config.limits.calls = 4;
+        config.checks.deadline_ms = 600_000;
+    })
+    .await;
+    byokd.provider.on_list(Reply::hang());
     assert_eq!(let_in(&byokd).await, (true, true, true));
-    let mut rough = Rough::connect(&byokd).await;
-    let mut stalled = Vec::new();
-    let mut seen = Vec::new();
-    for calls in 1..=16 {
-        stalled.push(rough.stall(RESOLVE).await.unwrap());
-        rough.settle().await.unwrap();
-        let expected = (calls < 8, calls < 12, calls < 16);
+    let mut hung = tokio::task::JoinSet::new();
+    for running in 1..=3_u32 {
+        let mut admin = byokd.admin();
+        hung.spawn(async move {
+            admin.set_key(new_key(&format!("w{running}"), "openai", &openai_key(running))).await
+        });
+        let expected = (running < 2, running < 3, true);
         // The calls that were just answered may have their place for a moment longer.
-        until(&format!("{calls} are running"), async || (let_in(&byokd).await == expected).then_some(()))
+        until(&format!("{running} are running"), async || (let_in(&byokd).await == expected).then_some(()))
             .await;
-        seen.push(expected);
     }
-    assert_eq!(seen.len(), 16);
-    // Nobody is asked who they are before that, and a health check is always answered.
-    let nobody = v1::key_service_client::KeyServiceClient::new(byokd.channel())
-        .resolve_credentials(ask("acme", "llama", "", ""))
-        .await;
-    assert!(!judged(nobody));
     let served = HealthClient::new(byokd.channel()).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(served.into_inner().status, 1);
-    // One that is given up leaves its place.
-    drop(stalled.pop());
-    until("one has room", async || (let_in(&byokd).await == (false, false, true)).then_some(())).await;
-    drop(stalled);
-    rough.connection.abort();
+    // Those that are given up leave their places.
+    hung.shutdown().await;
     until("all have room", async || (let_in(&byokd).await == (true, true, true)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn calls_whose_message_does_not_come_keep_nobody_out() {
+    let byokd = Byokd::start_with(|config| config.limits.calls = 4).await;
+    let mut rough = Rough::connect(&byokd).await;
+    let mut stalled = Vec::new();
+    for _ in 0..64 {
+        stalled.push(rough.stall(RESOLVE).await.unwrap());
+    }
+    rough.settle().await.unwrap();
+    assert_eq!(let_in(&byokd).await, (true, true, true));
+    // They do not last either.
+    let (answer, _message) = stalled.pop().unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.headers().get("grpc-status").unwrap(), "4", "DEADLINE_EXCEEDED");
 }
