@@ -9,10 +9,10 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Subscriber;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
-    filter::{LevelFilter, Targets},
+    filter::filter_fn,
     fmt::MakeWriter,
     layer::{Layer as _, SubscriberExt as _},
     util::SubscriberInitExt as _,
@@ -33,9 +33,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let no_bytes = Targets::new()
-        .with_default(LevelFilter::DEBUG)
-        .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE);
+    let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
     let lines = tracing_subscriber::fmt::layer()
         // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
         .log_internal_errors(false)
@@ -46,6 +44,11 @@ where
         LogFormat::Json => lines.json().boxed(),
     };
     tracing_subscriber::registry().with(filter).with(no_bytes).with(lines)
+}
+
+fn is_ours(target: &str) -> bool {
+    let below = target.strip_prefix(env!("CARGO_CRATE_NAME"));
+    below.is_some_and(|below| below.is_empty() || below.starts_with("::"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use url::Url;
 fuzz_target!(|text: &str| {
     let Ok(url) = Url::parse(text) else { return };
     for (loopback_http, private) in [(false, false), (true, false), (false, true)] {
-        let private_hosts = if private { vec!["10.0.0.8".to_owned(), "llm.internal".to_owned()] } else { vec![] };
+        let private_hosts =
+            if private { vec!["10.0.0.8".to_owned(), "llm.internal".to_owned()] } else { vec![] };
         let egress = Egress { loopback_http, private_hosts, deadline: Duration::from_secs(1) };
         let admitted = egress.admits(&url).is_ok();
         let again = Url::parse(url.as_str()).unwrap();
@@ -29,9 +30,8 @@ fn judge(url: &Url, loopback_http: bool, private: bool) {
     assert!(url.query().is_none() && url.fragment().is_none(), "{url}");
     let host = url.host_str().unwrap().trim_matches(['[', ']']);
     let address: Option<IpAddr> = host.trim_end_matches('.').parse().ok();
-    let loopback = address.map_or(host.trim_end_matches('.') == "localhost", |address| {
-        canonical(address).is_loopback()
-    });
+    let loopback =
+        address.map_or(host.trim_end_matches('.') == "localhost", |address| canonical(address).is_loopback());
     match url.scheme() {
         "https" => {}
         "http" => assert!(loopback_http && loopback, "{url}"),

@@ -17,9 +17,9 @@ fuzz_target!(|data: &[u8]| {
     let protocol = if which & 1 == 0 { Protocol::Openai } else { Protocol::Anthropic };
     let status = 100 + u16::from_be_bytes([*s0, *s1]) % 500;
     let refusal = ANSWERS.refusal(protocol, which & 2 == 0, status, body);
-    let refused = refusal.verdict.is_some_and(|verdict| {
-        matches!(verdict.finding(), Finding::Refused | Finding::WrongKind)
-    });
+    let refused = refusal
+        .verdict
+        .is_some_and(|verdict| matches!(verdict.finding(), Finding::Refused | Finding::WrongKind));
     assert!(!refused || (400..500).contains(&status), "{status} condemns: {refusal:?}");
     if let Some(host) = &refusal.named_host {
         assert!(host.len() <= 253 && host.contains('.'), "{host:?}");

@@ -5,7 +5,7 @@ use byokd::{
     contract::v1::{ListModelsRequest, ResolveCredentialsRequest, SetKeyRequest},
     domain::{
         error::{Error, Reason},
-        names::{WorkspaceId, ModelName, ProviderName},
+        names::{ModelName, ProviderName, WorkspaceId},
     },
     grpc::fuzzing::{ask, page, set_key},
 };
@@ -16,9 +16,21 @@ use prost::Message as _;
 fuzz_target!(|data: &[u8]| {
     let [which, body @ ..] = data else { return };
     match which % 3 {
-        0 => if let Ok(message) = SetKeyRequest::decode(body) { a_key_is_set(message) },
-        1 => if let Ok(message) = ResolveCredentialsRequest::decode(body) { a_call_is_resolved(&message) },
-        _ => if let Ok(message) = ListModelsRequest::decode(body) { a_page_is_asked_for(&message) },
+        0 => {
+            if let Ok(message) = SetKeyRequest::decode(body) {
+                a_key_is_set(message)
+            }
+        }
+        1 => {
+            if let Ok(message) = ResolveCredentialsRequest::decode(body) {
+                a_call_is_resolved(&message)
+            }
+        }
+        _ => {
+            if let Ok(message) = ListModelsRequest::decode(body) {
+                a_page_is_asked_for(&message)
+            }
+        }
     }
 });
 
@@ -42,7 +54,8 @@ fn a_key_is_set(message: SetKeyRequest) {
         Err(error) => {
             refused(&error);
             let told = told(&error);
-            for text in [&sent.api_key, &sent.workspace_id, &sent.provider, &sent.request_id, &sent.base_url] {
+            for text in [&sent.api_key, &sent.workspace_id, &sent.provider, &sent.request_id, &sent.base_url]
+            {
                 never_repeats(&told, text);
             }
             for text in sent.headers.iter().flat_map(|(name, value)| [name, value]) {
@@ -57,7 +70,11 @@ fn a_key_is_set(message: SetKeyRequest) {
 /// Whether another field of the message holds this too, so that it may be printed.
 fn holds(sent: &SetKeyRequest, piece: &str) -> bool {
     let others = [&sent.workspace_id, &sent.provider, &sent.base_url, &sent.request_id, &sent.on_behalf_of];
-    others.into_iter().chain(sent.headers.keys()).chain(sent.headers.values()).any(|text| text.contains(piece))
+    others
+        .into_iter()
+        .chain(sent.headers.keys())
+        .chain(sent.headers.values())
+        .any(|text| text.contains(piece))
 }
 
 fn a_call_is_resolved(message: &ResolveCredentialsRequest) {

@@ -43,7 +43,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     };
     let good = mint(&signer, &request, &clock).unwrap();
     let document = std::fs::read(folder.path().join("token-signer")).unwrap();
-    World { identity: Identity::new(Some(signer), Vec::new(), Vec::new(), clock), key: EncodingKey::from_ed_der(&document), good }
+    World {
+        identity: Identity::new(Some(signer), Vec::new(), Vec::new(), clock),
+        key: EncodingKey::from_ed_der(&document),
+        good,
+    }
 });
 
 fuzz_target!(|data: &[u8]| {
