@@ -20,6 +20,7 @@ mod bad_input;
 mod canary;
 mod cancel;
 mod certificates;
+mod check_as;
 mod concurrency;
 mod crash;
 mod explain;
