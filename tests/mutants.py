@@ -75,7 +75,7 @@ def run(*command: str, **options) -> subprocess.CompletedProcess:
 
 def build(copy: Path) -> str:
     """The mutants' binary; in the target folder of the sources, for the sake of the dependencies that it has."""
-    for name in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "proto"]:
+    for name in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "proto", "benches"]:
         take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         take(ROOT / name, copy / name)
     (copy / "tests").mkdir()
