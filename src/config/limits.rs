@@ -30,7 +30,7 @@ impl Default for LimitsConfig {
             connections: 2_000,
             streams_per_connection: 256,
             calls: 2_000,
-            resets_per_second: 100,
+            resets_per_second: 1_000,
             default_deadline_ms: 25_000,
             longest_deadline_ms: 30_000,
             connection_age_seconds: 30 * 60,
