@@ -79,7 +79,7 @@ def build(copy: Path) -> str:
         take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         take(ROOT / name, copy / name)
     (copy / "tests").mkdir()
-    (copy / "tests" / "main.rs").write_text("")
+    (copy / "tests" / "main.rs").write_text("//! No test.\n")
     for _, file, old, new, _, _ in MUTANTS:
         change(copy, file, old, new)
     for file, old, new in ALSO:

@@ -156,6 +156,25 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// An option of a command would silently take a global one's place.
+    #[test]
+    fn no_command_names_an_option_like_a_global_one() {
+        fn walk(command: &clap::Command, global: &[&str]) -> usize {
+            let own = command.get_arguments().filter(|argument| !argument.is_global_set());
+            let clashes = own.filter_map(clap::Arg::get_long).filter(|long| global.contains(long));
+            assert_eq!(clashes.collect::<Vec<_>>(), [""; 0], "{}", command.get_name());
+            command.get_subcommands().map(|below| walk(below, global)).sum::<usize>() + 1
+        }
+        let cli = Cli::command();
+        let global: Vec<&str> = cli
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .filter_map(clap::Arg::get_long)
+            .collect();
+        assert!(global.contains(&"tls-key") && global.contains(&"server"));
+        assert!(walk(&cli, &global) > 20);
+    }
+
     #[test]
     fn understands_what_the_examples_show() {
         for line in EXAMPLES.lines().filter_map(|line| line.strip_prefix("  ")) {

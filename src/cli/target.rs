@@ -28,14 +28,14 @@ pub(super) struct Target {
     #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TOKEN_FILE", hide_env_values = true, value_parser = argument::path())]
     token_file: Option<PathBuf>,
     /// Who signs the server's certificate, in PEM [default: those that this machine trusts]
-    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_CA_FILE", hide_env_values = true, value_parser = argument::path())]
-    ca_file: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TLS_CA", hide_env_values = true, value_parser = argument::path())]
+    tls_ca: Option<PathBuf>,
     /// A client certificate, in PEM; then a token is sent only if --token-file names one
-    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_CERT_FILE", hide_env_values = true, value_parser = argument::path())]
-    cert_file: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TLS_CERT", hide_env_values = true, value_parser = argument::path())]
+    tls_cert: Option<PathBuf>,
     /// Its private key, in PEM
-    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_KEY_FILE", hide_env_values = true, value_parser = argument::path())]
-    key_file: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TLS_KEY", hide_env_values = true, value_parser = argument::path())]
+    tls_key: Option<PathBuf>,
     /// The folder of a byokd that runs on this machine [default: ./byokd-data]
     #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
     pub(super) data_dir: Option<PathBuf>,
@@ -72,9 +72,9 @@ impl Target {
             ));
         }
         let tls = TlsFiles {
-            ca: named_file(&self.ca_file),
-            certificate: named_file(&self.cert_file),
-            key: named_file(&self.key_file),
+            ca: named_file(&self.tls_ca),
+            certificate: named_file(&self.tls_cert),
+            key: named_file(&self.tls_key),
         };
         let token = match (named_file(&self.token_file), &tls.certificate) {
             (Some(file), _) => TokenSource::File(file),
