@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    callers::{Callers, percentile},
+    callers::{Callers, What, percentile},
     site::{self, Site, Target},
 };
 
@@ -38,6 +38,8 @@ pub(crate) enum Attack {
     Polite,
     /// Ten times as many calls at once as are let in.
     Overload,
+    /// The same of calls that read the database, and are let in up to half of it.
+    Lists,
 }
 
 /// A flood that is going on.
@@ -57,26 +59,37 @@ pub(crate) struct Done {
 }
 
 impl Attack {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Nothing, Self::Polite, Self::RapidReset, Self::StalledStreams, Self::Headers, Self::Overload];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Nothing,
+        Self::Polite,
+        Self::RapidReset,
+        Self::StalledStreams,
+        Self::Headers,
+        Self::Overload,
+        Self::Lists,
+    ];
 
     pub(crate) fn begin(self, site: &Site) -> Flood {
         let (sent, cut) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let mut tasks = JoinSet::new();
         let target = &site.target;
         let mut overload = None;
-        let crowd = |connections: usize, at_once: usize| {
+        let crowd = |what: What, connections: usize, at_once: usize| {
             let target = site.target.clone();
-            tokio::spawn(async move { Callers::run(&target, (connections, at_once), super::ROW).await })
+            tokio::spawn(async move { Callers::run(&target, what, (connections, at_once), super::ROW).await })
         };
         let what = match self {
             Self::Nothing => "none",
             Self::Polite => {
-                overload = Some(crowd(4, 4));
+                overload = Some(crowd(What::Resolves, 4, 4));
                 "callers"
             }
             Self::Overload => {
-                overload = Some(crowd(40, site::CALLS / 4));
+                overload = Some(crowd(What::Resolves, 40, site::CALLS / 4));
+                "callers"
+            }
+            Self::Lists => {
+                overload = Some(crowd(What::Lists, 40, site::CALLS / 4));
                 "callers"
             }
             Self::RapidReset => {
@@ -110,7 +123,8 @@ impl fmt::Display for Attack {
             Self::StalledStreams => "1,000 stalled calls",
             Self::Headers => "header flood, 4 attackers",
             Self::Polite => "as many polite callers again",
-            Self::Overload => "2,560 calls at once, ten times what is let in",
+            Self::Overload => "2,560 resolves at once, ten times what is let in",
+            Self::Lists => "2,560 reads of the database at once",
         })
     }
 }

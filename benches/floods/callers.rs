@@ -2,11 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use byokd::contract::v1::{ResolveCredentialsRequest, key_service_client::KeyServiceClient};
+use byokd::contract::v1::{
+    GetWorkspaceRequest, ResolveCredentialsRequest, key_service_client::KeyServiceClient,
+};
 use tokio::task::JoinSet;
-use tonic::{Code, Request, transport::Endpoint};
+use tonic::{
+    Code, Request,
+    metadata::{Ascii, MetadataValue},
+    transport::Endpoint,
+};
 
 use crate::site::Target;
+
+/// What they call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// From memory.
+    Resolves,
+    /// From the database, and the first to be refused.
+    Lists,
+}
 
 /// What a number of callers felt.
 pub(crate) struct Callers {
@@ -19,9 +34,10 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// Connections, each with some calls at once, that resolve for a while.
+    /// Connections, each with some calls at once, that call for a while.
     pub(crate) async fn run(
         target: &Target,
+        what: What,
         (connections, at_once): (usize, usize),
         during: Duration,
     ) -> Self {
@@ -31,21 +47,28 @@ impl Callers {
             let endpoint = Endpoint::from_shared(target.address.clone()).unwrap();
             let channel = endpoint.connect().await.unwrap();
             for _ in 0..at_once {
-                let authorization: tonic::metadata::MetadataValue<_> =
-                    format!("Bearer {}", target.token).parse().unwrap();
+                let authorization: MetadataValue<Ascii> = format!("Bearer {}", target.token).parse().unwrap();
                 let mut client = KeyServiceClient::new(channel.clone());
                 tasks.spawn(async move {
                     let mut own = Self::none();
                     while began.elapsed() < during {
-                        let body = ResolveCredentialsRequest {
-                            workspace_id: "acme".to_owned(),
-                            provider: "local".to_owned(),
-                            ..Default::default()
-                        };
-                        let mut request = Request::new(body);
-                        request.metadata_mut().insert("authorization", authorization.clone());
+                        let workspace_id = "acme".to_owned();
                         let asked = Instant::now();
-                        let answer = client.resolve_credentials(request).await;
+                        let answer = match what {
+                            What::Resolves => {
+                                let provider = "local".to_owned();
+                                let ask = ResolveCredentialsRequest {
+                                    workspace_id,
+                                    provider,
+                                    ..Default::default()
+                                };
+                                client.resolve_credentials(with(ask, &authorization)).await.map(|_| ())
+                            }
+                            What::Lists => {
+                                let ask = GetWorkspaceRequest { workspace_id };
+                                client.get_workspace(with(ask, &authorization)).await.map(|_| ())
+                            }
+                        };
                         let took = asked.elapsed().as_secs_f64() * 1e3;
                         match answer {
                             Ok(_) => own.answered.push(took),
@@ -83,6 +106,12 @@ impl Callers {
     pub(crate) fn failed(&self) -> usize {
         self.failed + self.refused.len()
     }
+}
+
+fn with<T>(body: T, authorization: &MetadataValue<Ascii>) -> Request<T> {
+    let mut request = Request::new(body);
+    request.metadata_mut().insert("authorization", authorization.clone());
+    request
 }
 
 /// NaN: there are none.

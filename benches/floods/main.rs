@@ -26,7 +26,7 @@ mod site;
 use std::time::Duration;
 
 use attacks::Attack;
-use callers::Callers;
+use callers::{Callers, What};
 use site::Site;
 
 /// How long each row is measured.
@@ -51,12 +51,13 @@ async fn main() {
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     // The first calls make data keys and fill caches.
-    Callers::run(&site.target, HONEST, ROW / 4).await;
+    Callers::run(&site.target, What::Resolves, HONEST, ROW / 4).await;
     for attack in Attack::ALL {
         let before = site.memory();
-        let undisturbed = Callers::run(&site.target, HONEST, ROW).await;
+        let undisturbed = Callers::run(&site.target, What::Resolves, HONEST, ROW).await;
         let flood = attack.begin(&site);
-        let (disturbed, most) = tokio::join!(Callers::run(&site.target, HONEST, ROW), site.most_memory(ROW));
+        let (disturbed, most) =
+            tokio::join!(Callers::run(&site.target, What::Resolves, HONEST, ROW), site.most_memory(ROW));
         let done = flood.end().await;
         let after = site.settled_memory().await;
         println!(

@@ -59,7 +59,7 @@ impl Site {
 
     fn mint(&self, role: &str) -> String {
         let minted = Command::new(env!("CARGO_BIN_EXE_byokd"))
-            .args(["token", "--role", role, "--workspace", "*", "--data-dir"])
+            .args(["token", "--role", role, "--role", "viewer", "--workspace", "*", "--data-dir"])
             .arg(self.folder.path().join("data"))
             .output()
             .unwrap();
