@@ -78,6 +78,12 @@ impl Egress {
         if decorated {
             return Err(Barred::Decorated);
         }
+        // No name has an empty label; such a text may be an address to whom it is given next.
+        if let Host::Domain(name) = &host
+            && name.strip_suffix('.').unwrap_or(name).split('.').any(str::is_empty)
+        {
+            return Err(Barred::Address);
+        }
         match address_of(&host) {
             Some(address) if !self.permits(base_url.host_str().unwrap_or_default(), address) => {
                 Err(Barred::Address)
@@ -209,6 +215,8 @@ mod tests {
             ("https://[::ffff:10.0.0.8]/", Barred::Address),
             ("https://[64:ff9b::a00:8]/", Barred::Address),
             ("https://0.0.0.0/", Barred::Address),
+            ("https://127.5.0.1../", Barred::Address),
+            ("https://api.openai.com../", Barred::Address),
         ];
         for (url, refusal) in refused {
             assert_eq!(admits(&egress, url), Err(refusal), "{url}");
