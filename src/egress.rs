@@ -22,27 +22,18 @@ use url::{Host, Url};
 
 use self::address::{Reach, reach};
 
-/// A slow handshake must leave time for the answer within the deadline of a check.
+/// A slow handshake must leave time for the answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between the two calls of a check, not between checks: servers close idle connections at will.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What test calls may reach, and for how long.
-#[derive(Clone, Debug)]
+/// What may be called; by default public hosts over TLS alone.
+#[derive(Clone, Debug, Default)]
 pub struct Egress {
     /// Whether loopback may be called, and without TLS: for development and tests only.
     pub loopback_http: bool,
     /// Hosts, by name or address, that may be on a private network. TLS is still required.
     pub private_hosts: Vec<String>,
-    /// For a whole check, all its calls together.
-    pub deadline: Duration,
-}
-
-impl Default for Egress {
-    /// Public hosts only, 10 s: 5 s has been too short for the longest model lists.
-    fn default() -> Self {
-        Self { loopback_http: false, private_hosts: Vec::new(), deadline: Duration::from_secs(10) }
-    }
 }
 
 /// Why a base URL or an address is not called.

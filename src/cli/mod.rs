@@ -17,6 +17,7 @@ mod key;
 mod migrate;
 mod models;
 mod output;
+mod pages;
 mod platform;
 mod refusal;
 mod resolve;

@@ -1,6 +1,6 @@
 //! `byokd models`: the models that a workspace can use, or all with the reason why not.
 //!
-//! Pages are followed to the end. The providers are asked once, with the first page: asking again with each would
+//! The providers are asked once, with the first page: asking again with each would
 //! cost a test call a page and could change the list half way.
 //!
 //! Absent: paging for people; that is what a pager is for.
@@ -15,6 +15,7 @@ use super::{
     argument,
     failure::Failure,
     output,
+    pages::every_page,
     target::Target,
     view::{self, ModelView},
 };
@@ -42,28 +43,23 @@ impl Models {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
         let mut keys = connection.keys();
-        let mut request = v1::ListModelsRequest {
-            workspace_id: self.workspace,
-            provider: self.provider,
-            include_unavailable: self.all,
-            refresh: self.refresh,
-            page_size: PAGE_SIZE,
-            page_token: String::new(),
-        };
         let mut shown = Listed { models: Vec::new(), as_of: None };
-        loop {
-            let page = answer(keys.list_models(request.clone())).await?;
+        every_page(async |page_token| {
+            let request = v1::ListModelsRequest {
+                workspace_id: self.workspace.clone(),
+                provider: self.provider.clone(),
+                include_unavailable: self.all,
+                // Once is enough.
+                refresh: self.refresh && page_token.is_empty(),
+                page_size: PAGE_SIZE,
+                page_token,
+            };
+            let page = answer(keys.list_models(request)).await?;
             shown.models.extend(page.models.into_iter().map(ModelView::from));
             shown.as_of = view::older(shown.as_of, view::moment(page.as_of));
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            if page.next_page_token == request.page_token {
-                return Err(Failure::Local("the server gave the same page twice".to_owned()));
-            }
-            request.page_token = page.next_page_token;
-            request.refresh = false;
-        }
+            Ok(page.next_page_token)
+        })
+        .await?;
         output::answer(target.output, &shown)?;
         if shown.models.is_empty() && !self.all {
             target.note("no model can be used: `--all` lists them with the reasons");

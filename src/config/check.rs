@@ -60,7 +60,7 @@ impl Config {
         unless(
             (100..=12_000).contains(&self.checks.deadline_ms),
             "checks.deadline_ms",
-            "must be 100 to 12000: two tests fit into a call's 30 s",
+            "must be 100 to 12000: two tests fit into limits.default_deadline_ms, as it comes",
         );
         for (setting, limit) in [
             ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),

@@ -8,6 +8,7 @@
 //!
 //! Absent: what a name may do (`domain::rule`), and revocation lists: certificates are to be short-lived.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -17,7 +18,7 @@ const LONGEST_NAME: usize = 512;
 /// A client's certificate that the handshake accepted.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    der: Vec<u8>,
+    fingerprint: [u8; 32],
     not_after: OffsetDateTime,
     name: Result<String, &'static str>,
 }
@@ -25,14 +26,16 @@ pub struct Certificate {
 impl Certificate {
     /// Reads a certificate in DER; what is wrong with it is told when somebody calls with it.
     pub fn read(der: &[u8]) -> Self {
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest(&SHA256, der).as_ref());
         match X509Certificate::from_der(der) {
             Ok(([], certificate)) => Self {
-                der: der.to_vec(),
+                fingerprint,
                 not_after: certificate.validity().not_after.to_datetime(),
                 name: name(&certificate),
             },
             _ => Self {
-                der: der.to_vec(),
+                fingerprint,
                 not_after: OffsetDateTime::UNIX_EPOCH,
                 name: Err("the certificate is not an X.509 certificate"),
             },
@@ -49,9 +52,9 @@ impl Certificate {
         self.not_after
     }
 
-    /// Its bytes.
-    pub fn der(&self) -> &[u8] {
-        &self.der
+    /// The SHA-256 of its bytes.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 }
 

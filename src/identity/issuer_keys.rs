@@ -9,7 +9,7 @@
 //! network's.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +19,8 @@ use std::{
 
 use jsonwebtoken::Algorithm;
 use tokio::{
+    fs::File,
+    io::AsyncReadExt as _,
     sync::{Notify, watch},
     time::{sleep, timeout},
 };
@@ -99,21 +101,15 @@ impl IssuerKeys {
         (age <= OLDEST).then(|| (Arc::clone(&held.set), held.generation))
     }
 
-    /// Asks for another read and waits for it, if there may be one now.
+    /// Asks for a read and waits for it, if one may come now: another one, or the first.
     pub(super) async fn ask(&self) {
         let mut reads = self.reads.subscribe();
-        let waits = self.idle.load(Ordering::Acquire);
+        let waits = self.idle.load(Ordering::Acquire) || *reads.borrow() == 0;
         self.asked.notify_one();
         if waits {
             // Whether it came or not, the caller looks at what is there now.
             let _in_time = timeout(READ, reads.changed()).await;
         }
-    }
-
-    /// Waits for the first read, for as long as a read may take.
-    pub(super) async fn first_read(&self) {
-        let mut reads = self.reads.subscribe();
-        let _in_time = timeout(READ, reads.wait_for(|count| *count > 0)).await;
     }
 
     /// Reads, again and again; never ends.
@@ -149,9 +145,8 @@ impl IssuerKeys {
     async fn read(&self) -> Result<(KeySet, Vec<u8>), String> {
         let text = match &self.source {
             KeySource::File(path) => {
-                let read = timeout(READ, tokio::fs::read(path)).await;
-                read.map_err(|_| format!("{}: no answer within {READ:?}", path.display()))?
-                    .map_err(|error| format!("{}: {error}", path.display()))?
+                let read = timeout(READ, bounded(path)).await;
+                read.map_err(|_| format!("{}: no answer within {READ:?}", path.display()))??
             }
             KeySource::Url { url, client, token_file } => {
                 let fetched = timeout(READ, fetch(url, client, token_file.as_ref())).await;
@@ -180,11 +175,21 @@ impl IssuerKeys {
     }
 }
 
+/// A file, as far as it may be long and one byte more.
+async fn bounded(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error| format!("{}: {error}", path.display());
+    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
+    // Room for a token at once: bytes that grow leave copies behind.
+    let mut content = Vec::with_capacity(16 * 1024);
+    let file = File::open(path).await.map_err(unreadable)?;
+    file.take(most).read_to_end(&mut content).await.map_err(unreadable)?;
+    Ok(content)
+}
+
 async fn fetch(url: &Url, client: &reqwest::Client, token_file: Option<&PathBuf>) -> Result<Vec<u8>, String> {
     let mut request = client.get(url.clone()).header("accept", "application/jwk-set+json, application/json");
     if let Some(path) = token_file {
-        let token = tokio::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-        let token = Zeroizing::new(token);
+        let token = Zeroizing::new(bounded(path).await?);
         let token = std::str::from_utf8(&token).map_err(|_| format!("{} holds no token", path.display()))?;
         request = request.bearer_auth(token.trim());
     }

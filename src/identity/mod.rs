@@ -194,14 +194,7 @@ impl Identity {
         })
     }
 
-    /// Waits until each issuer's keys were read once, or could not be.
-    pub async fn warm_up(&self) {
-        for issuer in &self.issuers {
-            issuer.keys().first_read().await;
-        }
-    }
-
-    /// Keeps the issuers' keys; never ends.
+    /// Keeps the issuers' keys. Ends if one of them is not kept any more, which does not happen.
     pub async fn follow(self: Arc<Self>) {
         let mut followers = JoinSet::new();
         for place in 0..self.issuers.len() {
@@ -212,8 +205,10 @@ impl Identity {
                 }
             });
         }
-        while followers.join_next().await.is_some() {}
-        std::future::pending().await
+        if followers.join_next().await.is_none() {
+            // There are no issuers.
+            std::future::pending::<()>().await;
+        }
     }
 
     fn stands(&self, issuer: usize, generation: u64) -> bool {

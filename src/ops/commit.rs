@@ -229,19 +229,7 @@ async fn locked<T: Serialize>(
             expires_at: now.saturating_add(REMEMBERED_FOR),
         }),
     };
-    let line = audit::Changed {
-        workspace: intent.workspace(),
-        actor: intent.actor.clone(),
-        on_behalf_of: intent.meta.on_behalf_of.clone(),
-        rpc: intent.rpc,
-        provider: planned.provider.clone(),
-        before: planned.before.clone(),
-        after: planned.after.clone(),
-        verdict: planned.verdict,
-        request_id: intent.meta.request_id.clone(),
-        revision: draft.after().revision(),
-        shortened: false,
-    };
+    let workspace = intent.workspace();
     let event = AuditEvent {
         actor: intent.actor,
         on_behalf_of: intent.meta.on_behalf_of,
@@ -252,6 +240,8 @@ async fn locked<T: Serialize>(
         verdict: planned.verdict,
         request_id: intent.meta.request_id,
     };
+    // This task outlives its caller, so that a change has its line.
+    let line = draft.changed().then(|| audit::Changed::of(&event, workspace, draft.after().revision()));
     if let Err(error) = change.commit(&draft, event, remembered, now).await {
         parts.directory.suspect(&intent.scope);
         return Err(error);
@@ -261,8 +251,7 @@ async fn locked<T: Serialize>(
     } else if !draft.edits().is_empty() {
         parts.directory.suspect(&intent.scope);
     }
-    if draft.changed() {
-        // This task outlives its caller, so that a change has its line.
+    if let Some(line) = line {
         parts.audit.changed(line).await?;
     }
     Ok(Some(planned.answer))

@@ -95,20 +95,21 @@ pub enum Error {
 pub struct Providers {
     egress: Arc<Egress>,
     client: reqwest::Client,
+    deadline: Duration,
     rules: rules::Rules,
     formats: formats::Formats,
 }
 
 impl Providers {
-    /// Reads the tables and makes the client. No call is made.
+    /// Reads the tables and makes the client. No call is made. `deadline` is for a whole check, all its calls together.
     ///
     /// # Errors
     /// If either is impossible; neither can happen later.
-    pub fn new(egress: Egress) -> Result<Self, Error> {
+    pub fn new(egress: Egress, deadline: Duration) -> Result<Self, Error> {
         let egress = Arc::new(egress);
         let client = egress.client(None)?;
         let (rules, formats) = (rules::Rules::shipped()?, formats::Formats::shipped()?);
-        Ok(Self { egress, client, rules, formats })
+        Ok(Self { egress, client, deadline, rules, formats })
     }
 
     /// [`Verdict::WrongKind`] if the key's form alone shows that it is not an API key of this provider: an admin
@@ -118,7 +119,7 @@ impl Providers {
     }
 
     /// Tests a key: lists the models, then generates a few tokens on a model that the key lists and the catalog
-    /// sells, all within [`Egress::deadline`]. A key that [`Self::key_hint`] knows is not sent anywhere.
+    /// sells, all within the deadline. A key that [`Self::key_hint`] knows is not sent anywhere.
     ///
     /// `candidates` are the catalog's ids of this provider, best first, none of them retired; they are tried
     /// where the list does not help. `sold` are all ids and aliases that the catalog sells of this provider.
@@ -141,7 +142,7 @@ impl Providers {
         }
     }
 
-    /// Lists the models of a key, within [`Egress::deadline`]. That proves nothing about the key.
+    /// Lists the models of a key, within the deadline. That proves nothing about the key.
     pub async fn list(&self, target: &Target<'_>, key: &ApiKey) -> ListOutcome {
         let mut caller = match self.caller(target, key) {
             Ok(caller) => caller,
@@ -171,7 +172,7 @@ impl Providers {
             target,
             key,
             headers,
-            deadline: now.checked_add(self.egress.deadline).unwrap_or(now),
+            deadline: now.checked_add(self.deadline).unwrap_or(now),
             may_retry: true,
         })
     }

@@ -39,7 +39,6 @@ pub async fn grants(config: &Config, files: &[PathBuf]) -> Result<Vec<Granted>, 
     let identity = Arc::new(known_callers(config, signer, Clock::system())?);
     let tls = tls(config)?;
     let asked = async {
-        identity.warm_up().await;
         let mut granted = Vec::new();
         for file in files {
             let refused = |why: String| StartError(format!("{}: {why}", file.display()));

@@ -46,7 +46,8 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
         directory: Directory::new(Arc::clone(&store), clock.clone(), lease),
         store,
         keyring,
-        providers: Providers::new(egress).map_err(Error::internal)?,
+        providers: Providers::new(egress, Duration::from_millis(config.checks.deadline_ms))
+            .map_err(Error::internal)?,
         catalog,
         policy: policy(config),
         limiter: TestLimiter::new(limits(config)?),
@@ -132,11 +133,7 @@ fn catalog(config: &Config) -> Result<Catalog, StartError> {
 }
 
 pub(super) fn egress(config: &Config) -> Egress {
-    Egress {
-        loopback_http: config.egress.loopback_http,
-        private_hosts: config.egress.private_hosts.clone(),
-        deadline: Duration::from_millis(config.checks.deadline_ms),
-    }
+    Egress { loopback_http: config.egress.loopback_http, private_hosts: config.egress.private_hosts.clone() }
 }
 
 /// A host that no key could ever be tested on is a mistake to tell at start.

@@ -59,10 +59,9 @@ pub struct Tls {
     today: watch::Sender<Today>,
 }
 
-#[derive(Clone)]
 struct Today {
     config: Arc<ServerConfig>,
-    content: Arc<Content>,
+    content: Content,
 }
 
 /// What the files hold.
@@ -81,7 +80,7 @@ impl Tls {
     pub fn open(files: TlsFiles) -> Result<Self, String> {
         let content = Content::read(&files)?;
         let config = Arc::new(content.config(&files)?);
-        Ok(Self { files, today: watch::Sender::new(Today { config, content: Arc::new(content) }) })
+        Ok(Self { files, today: watch::Sender::new(Today { config, content }) })
     }
 
     /// Reads a client's certificate and chain, in PEM, and checks them as a handshake now would.
@@ -132,11 +131,11 @@ impl Tls {
 
     fn look(&self) -> Result<bool, String> {
         let content = Content::read(&self.files)?;
-        if *self.today.borrow().content == content {
+        if self.today.borrow().content == content {
             return Ok(false);
         }
         let config = Arc::new(content.config(&self.files)?);
-        self.today.send_replace(Today { config, content: Arc::new(content) });
+        self.today.send_replace(Today { config, content });
         Ok(true)
     }
 }

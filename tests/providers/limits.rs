@@ -14,7 +14,7 @@ use byokd::{
     provider::{ListOutcome, Providers, Target},
 };
 
-use super::{KEY, check, check_anthropic, check_with, development, key, owned};
+use super::{KEY, check, check_anthropic, check_by, development, key, owned, providers};
 use crate::{support::fake_provider::FakeProvider, support::reply::Reply};
 
 #[tokio::test]
@@ -47,15 +47,15 @@ async fn a_body_without_measure_is_not_read() {
 #[tokio::test]
 async fn the_deadline_holds_whatever_the_provider_does() {
     let provider = FakeProvider::start().await;
-    let short = Egress { deadline: Duration::from_millis(300), ..development() };
+    let short = Providers::new(development(), Duration::from_millis(300)).unwrap();
     for reply in [Reply::hang(), Reply::drip()] {
         provider.on_list(reply);
-        let checked = check_with(short.clone(), Protocol::Openai, &provider.base_url(), None).await;
+        let checked = check_by(&short, Protocol::Openai, &provider.base_url(), None).await;
         assert_eq!((checked.verdict, checked.models), (Verdict::Unreachable, None));
     }
     provider.openai_ok(&["m-1"]).on_generate(Reply::hang());
-    let enough_for_a_list = Egress { deadline: Duration::from_secs(2), ..development() };
-    let checked = check_with(enough_for_a_list, Protocol::Openai, &provider.base_url(), None).await;
+    let enough_for_a_list = Providers::new(development(), Duration::from_secs(2)).unwrap();
+    let checked = check_by(&enough_for_a_list, Protocol::Openai, &provider.base_url(), None).await;
     assert_eq!((checked.verdict, checked.models), (Verdict::Unreachable, Some(owned(&["m-1"]))));
 }
 
@@ -75,7 +75,7 @@ async fn a_connection_is_tried_twice_and_no_more() {
     let count = Arc::clone(&connections);
     // Closes every connection before the TLS handshake; ends with the test process.
     std::thread::spawn(move || listener.incoming().for_each(|_| *count.lock().unwrap() += 1));
-    let checked = check_with(development(), Protocol::Openai, &base_url, None).await;
+    let checked = check_by(&providers(development()), Protocol::Openai, &base_url, None).await;
     assert_eq!(checked.verdict, Verdict::Unreachable);
     assert_eq!(*connections.lock().unwrap(), 2);
 }
@@ -95,14 +95,14 @@ async fn a_name_that_leads_inwards_is_not_called() {
     let port = listener.local_addr().unwrap().port();
     for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
         let base_url = format!("https://{host}:{port}/v1").parse().unwrap();
-        let checked = check_with(Egress::default(), Protocol::Openai, &base_url, None).await;
+        let checked = check_by(&providers(Egress::default()), Protocol::Openai, &base_url, None).await;
         assert_eq!(checked.verdict, Verdict::Unreachable, "{host}");
     }
     assert!(listener.accept().is_err(), "nobody has knocked");
 
     let provider = FakeProvider::start().await;
     let base_url = format!("http://localhost:{}/v1", provider.port()).parse().unwrap();
-    let checked = check_with(development(), Protocol::Openai, &base_url, None).await;
+    let checked = check_by(&providers(development()), Protocol::Openai, &base_url, None).await;
     assert_eq!(checked.verdict, Verdict::Valid, "the same name, allowed");
 }
 
@@ -110,7 +110,7 @@ async fn a_name_that_leads_inwards_is_not_called() {
 async fn another_vendors_key_is_sent_nowhere() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
-    let providers = Providers::new(development()).unwrap();
+    let providers = providers(development());
     let target =
         Target { provider: "openai", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
     for foreign in ["sk-ant-api03-0123456789AA", "sk-admin-0123456789"] {
@@ -127,7 +127,7 @@ async fn another_vendors_key_is_sent_nowhere() {
 async fn headers_of_the_key_cannot_replace_ours() {
     let provider = FakeProvider::start().await;
     let base_url = provider.base_url();
-    let providers = Providers::new(development()).unwrap();
+    let providers = providers(development());
     let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer other".to_owned())]);
     let target =
         Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };

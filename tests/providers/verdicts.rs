@@ -7,9 +7,9 @@ use std::{
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
-use byokd::provider::{ListOutcome, Providers, Target};
+use byokd::provider::{ListOutcome, Target};
 
-use super::{KEY, check, check_anthropic, check_with, development, key, list, owned};
+use super::{KEY, check, check_anthropic, check_by, development, key, list, owned, providers};
 use crate::{support::fake_provider::FakeProvider, support::reply::Reply};
 
 #[tokio::test]
@@ -123,7 +123,8 @@ async fn the_next_candidate_is_tried_four_at_the_most() {
     assert_eq!(provider.models_tried(), ["m-1", "m-2", "m-3", "m-4"]);
 
     provider.forget_requests();
-    let named = check_with(development(), Protocol::Openai, &provider.base_url(), Some("ft:mine")).await;
+    let named =
+        check_by(&providers(development()), Protocol::Openai, &provider.base_url(), Some("ft:mine")).await;
     assert_eq!(named.verdict, Verdict::ModelUnavailable);
     assert_eq!(provider.models_tried(), ["ft:mine"]);
 }
@@ -134,7 +135,7 @@ async fn with_nothing_to_try_no_generation_is_made() {
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let target =
         Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
-    let providers = Providers::new(development()).unwrap();
+    let providers = providers(development());
     let checked = providers.check(&target, &key(KEY), &[], &HashSet::new(), None).await;
     assert_eq!(checked.verdict, Verdict::ModelUnavailable);
     assert_eq!(provider.requests().len(), 1);
