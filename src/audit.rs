@@ -191,14 +191,30 @@ impl Audit {
         self.queue.order(|orders| orders.reopen = true);
     }
 
+    /// Whether the last attempt to write succeeded.
+    pub fn is_writable(&self) -> bool {
+        !self.queue.broken()
+    }
+
+    /// How long the oldest line has waited that is not written yet.
+    pub fn lag(&self) -> Duration {
+        let since = self.queue.unwritten_since();
+        since.map_or(Duration::ZERO, |since| self.clock.elapsed().saturating_sub(since))
+    }
+
+    /// How many lines were lost since the start.
+    pub fn lines_lost(&self) -> u64 {
+        self.queue.lost_in_all()
+    }
+
     async fn record(&self, event: Event, outcome: &str) -> Result<(), Error> {
-        let at = self.clock.now();
+        let (at, since) = (self.clock.now(), self.clock.elapsed());
         if !self.durable {
-            self.queue.push(Entry { at, event, waiter: None }, false);
+            self.queue.push(Entry { at, since, event, waiter: None }, false);
             return Ok(());
         }
         let (waiter, written) = oneshot::channel();
-        if !self.queue.push(Entry { at, event, waiter: Some(waiter) }, true) {
+        if !self.queue.push(Entry { at, since, event, waiter: Some(waiter) }, true) {
             return Err(unavailable(outcome));
         }
         match tokio::time::timeout(LINE, written).await {

@@ -122,6 +122,22 @@ impl Directory {
         self.platform.renewed(&self.shared, load, |platform| platform.revision).await
     }
 
+    /// How long ago the last good look at the change log began; `None`: there was none yet. No entry is known to be
+    /// younger than that.
+    pub fn freshness_lag(&self) -> Option<Duration> {
+        self.shared.epochs.last_poll().map(|began| self.shared.age(began))
+    }
+
+    /// How many workspaces are in memory.
+    pub fn entries(&self) -> usize {
+        self.workspaces.len()
+    }
+
+    /// How old an entry may be and still be served while the database does not answer.
+    pub fn grace(&self) -> Duration {
+        self.shared.grace
+    }
+
     /// This process is about to commit a change, in the history that is answered. The log may tell of it first: from here
     /// on there is somebody to tell.
     pub fn committing(&self, scope: &Scope) -> History {

@@ -27,6 +27,8 @@ const NOBODY_PER_SECOND: u64 = 10;
 /// One thing that happened.
 pub(super) struct Entry {
     pub(super) at: OffsetDateTime,
+    /// The same on the clock's monotonic reading.
+    pub(super) since: Duration,
     pub(super) event: Event,
     /// Who waits until it is on disk; `true`: it is.
     pub(super) waiter: Option<oneshot::Sender<bool>>,
@@ -45,6 +47,8 @@ pub(super) struct Orders {
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
+    /// When the oldest entry came in that the writer took and has not written.
+    taken_since: Option<Duration>,
     orders: Orders,
     /// The writer should look now.
     urgent: bool,
@@ -63,7 +67,9 @@ struct Nobody {
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
+    /// Lost, and not told in the stream yet.
     lost: AtomicU64,
+    lost_in_all: AtomicU64,
     broken: AtomicBool,
 }
 
@@ -73,6 +79,7 @@ impl Queue {
             state: Mutex::default(),
             wake: Condvar::new(),
             lost: AtomicU64::new(0),
+            lost_in_all: AtomicU64::new(0),
             broken: AtomicBool::new(false),
         }
     }
@@ -139,19 +146,42 @@ impl Queue {
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.urgent = false;
         mem::swap(&mut state.entries, entries);
+        state.taken_since = state.taken_since.or(entries.first().map(|entry| entry.since));
         let orders = mem::take(&mut state.orders);
         state.closed |= orders.close.is_some() || orders.abandoned;
         orders
     }
 
+    /// The writer keeps what came in since then to write it later; `None`: nothing.
+    pub(super) fn kept_since(&self, since: Option<Duration>) {
+        self.state().taken_since = since;
+    }
+
+    /// When the oldest entry came in that is not written.
+    pub(super) fn unwritten_since(&self) -> Option<Duration> {
+        let state = self.state();
+        state.taken_since.or(state.entries.first().map(|entry| entry.since))
+    }
+
     /// Counts what was not written.
     pub(super) fn lose(&self, count: u64) {
         self.lost.fetch_add(count, Ordering::Relaxed);
+        self.lost_in_all.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Takes the count of what was not written.
     pub(super) fn lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
+    }
+
+    /// Gives a count back that could not be told.
+    pub(super) fn not_told(&self, lost: u64) {
+        self.lost.fetch_add(lost, Ordering::Relaxed);
+    }
+
+    /// How much was not written since the start.
+    pub(super) fn lost_in_all(&self) -> u64 {
+        self.lost_in_all.load(Ordering::Relaxed)
     }
 
     /// Whether the last attempt to write failed.

@@ -79,7 +79,8 @@ impl Writer {
             let suppressed = self.queue.suppressed(second);
             self.state.suppressed = self.state.suppressed.saturating_add(suppressed);
             if let Some(closing) = orders.close.take() {
-                entries.push(Entry { at: self.clock.now(), event: Event::Closed, waiter: None });
+                let (at, since) = (self.clock.now(), self.clock.elapsed());
+                entries.push(Entry { at, since, event: Event::Closed, waiter: None });
                 self.round(&mut entries);
                 let head = self.head(!self.state.outage);
                 // The lock on the file goes before anyone hears that it is over.
@@ -135,6 +136,7 @@ impl Writer {
         if batch.is_empty() {
             // Nothing failed that could be tried again.
             self.state.batch = batch;
+            self.queue.kept_since(None);
             return;
         }
         let length = self.sink.length();
@@ -211,6 +213,7 @@ impl Writer {
         } else if lost > 0 {
             tracing::warn!(lost, "more happened than the audit stream could take; the rest is only counted");
         }
+        self.queue.kept_since(None);
         self.queue.set_broken(false);
         self.state.continued = false;
         self.state.suppressed = 0;
@@ -233,6 +236,8 @@ impl Writer {
                 failed = failed.saturating_add(1);
             }
         }
-        self.queue.lose(lost.saturating_add(failed));
+        self.queue.kept_since(self.state.kept.first().map(|entry| entry.since));
+        self.queue.not_told(lost);
+        self.queue.lose(failed);
     }
 }

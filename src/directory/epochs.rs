@@ -47,6 +47,11 @@ impl Epochs {
         self.read(|state| (state.now, state.polls.get(&era.epoch).copied()))
     }
 
+    /// When the last good poll of all began.
+    pub(super) fn last_poll(&self) -> Option<Duration> {
+        self.read(|state| state.polls.values().max().copied())
+    }
+
     /// A poll that began at `began` saw every change before it, and each was applied.
     pub(super) fn polled(&self, began: Duration) {
         self.write(|state| {

@@ -236,11 +236,21 @@ impl Held {
         DataKeyId { bucket, version: used.unwrap_or(0).saturating_add(1) }
     }
 
-    /// Whether every data key that seals is held.
-    pub(super) fn is_warm(&self, now: Duration) -> bool {
-        let held =
-            |bucket| self.active(bucket).is_some_and(|id| !matches!(self.find(id, now), Found::Nothing));
-        (0..BUCKETS).all(held)
+    /// How many of the data keys that seal are held, and how many there are. Before all are made these are fewer than
+    /// the buckets.
+    pub(super) fn count(&self, now: Duration) -> (usize, usize) {
+        let inner = self.read();
+        let ids =
+            inner.active.iter().map(|(bucket, version)| DataKeyId { bucket: *bucket, version: *version });
+        let loaded = ids.filter_map(|id| inner.entries.get(&id)?.loaded.as_ref());
+        (loaded.filter(|loaded| loaded.age(now) < HARD_AGE).count(), inner.active.len())
+    }
+
+    /// How long ago what is held was unwrapped that was unwrapped the longest ago.
+    pub(super) fn oldest_age(&self, now: Duration) -> Option<Duration> {
+        let inner = self.read();
+        let loaded = inner.entries.values().filter_map(|entry| entry.loaded.as_ref());
+        loaded.map(|loaded| loaded.age(now)).filter(|age| *age < HARD_AGE).max()
     }
 
     // No code panics while it holds the lock, so a poisoned one still holds good keys.

@@ -8,7 +8,7 @@
 
 use std::{collections::VecDeque, pin::Pin, sync::Mutex, time::Duration};
 
-use super::{Keyring, health::TWICE_OVER};
+use super::{BUCKETS, Keyring, health::TWICE_OVER};
 use crate::{
     domain::{
         envelope::DataKeyId,
@@ -80,7 +80,17 @@ impl Keyring {
 
     /// Whether every data key that seals is held, so that an outage of the KMS disturbs nobody.
     pub fn is_warm(&self) -> bool {
-        self.held.is_warm(self.clock.elapsed())
+        self.held().0 == usize::from(BUCKETS)
+    }
+
+    /// How many of the data keys that seal are held, and how many the database is known to have.
+    pub fn held(&self) -> (usize, usize) {
+        self.held.count(self.clock.elapsed())
+    }
+
+    /// How long ago the oldest data key that is held was unwrapped; `None`: none is held.
+    pub fn oldest_age(&self) -> Option<Duration> {
+        self.held.oldest_age(self.clock.elapsed())
     }
 
     async fn look_up(&self, rounds: &mut Rounds) {
