@@ -35,6 +35,7 @@ use crate::{
         workspace::{Platform, Workspace},
     },
     store::Store,
+    telemetry::metrics::{self, Lookup},
 };
 use epochs::Epochs;
 pub use epochs::History;
@@ -103,6 +104,7 @@ impl Directory {
     pub async fn workspace(&self, id: &WorkspaceId) -> Result<View<Workspace>, Error> {
         let slot = self.slot(id);
         if let Some(view) = slot.fresh(&self.shared) {
+            metrics::looked_up(Lookup::Hit);
             return Ok(view);
         }
         let id = id.clone();
@@ -110,7 +112,13 @@ impl Directory {
             let id = id.clone();
             async move { store.workspace(&id).await }
         };
-        slot.renewed(&self.shared, load, |workspace| workspace.revision).await
+        let renewed = slot.renewed(&self.shared, load, |workspace| workspace.revision).await;
+        metrics::looked_up(match &renewed {
+            Ok(view) if view.degraded => Lookup::Degraded,
+            Ok(_) => Lookup::Load,
+            Err(_) => Lookup::Failed,
+        });
+        renewed
     }
 
     /// The platform.

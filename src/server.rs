@@ -6,6 +6,7 @@
 //! Absent: behaviour. What the parts do stands in their files.
 
 mod callers;
+mod gauges;
 mod maintain;
 mod open;
 mod rounds;
@@ -23,6 +24,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use callers::grants;
+use gauges::{KeyCounts, Places};
 pub use maintain::rewrap;
 pub use open::{open, store_settings};
 
@@ -115,13 +117,16 @@ impl Server {
                 .add_service(reflection().build_v1().map_err(Error::internal)?)
                 .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
         }
+        let places = calls.calls;
         let served = Admission::new(routes.routes(), calls);
+        let counts = KeyCounts::default();
+        gauges::install(&parts, counts.clone(), Places { running: served.running(), all: places });
         let encrypted = tls.is_some();
         let contract =
             transport::serve(listener, tls.clone(), connections, served, stopped(stopping.clone()));
         let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
         let mut tasks = JoinSet::new();
-        rounds::spawn(&mut tasks, &parts, &identity, tls, &stopping);
+        rounds::spawn(&mut tasks, &parts, &identity, tls, counts, &stopping);
         tasks.spawn(async move {
             contract.await;
             Ok(())

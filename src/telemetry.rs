@@ -1,107 +1,50 @@
-//! What the operator reads: log lines on standard error.
+//! What the operator sees: log lines on standard error, metrics, and traces.
 //!
-//! Invariants: data goes to standard output, so lines go to standard error; a subscriber is always installed, since the
-//! libraries' own events take a slow road without one; a line that cannot be written is lost, and nothing else. No line
-//! is written for a call that succeeds. Whatever the filter says, only byokd itself logs below DEBUG: what HTTP, TLS and
-//! database libraries say there is the bytes that they carry, with keys and tokens among them.
+//! Metrics are kept as long as the process lives, are read at the admin port, and leave by OTLP where an endpoint is
+//! set; traces leave by OTLP alone. The names are those of OpenTelemetry's conventions where there are any.
 //!
-//! Absent: traces and metrics.
+//! Invariants: a subscriber is always installed, since the libraries' own events take a slow road without one. Nothing
+//! here holds a secret, a workspace's id, or anything else without bound; a collector that is away or slow costs a
+//! bounded queue and one line.
+//!
+//! Absent: what is worth telling. Each part says so itself.
+
+mod export;
+mod logs;
+pub mod metrics;
+pub mod trace;
 
 use std::io::IsTerminal as _;
 
-use tracing::{Level, Subscriber};
-use tracing_subscriber::{
-    EnvFilter,
-    filter::filter_fn,
-    fmt::MakeWriter,
-    layer::{Layer as _, SubscriberExt as _},
-    util::SubscriberInitExt as _,
-};
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{LogConfig, LogFormat};
+pub use export::{ExportFault, Exports};
 
-/// Installs the subscriber of this process. A process has one: a second call changes nothing.
+use crate::config::LogConfig;
+
+/// Installs the log of a process that does not serve. A process has one: a second call changes nothing.
 pub fn install(config: &LogConfig) {
-    let installed = subscriber(config, std::io::stderr, std::io::stderr().is_terminal()).try_init();
-    if installed.is_err() {
-        tracing::debug!("a subscriber was already installed");
-    }
+    let installed = tracing_subscriber::registry().with(lines(config)).try_init();
+    told_twice(installed.is_err());
 }
 
-fn subscriber<W>(config: &LogConfig, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+/// The same for a process that serves, with what leaves by OTLP as the `OTEL_*` variables say. Needs a runtime.
+pub fn install_with_exports(config: &LogConfig) -> Result<Exports, ExportFault> {
+    let exports = Exports::from_environment()?;
+    let installed = tracing_subscriber::registry().with(lines(config)).with(exports.layer()).try_init();
+    told_twice(installed.is_err());
+    Ok(exports)
+}
+
+fn lines<S>(config: &LogConfig) -> impl tracing_subscriber::Layer<S> + Send + Sync + use<S>
 where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    S: tracing::Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
 {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
-    let lines = tracing_subscriber::fmt::layer()
-        // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
-        .log_internal_errors(false)
-        .with_ansi(colours)
-        .with_writer(writer);
-    let lines = match config.format {
-        LogFormat::Pretty => lines.boxed(),
-        LogFormat::Json => lines.json().boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(no_bytes).with(lines)
+    logs::layer(config, std::io::stderr, std::io::stderr().is_terminal())
 }
 
-fn is_ours(target: &str) -> bool {
-    let below = target.strip_prefix(env!("CARGO_CRATE_NAME"));
-    below.is_some_and(|below| below.is_empty() || below.starts_with("::"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(filter: &str, format: LogFormat) -> String {
-        let page = Page::default();
-        let writer = page.clone();
-        let config = LogConfig { format, filter: filter.to_owned() };
-        tracing::subscriber::with_default(subscriber(&config, move || writer.clone(), false), || {
-            tracing::trace!(target: "h2::codec", "bytes of h2");
-            tracing::trace!(target: "byokdish", "bytes of a stranger");
-            tracing::debug!(target: "h2::codec", "frames of h2");
-            tracing::trace!(target: "byokd::provider", "steps of byokd");
-            let _span =
-                tracing::trace_span!(target: "rustls", "handshake", secret = "bytes of rustls").entered();
-            tracing::info!(target: "byokd", "in a span");
-        });
-        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn only_byokd_logs_below_debug_whatever_the_filter_says() {
-        for format in [LogFormat::Pretty, LogFormat::Json] {
-            for filter in
-                ["trace", "info,h2=trace,rustls=trace,byokdish=trace,byokd=trace", "h2::codec=trace,trace"]
-            {
-                let lines = logged(filter, format);
-                assert!(!lines.contains("bytes of"), "{filter}: {lines}");
-                assert!(lines.contains("steps of byokd") && lines.contains("in a span"), "{filter}: {lines}");
-            }
-            assert!(logged("trace", format).contains("frames of h2"));
-            assert!(!logged("info", format).contains("of "));
-        }
+fn told_twice(failed: bool) {
+    if failed {
+        tracing::debug!("a subscriber was already installed");
     }
 }

@@ -32,7 +32,8 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let config = self.settings.load(target)?;
-        telemetry::install(&config.log);
+        let exports = telemetry::install_with_exports(&config.log)
+            .map_err(|fault| Failure::Local(fault.to_string()))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         // Who listens to it lives on, and the write fails with EFBIG.
@@ -68,7 +69,10 @@ impl Serve {
             }
             tracing::info!("stopping");
         };
-        server.run(stop).await.map_err(local)
+        let ended = server.run(stop).await.map_err(local);
+        // It blocks, and needs the runtime to send.
+        let sent = tokio::task::spawn_blocking(|| exports.end()).await;
+        ended.and(sent.map_err(|error| Failure::Local(error.to_string())))
     }
 }
 

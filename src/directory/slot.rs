@@ -15,6 +15,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::{
     NOT_THE_SAME, Shared, View,
@@ -152,7 +153,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let (running, flight) = watch::channel(());
         known.flight = Some(flight.clone());
         let (slot, shared) = (Arc::clone(self), Arc::clone(shared));
-        tokio::spawn(async move {
+        let task = async move {
             let loaded = tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, &*load, revision)).await;
             let failure = loaded.unwrap_or_else(|_| Err(too_slow())).err();
             shared.tell(failure.as_ref());
@@ -164,7 +165,9 @@ impl<T: Send + Sync + 'static> Slot<T> {
             known.failure = failure.map(|error| (shared.clock.elapsed(), error));
             known.flight = None;
             drop(running);
-        });
+        };
+        // The load is part of the call that began it, whoever waits for it, too.
+        tokio::spawn(task.in_current_span());
         Some(flight)
     }
 

@@ -94,14 +94,7 @@ impl Health {
 
     /// What people see beside the key.
     pub fn badge(&self, condemnation: &Condemnation) -> Badge {
-        match self.verdict.map(Verdict::finding) {
-            Some(Finding::Works) => Badge::Connected,
-            Some(Finding::Recognised) => Badge::Limited,
-            Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) => {
-                if self.condemned(condemnation) { Badge::Rejected } else { Badge::Failing }
-            }
-            Some(Finding::NothingLearnt) | None => Badge::Unverified,
-        }
+        Badge::of(self.verdict, self.condemned(condemnation))
     }
 
     /// Whether the key has been refused often and long enough not to be handed out any more.
@@ -119,6 +112,17 @@ impl Health {
 }
 
 impl Badge {
+    /// That of a key whose last verdict was this, and which is condemned or not.
+    pub fn of(verdict: Option<Verdict>, condemned: bool) -> Self {
+        match verdict.map(Verdict::finding) {
+            Some(Finding::Works) => Self::Connected,
+            Some(Finding::Recognised) => Self::Limited,
+            Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) if condemned => Self::Rejected,
+            Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) => Self::Failing,
+            Some(Finding::NothingLearnt) | None => Self::Unverified,
+        }
+    }
+
     /// Its name in the contract and the store.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -49,7 +49,7 @@ impl Role {
 }
 
 macro_rules! rpcs {
-    ($($rpc:ident: $($role:ident)|+;)+) => {
+    ($($service:ident/$rpc:ident: $($role:ident)|+;)+) => {
         /// A call of the contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
         #[allow(missing_docs, reason = "each RPC is documented in the contract")]
@@ -64,6 +64,13 @@ macro_rules! rpcs {
                 match self { $(Self::$rpc => stringify!($rpc)),+ }
             }
 
+            /// The same with its service, as it is called.
+            pub fn method(self) -> &'static str {
+                match self {
+                    $(Self::$rpc => concat!("byok.v1.", stringify!($service), "/", stringify!($rpc))),+
+                }
+            }
+
             /// The roles that may call it.
             pub fn roles(self) -> &'static [Role] {
                 match self { $(Self::$rpc => &[$(Role::$role),+]),+ }
@@ -73,25 +80,25 @@ macro_rules! rpcs {
 }
 
 rpcs! {
-    ResolveCredentials: Resolver;
-    ExplainResolution: Resolver | Viewer | Admin | Operator;
-    ReportOutcome: Resolver;
-    WatchInvalidations: Resolver;
-    SetKey: Admin;
-    VerifyKey: Admin;
-    SelectModel: Admin;
-    DeleteKey: Admin;
-    ToggleByo: Admin;
-    ListModels: Viewer | Admin;
-    GetWorkspace: Viewer | Admin;
-    DeleteWorkspace: Admin;
-    ListAuditEvents: Admin;
-    ListKeyUsage: Viewer | Admin;
-    SetPlatformKey: Operator;
-    VerifyPlatformKey: Operator;
-    DeletePlatformKey: Operator;
-    ListPlatformKeys: Operator;
-    ListPlatformAuditEvents: Operator;
+    KeyService/ResolveCredentials: Resolver;
+    KeyService/ExplainResolution: Resolver | Viewer | Admin | Operator;
+    KeyService/ReportOutcome: Resolver;
+    KeyService/WatchInvalidations: Resolver;
+    KeyService/SetKey: Admin;
+    KeyService/VerifyKey: Admin;
+    KeyService/SelectModel: Admin;
+    KeyService/DeleteKey: Admin;
+    KeyService/ToggleByo: Admin;
+    KeyService/ListModels: Viewer | Admin;
+    KeyService/GetWorkspace: Viewer | Admin;
+    KeyService/DeleteWorkspace: Admin;
+    KeyService/ListAuditEvents: Admin;
+    KeyService/ListKeyUsage: Viewer | Admin;
+    PlatformService/SetPlatformKey: Operator;
+    PlatformService/VerifyPlatformKey: Operator;
+    PlatformService/DeletePlatformKey: Operator;
+    PlatformService/ListPlatformKeys: Operator;
+    PlatformService/ListPlatformAuditEvents: Operator;
 }
 
 /// The workspaces that a caller may speak of.

@@ -25,7 +25,7 @@ use hyper::{body::Incoming, service::Service};
 use tokio::time::timeout;
 use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
 
-use super::{MAX_REQUEST_BYTES, status};
+use super::{MAX_REQUEST_BYTES, measured::Measured, status};
 use crate::domain::{
     error::{Error, Reason},
     principal::Rpc,
@@ -61,6 +61,12 @@ impl Admission {
     /// Lets calls through to these services.
     pub fn new(routes: Routes, limits: CallLimits) -> Self {
         Self { routes: routes.prepare(), limits, running: Arc::default() }
+    }
+
+    /// How many calls hold a place now.
+    pub fn running(&self) -> impl Fn() -> u32 + Send + Sync + use<> {
+        let running = Arc::clone(&self.running);
+        move || running.load(Ordering::Relaxed)
     }
 
     /// A place among the calls that run at once, or what there is to say to who gets none.
@@ -126,11 +132,20 @@ impl Service<Request<Incoming>> for Admission {
             .unwrap_or(self.limits.default_deadline)
             .min(self.limits.longest_deadline);
         let admission = self.clone();
+        let measured = called.measured().map(|rpc| Measured::begin(rpc, request.headers()));
         Box::pin(async move {
-            let answered = timeout(deadline, admission.serve(called, request)).await;
+            let served = timeout(deadline, admission.serve(called, request));
+            let answered = match &measured {
+                Some(measured) => measured.run(served).await,
+                None => served.await,
+            };
             let answered =
                 answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("the call's deadline has passed")));
-            Ok(answered.unwrap_or_else(Status::into_http))
+            let answer = answered.unwrap_or_else(Status::into_http);
+            if let Some(measured) = measured {
+                measured.end(&answer);
+            }
+            Ok(answer)
         })
     }
 }
@@ -154,6 +169,15 @@ impl Called {
             }
             "grpc.health.v1.Health" => Self::Health,
             _ => Self::Other,
+        }
+    }
+
+    /// What it is measured as, if it is.
+    fn measured(self) -> Option<Option<Rpc>> {
+        match self {
+            Self::Contract(rpc) => Some(Some(rpc)),
+            Self::Other => Some(None),
+            Self::Health => None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
         principal::{Principal, Rpc},
     },
     ops::{self, ListModels, SelectModel, SetKey},
+    telemetry::metrics,
 };
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -63,6 +64,7 @@ impl KeyService for Services {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
+            metrics::granted(resolved.resolution.billing.mode.as_str(), resolved.degraded);
             Ok(answer::resolved(resolved))
         })
         .await

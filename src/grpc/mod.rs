@@ -16,6 +16,7 @@ mod call;
 pub mod fuzzing;
 mod gate;
 mod key_service;
+mod measured;
 mod parse;
 mod platform_service;
 mod record;

@@ -7,11 +7,10 @@
 //!
 //! Absent: statuses that the transport makes itself; they carry no reason.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use uuid::Uuid;
 
 use crate::{
     domain::{
@@ -19,6 +18,7 @@ use crate::{
         principal::Rpc,
     },
     identity::may_log_refusal,
+    telemetry::trace,
 };
 
 const DOMAIN: &str = "byokd";
@@ -29,7 +29,7 @@ pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     let mut metadata: HashMap<String, String> =
         error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     if let Some(cause) = error.cause() {
-        let trace_id = Uuid::new_v4().simple().to_string();
+        let trace_id = trace::id();
         match code {
             Code::Unauthenticated if !may_log_refusal() => {}
             Code::Unauthenticated => {
@@ -50,8 +50,15 @@ pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     if let Some(delay) = error.retry_delay() {
         details.set_retry_info(Some(delay));
     }
-    Status::with_error_details(code, error.message(), details)
+    let mut status = Status::with_error_details(code, error.message(), details);
+    status.set_source(Arc::new(Because(reason)));
+    status
 }
+
+/// The reason of a status, for who measures; it stays in this process.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Because(pub(super) &'static str);
 
 fn code(reason: Reason) -> Code {
     match reason {

@@ -83,6 +83,11 @@ impl Keyring {
         self.held().0 == usize::from(BUCKETS)
     }
 
+    /// Whether the KMS failed so often that it is left alone for a while.
+    pub fn kms_rests(&self) -> bool {
+        self.kms.rests()
+    }
+
     /// How many of the data keys that seal are held, and how many the database is known to have.
     pub fn held(&self) -> (usize, usize) {
         self.held.count(self.clock.elapsed())

@@ -26,6 +26,16 @@ pub enum KmsFault {
 }
 
 impl KmsFault {
+    /// Its name in metrics and traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Denied => "denied",
+            Self::KeyState => "key_state",
+            Self::Corrupt => "corrupt",
+        }
+    }
+
     /// Whether a data key that is held may be used until the fault is over.
     pub fn is_outage_like(self) -> bool {
         match self {

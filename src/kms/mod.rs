@@ -14,6 +14,9 @@ mod local;
 #[path = "../../tests/support/fake_kms.rs"]
 pub(crate) mod fake_kms;
 
+use std::time::Instant;
+
+use tracing::Instrument as _;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -21,7 +24,11 @@ pub use aws::{AwsKms, AwsSettings};
 pub use fault::{KmsError, KmsFault};
 pub use local::{KeyFiles, LocalKms};
 
-use crate::domain::envelope::DataKeyId;
+use crate::{
+    domain::envelope::DataKeyId,
+    telemetry::{metrics, trace},
+    traced_part,
+};
 
 /// The closed list of backends.
 #[derive(Debug)]
@@ -96,10 +103,13 @@ impl Kms {
         &self,
         context: EncryptionContext,
     ) -> Result<(Zeroizing<Vec<u8>>, Wrapped), KmsError> {
-        match self {
-            Self::Local(local) => local.generate(context),
-            Self::Aws(aws, _) => aws.generate(context).await,
-        }
+        observed("generate_data_key", async {
+            match self {
+                Self::Local(local) => local.generate(context),
+                Self::Aws(aws, _) => aws.generate(context).await,
+            }
+        })
+        .await
     }
 
     /// Unwraps a data key. One that names a KMS key which is not allowed is refused without a call.
@@ -126,11 +136,14 @@ impl Kms {
                 ));
             }
         }
-        match self {
-            Self::Local(local) => local.unwrap(wrapped, context),
-            Self::Aws(_, files) if files.have(arn) => files.unwrap(wrapped, context),
-            Self::Aws(aws, _) => aws.unwrap(wrapped, context).await,
-        }
+        observed("decrypt", async {
+            match self {
+                Self::Local(local) => local.unwrap(wrapped, context),
+                Self::Aws(_, files) if files.have(arn) => files.unwrap(wrapped, context),
+                Self::Aws(aws, _) => aws.unwrap(wrapped, context).await,
+            }
+        })
+        .await
     }
 
     /// Wraps a data key anew, under the current KMS key. Between two keys of AWS KMS its plaintext never leaves the KMS.
@@ -146,7 +159,7 @@ impl Kms {
                     wrapped.kms_key_arn
                 ),
             )),
-            Self::Aws(aws, _) => aws.rewrap(wrapped, context).await,
+            Self::Aws(aws, _) => observed("re_encrypt", aws.rewrap(wrapped, context)).await,
         }
     }
 
@@ -202,6 +215,14 @@ impl Kms {
         }
     }
 
+    /// Whether the KMS failed so often that it is left alone for a while.
+    pub fn rests(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Aws(aws, _) => aws.rests(),
+        }
+    }
+
     /// The KMS key that wraps new data keys: its ARN, or the name in the configuration until that was looked up.
     pub fn current(&self) -> String {
         match self {
@@ -209,4 +230,21 @@ impl Kms {
             Self::Aws(aws, _) => aws.current().unwrap_or_else(|| aws.name().to_owned()),
         }
     }
+}
+
+/// Times one call, and makes it a part of the trace.
+async fn observed<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, KmsError>>,
+) -> Result<T, KmsError> {
+    let span = traced_part!(operation, "client", "byokd.kms.operation" = operation);
+    let began = Instant::now();
+    // Boxed, since it stands at the bottom of everything that waits for it.
+    let outcome = Box::pin(call.instrument(span.clone())).await;
+    let fault = outcome.as_ref().err().map(|error| error.fault().as_str());
+    metrics::kms_called(operation, fault.unwrap_or("ok"), began.elapsed());
+    if let Some(fault) = fault {
+        trace::failed(&span, fault);
+    }
+    outcome
 }

@@ -5,9 +5,13 @@
 //!
 //! Absent: what a stored key's verdicts add up to (`domain::health`), and trying another host (`new_key`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use time::OffsetDateTime;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use super::Parts;
@@ -22,6 +26,8 @@ use crate::{
         workspace::{Binding, Listing},
     },
     provider::{Checked, ListOutcome, Target},
+    telemetry::metrics,
+    traced_part,
 };
 
 /// A test call to make.
@@ -51,14 +57,27 @@ impl KeyTest<'_> {
         let candidates = parts.catalog.candidates(self.provider, parts.clock.now().date());
         let sold = parts.catalog.sold(self.provider);
         let target = self.target(&base_url);
-        Ok(parts.providers.check(&target, self.key, &candidates, &sold, self.probe_model).await)
+        let began = Instant::now();
+        let span = self.span("check_key");
+        let check = parts.providers.check(&target, self.key, &candidates, &sold, self.probe_model);
+        let checked = check.instrument(span.clone()).await;
+        metrics::checked(self.provider.name.as_str(), checked.verdict.as_str(), began.elapsed());
+        span.record("byokd.verdict", checked.verdict.as_str());
+        Ok(checked)
     }
 
     /// Asks for the key's model list alone.
     pub(super) async fn list(&self, parts: &Parts) -> Result<ListOutcome, Error> {
         let _place = parts.limiter.enter()?;
         let base_url = parsed(&self.binding.base_url)?;
-        Ok(parts.providers.list(&self.target(&base_url), self.key).await)
+        let target = self.target(&base_url);
+        let list = parts.providers.list(&target, self.key);
+        Ok(list.instrument(self.span("list_models")).await)
+    }
+
+    fn span(&self, name: &'static str) -> Span {
+        let provider = self.provider.name.as_str();
+        traced_part!(name, "client", "byokd.provider" = provider, "byokd.verdict" = tracing::field::Empty)
     }
 
     fn target<'t>(&'t self, base_url: &'t Url) -> Target<'t> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client, Response,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     domain::{secret::ApiKey, verdict::Verdict},
     egress::was_barred,
+    telemetry::trace,
 };
 
 /// In bytes: room for the longest lists known, several times over.
@@ -98,7 +99,11 @@ impl Caller<'_> {
                 None => self.client.get(url.clone()),
                 Some(body) => self.client.post(url.clone()).json(body),
             };
-            match request.headers(self.headers.clone()).send().await {
+            let mut headers = self.headers.clone();
+            if let Some(parent) = trace::outgoing().and_then(|parent| HeaderValue::from_str(&parent).ok()) {
+                headers.insert("traceparent", parent);
+            }
+            match request.headers(headers).send().await {
                 Ok(response) => return read(response, call.body.is_none()).await,
                 Err(error) if was_barred(&error) => {
                     warn_of_barred(self.target);

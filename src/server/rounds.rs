@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::stopped;
+use super::{gauges::KeyCounts, stopped};
 use crate::{domain::error::Error, identity::Identity, ops::Parts, transport::Tls};
 
 /// How often the data keys are looked after.
@@ -33,6 +33,7 @@ pub(super) fn spawn(
     parts: &Arc<Parts>,
     identity: &Arc<Identity>,
     tls: Option<Arc<Tls>>,
+    counts: KeyCounts,
     stopping: &watch::Receiver<bool>,
 ) {
     let mut until_stopped = |work: Round| {
@@ -49,6 +50,7 @@ pub(super) fn spawn(
     until_stopped(Box::pin(following(Arc::clone(parts))));
     until_stopped(Box::pin(auditing(Arc::clone(parts))));
     until_stopped(Box::pin(Arc::clone(identity).follow()));
+    until_stopped(Box::pin(counts.follow(Arc::clone(parts))));
     if let Some(tls) = tls {
         until_stopped(Box::pin(async move { tls.follow().await }));
     }

@@ -19,11 +19,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    Store,
     data_keys::lock_active,
     entities::{audit_events, change_log, holders, provider_keys},
     fault::{corrupt, unavailable},
     lists::{self, SharedLists},
     load::{self, SelectionJson},
+    observed::observed,
     requests::{self, Remembered},
     transaction::limited,
 };
@@ -45,6 +47,7 @@ const LAST_LOCK: &str = "SELECT pg_advisory_xact_lock(7234017283807667315); NOTI
 pub struct Change {
     transaction: DatabaseTransaction,
     lists: Arc<SharedLists>,
+    system: &'static str,
     scope: Scope,
     limit: Duration,
     /// The data key whose row is locked.
@@ -55,7 +58,7 @@ impl Change {
     /// Locks the holder's row, which is made if there is none.
     pub(super) async fn begin(
         transaction: DatabaseTransaction,
-        lists: Arc<SharedLists>,
+        store: &Store,
         scope: &Scope,
         limit: Duration,
     ) -> Result<Self, DbErr> {
@@ -80,7 +83,8 @@ impl Change {
             .into_tuple::<String>()
             .one(&transaction)
             .await?;
-        Ok(Self { transaction, lists, scope: scope.clone(), limit, seals_under: None })
+        let (lists, system) = (Arc::clone(&store.lists), store.system());
+        Ok(Self { transaction, lists, system, scope: scope.clone(), limit, seals_under: None })
     }
 
     /// What the lock protects.
@@ -125,7 +129,9 @@ impl Change {
         remembered: Option<Remembered>,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
-        limited("a commit", self.limit, self.write_all(draft, event, remembered, now)).await
+        let (system, limit) = (self.system, self.limit);
+        let commit = limited("a commit", limit, self.write_all(draft, event, remembered, now));
+        observed(system, "commit_change", commit).await
     }
 
     async fn write_all(

@@ -37,14 +37,16 @@ pub struct DataKeyRow {
 impl Store {
     /// Every data key; a row that is none is left out, since it is nobody's.
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
-        let rows = self.rows(data_keys::Entity::find().build(self.backend())).await?;
+        let rows = self.rows(data_keys::Entity::find().build(self.backend()));
+        let rows = self.observed("load_data_keys", rows).await?;
         Ok(rows.iter().filter_map(|row| read_row(row).map_err(damaged).ok()).collect())
     }
 
     /// One data key.
     pub async fn data_key(&self, id: DataKeyId) -> Result<Option<DataKeyRow>, Error> {
         let query = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)));
-        self.rows(query.build(self.backend())).await?.first().map(read_row).transpose()
+        let rows = self.observed("load_data_key", self.rows(query.build(self.backend()))).await?;
+        rows.first().map(read_row).transpose()
     }
 
     /// Inserts those that are absent, all or none. Read them back to see who won.

@@ -87,8 +87,8 @@ impl Store {
         let limit = PAGE.saturating_add(1);
         let statement =
             Statement::from_sql_and_values(self.backend(), sql, [from.sequence.into(), limit.into()]);
-        let rows = self.log_rows(statement).await?;
-        let page = page(from, &rows);
+        let look = async { page(from, &self.log_rows(statement).await?) };
+        let page = self.observed("read_change_log", look).await;
         if let Err(error) = &page
             && error.reason() == Reason::StoreUnavailable
         {

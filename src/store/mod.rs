@@ -13,6 +13,7 @@ mod change;
 mod data_keys;
 mod entities;
 mod fault;
+mod key_health;
 mod key_usage;
 mod listen;
 mod lists;
@@ -20,6 +21,7 @@ mod load;
 mod log;
 mod migrations;
 mod moment;
+mod observed;
 mod postgres;
 mod postgres_url;
 mod requests;
@@ -37,6 +39,7 @@ use uuid::Uuid;
 pub use change::Change;
 pub use data_keys::DataKeyRow;
 use fault::unavailable;
+pub use key_health::KeyCount;
 pub use key_usage::UsagePlace;
 use listen::Hints;
 use lists::SharedLists;
@@ -204,36 +207,6 @@ impl Store {
         Ok((Engine::Sqlite { _claim: claim }, sqlite::writer(&path).await?))
     }
 
-    /// Brings a database to this binary's level, without serving it.
-    pub async fn migrate(settings: &Settings) -> Result<SchemaStatus, Error> {
-        match Self::connect(settings, Duty::Maintain).await? {
-            (Engine::Sqlite { .. }, writer) => schema::migrate(&writer).await,
-            (Engine::Postgres(postgres), writer) => {
-                let setup = postgres.begin(&writer).await?;
-                let status = schema::migrate(&setup).await?;
-                setup.commit().await.map_err(unavailable)?;
-                Ok(status)
-            }
-        }
-    }
-
-    /// Reads what a database says of itself.
-    pub async fn schema_status(settings: &Settings) -> Result<SchemaStatus, Error> {
-        if !settings.is_postgres() {
-            let path = sqlite::path(&settings.url)?;
-            if !path.exists() {
-                return Err(Error::new(
-                    Reason::StoreUnavailable,
-                    format!("there is no database at {}", path.display()),
-                ));
-            }
-        }
-        match Self::connect(settings, Duty::Maintain).await? {
-            (Engine::Sqlite { .. }, writer) => schema::status(&writer).await,
-            (Engine::Postgres(postgres), writer) => schema::status(&postgres.begin(&writer).await?).await,
-        }
-    }
-
     /// The deployment that this database is: bound into everything sealed.
     pub fn deployment(&self) -> Uuid {
         self.deployment
@@ -257,8 +230,11 @@ impl Store {
 
     /// Whose keys these are.
     pub async fn holder(&self, scope: &Scope) -> Result<Holder, Error> {
-        let rows = self.rows(load::select(self.backend(), self.tells_history, scope)).await?;
-        let holder = load::holder(&rows, &self.lists, scope);
+        let load = async {
+            let rows = self.rows(load::select(self.backend(), self.tells_history, scope)).await?;
+            load::holder(&rows, &self.lists, scope)
+        };
+        let holder = self.observed("load_holder", load).await;
         if let Err(error) = &holder
             && error.reason() == Reason::StoreUnavailable
         {
@@ -286,17 +262,21 @@ impl Store {
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.
     pub async fn begin(&self, scope: &Scope) -> Result<Change, Error> {
-        let transaction = self.transaction().await?;
-        let limit = self.step_limit();
-        limited("waiting for the workspace's lock", limit, async {
-            Change::begin(transaction, Arc::clone(&self.lists), scope, limit).await.map_err(|error| {
-                if postgres::is_read_only(&error) {
-                    self.renew_connections();
-                }
-                unavailable(error)
+        let begin = async {
+            let transaction = self.transaction().await?;
+            let limit = self.step_limit();
+            limited("waiting for the workspace's lock", limit, async {
+                let change = Change::begin(transaction, self, scope, limit).await;
+                change.map_err(|error| {
+                    if postgres::is_read_only(&error) {
+                        self.renew_connections();
+                    }
+                    unavailable(error)
+                })
             })
-        })
-        .await
+            .await
+        };
+        self.observed("begin_change", begin).await
     }
 
     /// The rows of one statement.

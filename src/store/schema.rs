@@ -9,9 +9,11 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoDatabase
 use sea_orm_migration::MigratorTrait;
 
 use super::{
+    Duty, Engine, Settings, Store,
     entities::deployment,
     fault::unavailable,
     migrations::{LEVEL, Migrator},
+    sqlite,
 };
 use crate::domain::error::{Error, Reason};
 
@@ -131,4 +133,36 @@ fn locked(error: DbErr) -> Error {
         "another byokd has been migrating the database for a minute; see what it does, then start again",
     )
     .caused_by(error)
+}
+
+impl Store {
+    /// Brings a database to this binary's level, without serving it.
+    pub async fn migrate(settings: &Settings) -> Result<SchemaStatus, Error> {
+        match Self::connect(settings, Duty::Maintain).await? {
+            (Engine::Sqlite { .. }, writer) => migrate(&writer).await,
+            (Engine::Postgres(postgres), writer) => {
+                let setup = postgres.begin(&writer).await?;
+                let status = migrate(&setup).await?;
+                setup.commit().await.map_err(unavailable)?;
+                Ok(status)
+            }
+        }
+    }
+
+    /// Reads what a database says of itself.
+    pub async fn schema_status(settings: &Settings) -> Result<SchemaStatus, Error> {
+        if !settings.is_postgres() {
+            let path = sqlite::path(&settings.url)?;
+            if !path.exists() {
+                return Err(Error::new(
+                    Reason::StoreUnavailable,
+                    format!("there is no database at {}", path.display()),
+                ));
+            }
+        }
+        match Self::connect(settings, Duty::Maintain).await? {
+            (Engine::Sqlite { .. }, writer) => status(&writer).await,
+            (Engine::Postgres(postgres), writer) => status(&postgres.begin(&writer).await?).await,
+        }
+    }
 }

@@ -120,6 +120,17 @@ pub enum BillingMode {
     Unmetered,
 }
 
+impl BillingMode {
+    /// Its name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credits => "CREDITS",
+            Self::Byo => "BYO",
+            Self::Unmetered => "UNMETERED",
+        }
+    }
+}
+
 /// A key together with its payer.
 #[derive(Debug)]
 pub enum Grant<'a> {

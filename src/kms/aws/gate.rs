@@ -61,7 +61,7 @@ impl Gate {
         call: impl Future<Output = Result<T, KmsError>>,
     ) -> Result<T, KmsError> {
         // Who is refused anyway need not wait for it.
-        if self.refuses(&self.breaker()) {
+        if self.refuses_now() {
             return Err(resting());
         }
         self.wait().await?;
@@ -69,6 +69,11 @@ impl Gate {
         let result = call.await;
         turn.settle(result.as_ref().is_err_and(|error| error.fault() == KmsFault::Outage));
         result
+    }
+
+    /// Whether calls fail at once.
+    pub(super) fn refuses_now(&self) -> bool {
+        self.refuses(&self.breaker())
     }
 
     async fn wait(&self) -> Result<(), KmsError> {

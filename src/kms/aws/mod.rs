@@ -25,7 +25,7 @@ use aws_sdk_kms::{
 use zeroize::Zeroizing;
 
 use self::{credentials::Patient, fault::Asked, gate::Gate, names::Names};
-use super::{Allowed, EncryptionContext, KmsError, KmsFault, LookedUp, Wrapped};
+use super::{Allowed, EncryptionContext, KmsError, KmsFault, LookedUp, Wrapped, observed};
 use crate::domain::{clock::Clock, kms_key::KmsKeyName};
 
 const CONNECT: Duration = Duration::from_millis(500);
@@ -157,7 +157,8 @@ impl AwsKms {
         let there = self.kms_in(name.region());
         let asked = there.asked("DescribeKey", name.as_str());
         let call = there.client.describe_key().key_id(name.as_str()).send();
-        let answer = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await;
+        let call = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) });
+        let answer = observed("describe_key", call).await;
         let answer = answer.map_err(|error| asked.of_an_alias(error, name))?;
         let metadata = answer.key_metadata.ok_or_else(|| asked.incomplete())?;
         let arn = metadata.arn.clone().ok_or_else(|| asked.incomplete())?;
@@ -237,6 +238,11 @@ impl AwsKms {
             blob: answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner(),
             kms_key_arn: asked.is_under(&to, answer.key_id)?,
         })
+    }
+
+    /// Whether AWS KMS failed so often that it is left alone for a while.
+    pub(super) fn rests(&self) -> bool {
+        self.here.gate.refuses_now()
     }
 
     fn known_current(&self) -> Result<String, KmsError> {

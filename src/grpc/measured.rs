@@ -1,0 +1,108 @@
+//! How long a call took and how it ended, for metrics and traces.
+//!
+//! Invariants: every call of the contract is counted once, also one that was given up, refused at the door, or is not
+//! served. A method that nobody serves has no name of its own here: names are of a closed list.
+//!
+//! Absent: health checks.
+
+use std::{error::Error as _, time::Instant};
+
+use http::{HeaderMap, Response};
+use tonic::{Code, Status};
+use tracing::{Instrument as _, Span};
+
+use super::status::Because;
+use crate::{
+    domain::principal::Rpc,
+    telemetry::{
+        metrics,
+        trace::{self, TraceParent},
+    },
+};
+
+/// The name of a method that is not served (OpenTelemetry, RPC conventions).
+const OTHER: &str = "_OTHER";
+
+/// A call that is measured. One that is dropped before its end was given up.
+pub(super) struct Measured {
+    rpc: Option<Rpc>,
+    began: Instant,
+    span: Span,
+    parent: Option<TraceParent>,
+    ended: bool,
+}
+
+impl Measured {
+    /// From here on. `None` is a method that is not served.
+    pub(super) fn begin(rpc: Option<Rpc>, headers: &HeaderMap) -> Self {
+        let began = Instant::now();
+        let parent = headers.get("traceparent").and_then(|text| TraceParent::parse(text.to_str().ok()?));
+        Self { rpc, began, span: trace::server(method(rpc), parent), parent, ended: false }
+    }
+
+    /// Runs the call as part of its trace.
+    pub(super) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
+        match (self.span.is_none(), self.parent) {
+            (false, _) => call.instrument(self.span.clone()).await,
+            (true, Some(parent)) => trace::under(parent, call).await,
+            (true, None) => call.await,
+        }
+    }
+
+    /// Until here.
+    pub(super) fn end<B>(mut self, answer: &Response<B>) {
+        self.ended = true;
+        match answer.extensions().get::<Status>() {
+            None => self.tell(Code::Ok, None),
+            Some(status) => {
+                let reason = status.source().and_then(|source| source.downcast_ref::<Because>());
+                self.tell(status.code(), reason.map(|because| because.0));
+            }
+        }
+    }
+
+    fn tell(&self, code: Code, reason: Option<&'static str>) {
+        let status = name(code);
+        let error = (code != Code::Ok).then(|| reason.unwrap_or(status));
+        metrics::call_ended(method(self.rpc), status, error, self.began.elapsed());
+        if let (Some(Rpc::ResolveCredentials), Some(error)) = (self.rpc, error) {
+            metrics::refused(error);
+        }
+        trace::ended(&self.span, status, error);
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell(Code::Cancelled, None);
+        }
+    }
+}
+
+fn method(rpc: Option<Rpc>) -> &'static str {
+    rpc.map_or(OTHER, Rpc::method)
+}
+
+/// A code as gRPC writes it.
+fn name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

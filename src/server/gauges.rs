@@ -1,0 +1,132 @@
+//! How things are, for those who look at the metrics.
+//!
+//! Invariants: what is asked here is in memory; the keys are counted in the database each five minutes and shown as they
+//! were counted. A server that is gone shows nothing.
+//!
+//! Absent: what happens, which is counted where it happens.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::interval;
+
+use crate::{
+    ops::Parts,
+    store::KeyCount,
+    telemetry::metrics::{Label, gauge, total},
+};
+
+/// How often the keys are counted.
+const COUNTED_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The keys as they were counted last.
+#[derive(Clone, Default)]
+pub(super) struct KeyCounts(Arc<Mutex<Vec<KeyCount>>>);
+
+impl KeyCounts {
+    /// Counts the keys, again and again.
+    pub(super) async fn follow(self, parts: Arc<Parts>) {
+        let mut round = interval(COUNTED_EVERY);
+        loop {
+            round.tick().await;
+            match parts.store.key_counts(&parts.policy.condemnation).await {
+                Ok(counts) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts,
+                Err(error) => tracing::warn!(?error, "the stored keys could not be counted"),
+            }
+        }
+    }
+
+    fn each(&self, mut tell: impl FnMut(&KeyCount)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(&mut tell);
+    }
+}
+
+/// The calls that hold a place, and the places.
+pub(super) struct Places<R> {
+    pub(super) running: R,
+    pub(super) all: u32,
+}
+
+/// Makes the gauges of a server.
+pub(super) fn install(
+    parts: &Arc<Parts>,
+    counts: KeyCounts,
+    places: Places<impl Fn() -> u32 + Send + Sync + 'static>,
+) {
+    let one = |name, unit, what, value: fn(&Parts) -> Option<f64>| {
+        let parts: Weak<Parts> = Arc::downgrade(parts);
+        gauge(name, unit, what, move |tell| {
+            if let Some(value) = parts.upgrade().and_then(|parts| value(&parts)) {
+                tell(value, &[]);
+            }
+        });
+    };
+    let seconds = "s";
+    one("byokd.keyring.age", seconds, "How long ago the oldest data key in memory was unwrapped.", |parts| {
+        parts.keyring.oldest_age().map(|age| age.as_secs_f64())
+    });
+    one("byokd.kms.breaker.open", "", "1 while the KMS failed so often that it is left alone.", |parts| {
+        Some(truth(parts.keyring.kms_rests()))
+    });
+    one("byokd.directory.entries", "", "How many workspaces are in memory.", |parts| {
+        Some(number(parts.directory.entries()))
+    });
+    one(
+        "byokd.directory.freshness_lag",
+        seconds,
+        "How long ago the last good look at the change log began.",
+        |parts| parts.directory.freshness_lag().map(|lag| lag.as_secs_f64()),
+    );
+    one(
+        "byokd.audit.lag",
+        seconds,
+        "How long the oldest line has waited that is not written yet.",
+        |parts| Some(parts.audit.lag().as_secs_f64()),
+    );
+    one("byokd.audit.writable", "", "1 while the audit stream can be written.", |parts| {
+        Some(truth(parts.audit.is_writable()))
+    });
+    let lines: Weak<Parts> = Arc::downgrade(parts);
+    total("byokd.audit.lines.lost", "Lines that the audit stream could not take.", move || {
+        lines.upgrade().map(|parts| parts.audit.lines_lost())
+    });
+    let keyring: Weak<Parts> = Arc::downgrade(parts);
+    gauge("byokd.keyring.data_keys", "", "Data keys that seal, in memory or not.", move |tell| {
+        if let Some(parts) = keyring.upgrade() {
+            let (held, known) = parts.keyring.held();
+            tell(number(held), &[Label::new("state", "held")]);
+            tell(number(known.saturating_sub(held)), &[Label::new("state", "missing")]);
+        }
+    });
+    gauge("byokd.keys", "", "Stored keys by their health, as counted within five minutes.", move |tell| {
+        counts.each(|alike| {
+            let labels = [
+                Label::new("source", alike.source.clone()),
+                Label::new("provider", alike.provider.clone()),
+                Label::new("badge", alike.badge.as_str()),
+            ];
+            #[expect(clippy::as_conversions, reason = "more keys than 2^53 there are not")]
+            tell(alike.count as f64, &labels);
+        });
+    });
+    let Places { running, all } = places;
+    gauge("byokd.calls.running", "", "Calls that hold a place.", move |tell| tell(f64::from(running()), &[]));
+    gauge("byokd.calls.places", "", "Calls that may run at once.", move |tell| tell(f64::from(all), &[]));
+    gauge("byokd.build_info", "", "The build that runs.", |tell| {
+        let labels = [
+            Label::new("version", env!("CARGO_PKG_VERSION")),
+            Label::new("revision", option_env!("BYOKD_REVISION").unwrap_or("unknown")),
+        ];
+        tell(1.0, &labels);
+    });
+}
+
+fn truth(is: bool) -> f64 {
+    if is { 1.0 } else { 0.0 }
+}
+
+fn number(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}

@@ -1,0 +1,230 @@
+//! What leaves the process by OTLP, as the `OTEL_*` variables say (OpenTelemetry, "Environment Variable Specification").
+//!
+//! Invariants: without an endpoint nothing leaves; a variable that asks for what byokd does not do stops the start. Spans
+//! wait in a queue of bounded length and are dropped beyond it; metrics are read when they leave. A collector that is away
+//! is told of once, and once when it is back.
+//!
+//! Absent: OTLP over HTTP, logs, and a file of settings of its own: collectors are configured like everybody else's.
+
+use std::{
+    env,
+    fmt::Debug,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    metrics::{
+        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter,
+    },
+    trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData},
+};
+use tracing::Subscriber;
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+
+use super::{
+    metrics,
+    trace::{Sampling, TARGET},
+};
+
+/// How long what is left may take to leave at the end.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Why nothing can leave: a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExportFault(String);
+
+/// What leaves.
+pub struct Exports {
+    tracer: Option<SdkTracerProvider>,
+    meter: SdkMeterProvider,
+}
+
+impl Exports {
+    /// As the environment says.
+    pub(super) fn from_environment() -> Result<Self, ExportFault> {
+        let (spans, numbers) = (leaves("TRACES")?, leaves("METRICS")?);
+        let fault = |error: opentelemetry_otlp::ExporterBuildError| {
+            ExportFault(format!("the OTEL_EXPORTER_OTLP_* variables make no exporter: {error}"))
+        };
+        let mut meter = metrics::provider(resource());
+        if numbers {
+            let exporter = MetricExporter::builder().with_tonic().build().map_err(fault)?;
+            meter = meter.with_reader(PeriodicReader::builder(Telling::new(exporter, "metrics")).build());
+        }
+        let tracer = match spans {
+            false => None,
+            true => {
+                let exporter = SpanExporter::builder().with_tonic().build().map_err(fault)?;
+                let processor = BatchSpanProcessor::builder(Telling::new(exporter, "traces")).build();
+                sampling()?.begin();
+                let builder = SdkTracerProvider::builder().with_resource(resource());
+                // A span is made for a call that was chosen.
+                Some(builder.with_sampler(Sampler::AlwaysOn).with_span_processor(processor).build())
+            }
+        };
+        Ok(Self { tracer, meter: metrics::begin(meter.build()) })
+    }
+
+    /// What makes spans of what the code says; none where no trace leaves.
+    pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + Send + Sync + use<S>>
+    where
+        S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync,
+    {
+        let tracer = self.tracer.as_ref()?.tracer("byokd");
+        let layer = tracing_opentelemetry::layer()
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_tracer(tracer);
+        Some(layer.with_filter(filter_fn(|told| told.is_span() && told.target() == TARGET)))
+    }
+
+    /// Sends what is left, for 2 s each at the most. It blocks.
+    pub fn end(self) {
+        let spans = self.tracer.map_or(Ok(()), |tracer| tracer.shutdown_with_timeout(LAST));
+        for (what, ended) in [("spans", spans), ("metrics", self.meter.shutdown_with_timeout(LAST))] {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "the last {what} did not leave");
+            }
+        }
+    }
+}
+
+/// Who this is: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, and byokd's own name and version beneath them.
+pub(super) fn resource() -> Resource {
+    let builder = Resource::builder()
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    let named = set("OTEL_SERVICE_NAME").is_some()
+        || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| all.contains("service.name="));
+    if named { builder.build() } else { builder.with_service_name("byokd").build() }
+}
+
+fn set(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Whether a signal leaves at all.
+fn leaves(signal: &str) -> Result<bool, ExportFault> {
+    let either = |name: &str| {
+        let own = format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
+        let (all, own_value) = (format!("OTEL_EXPORTER_OTLP_{name}"), set(&own));
+        own_value.map(|value| (own, value)).or_else(|| set(&all).map(|value| (all, value)))
+    };
+    if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Ok(false);
+    }
+    let exporter = format!("OTEL_{signal}_EXPORTER");
+    match set(&exporter).as_deref() {
+        None | Some("otlp") => {}
+        Some("none") => return Ok(false),
+        Some(other) => {
+            return Err(ExportFault(format!("{exporter} is {other:?}, and byokd exports by otlp or none")));
+        }
+    }
+    if either("ENDPOINT").is_none() {
+        return Ok(false);
+    }
+    match either("PROTOCOL") {
+        Some((name, value)) if value != "grpc" => {
+            Err(ExportFault(format!("{name} is {value:?}, and byokd speaks OTLP over grpc only (port 4317)")))
+        }
+        _ => Ok(true),
+    }
+}
+
+fn sampling() -> Result<Sampling, ExportFault> {
+    let sampler = set("OTEL_TRACES_SAMPLER");
+    let ratio = || match set("OTEL_TRACES_SAMPLER_ARG") {
+        None => Ok(1.0),
+        Some(text) => match text.trim().parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+            _ => Err(ExportFault(format!(
+                "OTEL_TRACES_SAMPLER_ARG is {text:?}, and must be a number from 0 to 1"
+            ))),
+        },
+    };
+    let (parent_based, ratio) = match sampler.as_deref().unwrap_or("parentbased_always_on") {
+        "always_on" => (false, 1.0),
+        "always_off" => (false, 0.0),
+        "traceidratio" => (false, ratio()?),
+        "parentbased_always_on" => (true, 1.0),
+        "parentbased_always_off" => (true, 0.0),
+        "parentbased_traceidratio" => (true, ratio()?),
+        other => {
+            return Err(ExportFault(format!(
+                "OTEL_TRACES_SAMPLER is {other:?}, and must be one of always_on, always_off, traceidratio, \
+                 parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
+            )));
+        }
+    };
+    Ok(Sampling { parent_based, ratio })
+}
+
+/// An exporter whose failures are told once an outage. The SDK would tell of each.
+#[derive(Debug)]
+struct Telling<E> {
+    exporter: E,
+    what: &'static str,
+    failing: AtomicBool,
+}
+
+impl<E> Telling<E> {
+    fn new(exporter: E, what: &'static str) -> Self {
+        Self { exporter, what, failing: AtomicBool::new(false) }
+    }
+
+    fn tell(&self, outcome: OTelSdkResult) -> OTelSdkResult {
+        let what = self.what;
+        match (self.failing.swap(outcome.is_err(), Ordering::Relaxed), outcome) {
+            (false, Err(error)) => {
+                tracing::warn!(%error, "{what} do not reach the collector; byokd serves on and drops what is too old");
+            }
+            (true, Ok(())) => tracing::info!("{what} reach the collector again"),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+        Ok(())
+    }
+}
+
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Telling<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.tell(self.exporter.export(batch).await)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E: PushMetricExporter> PushMetricExporter for Telling<E> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.tell(self.exporter.export(metrics).await)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}

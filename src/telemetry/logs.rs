@@ -1,0 +1,107 @@
+//! Log lines on standard error.
+//!
+//! Invariants: data goes to standard output, so lines go to standard error; a line that cannot be written is lost, and
+//! nothing else. No line is written for a call that succeeds. Whatever the filter says, only byokd itself logs below
+//! DEBUG: what HTTP, TLS and database libraries say there is the bytes that they carry, with keys and tokens among them.
+//!
+//! Absent: spans. A line that belongs to a call says its trace id.
+
+use tracing::{Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{FilterExt as _, filter_fn},
+    fmt::MakeWriter,
+    layer::Layer,
+    registry::LookupSpan,
+};
+
+use super::trace::TARGET;
+use crate::config::{LogConfig, LogFormat};
+
+/// Lines as the configuration wants them. The filter is the lines' own: traces are not its business.
+pub(super) fn layer<S, W>(
+    config: &LogConfig,
+    writer: W,
+    colours: bool,
+) -> impl Layer<S> + Send + Sync + use<S, W>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
+    let no_spans_of_traces = filter_fn(|told| told.target() != TARGET);
+    let lines = tracing_subscriber::fmt::layer()
+        // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
+        .log_internal_errors(false)
+        .with_ansi(colours)
+        .with_writer(writer);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    lines.with_filter(filter.and(no_bytes).and(no_spans_of_traces))
+}
+
+fn is_ours(target: &str) -> bool {
+    let below = target.strip_prefix(env!("CARGO_CRATE_NAME"));
+    below.is_some_and(|below| below.is_empty() || below.starts_with("::"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(filter: &str, format: LogFormat) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let config = LogConfig { format, filter: filter.to_owned() };
+        let lines = layer(&config, move || writer.clone(), false);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            tracing::trace!(target: "h2::codec", "bytes of h2");
+            tracing::trace!(target: "byokdish", "bytes of a stranger");
+            tracing::debug!(target: "h2::codec", "frames of h2");
+            tracing::trace!(target: "byokd::provider", "steps of byokd");
+            let _span =
+                tracing::trace_span!(target: "rustls", "handshake", secret = "bytes of rustls").entered();
+            tracing::info!(target: "byokd", "in a span");
+        });
+        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn only_byokd_logs_below_debug_whatever_the_filter_says() {
+        for format in [LogFormat::Pretty, LogFormat::Json] {
+            for filter in
+                ["trace", "info,h2=trace,rustls=trace,byokdish=trace,byokd=trace", "h2::codec=trace,trace"]
+            {
+                let lines = logged(filter, format);
+                assert!(!lines.contains("bytes of"), "{filter}: {lines}");
+                assert!(lines.contains("steps of byokd") && lines.contains("in a span"), "{filter}: {lines}");
+            }
+            assert!(logged("trace", format).contains("frames of h2"));
+            assert!(!logged("info", format).contains("of "));
+        }
+    }
+}
