@@ -118,7 +118,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
 }
 
 /// Which rooms may name a library.
-const LIBRARIES: [(&str, &[&str]); 13] = [
+const LIBRARIES: [(&str, &[&str]); 14] = [
     ("aws_config", &["kms"]),
     ("aws_credential_types", &["kms"]),
     ("aws_sdk_kms", &["kms"]),
@@ -126,6 +126,7 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("sqlx", &["store"]),
     ("reqwest", &["egress", "identity", "provider"]),
     ("tonic", &["grpc", "server", "admin", "client", "contract"]),
+    ("axum", &["admin"]),
     ("jsonwebtoken", &["identity"]),
     ("x509_parser", &["identity"]),
     ("rustls", &["transport"]),
