@@ -139,7 +139,7 @@ impl Audit {
 
     /// Refuses what must not begin, because its end could not be put on record.
     pub fn ready(&self) -> Result<(), Error> {
-        if self.durable && self.queue.broken() {
+        if self.refuses() {
             self.queue.lose(1);
             return Err(unavailable("nothing was done"));
         }
@@ -191,9 +191,14 @@ impl Audit {
         self.queue.order(|orders| orders.reopen = true);
     }
 
-    /// Whether the last attempt to write succeeded.
+    /// Whether the last attempt to write succeeded. The first one is made at once, to begin the chain.
     pub fn is_writable(&self) -> bool {
-        !self.queue.broken()
+        self.queue.written() && !self.queue.broken()
+    }
+
+    /// Whether what cannot be put on record is refused, and nothing can.
+    pub fn refuses(&self) -> bool {
+        self.durable && self.queue.broken()
     }
 
     /// How long the oldest line has waited that is not written yet.

@@ -1,43 +1,52 @@
 //! The wiring: a configuration in, a running server out. The one file that knows everybody.
 //!
-//! Invariants: what the operator can mend is refused before a port is opened; the address is written to the data
-//! folder once byokd listens and removed when it stops; a task that dies ends the server with an error.
+//! Start: the ports are claimed, the admin port listens, everything is opened, the contract's port listens. So a
+//! watcher is told from the beginning what is awaited, and a caller is refused until there is somebody to answer. What
+//! the operator must mend ends the start with an error; a database that does not answer is awaited.
+//!
+//! End: not ready → the delay, for those who route calls to notice → no new connection, and GOAWAY on those there are →
+//! calls in flight end → the audit stream is closed → the database is closed → data keys are zeroed.
+//!
+//! Invariants: the address is written to the data folder once byokd listens and removed when it stops; a task that dies
+//! ends the server with an error; the admin port answers until the calls have ended.
 //!
 //! Absent: behaviour. What the parts do stands in their files.
 
 mod callers;
 mod gauges;
+mod listen;
 mod maintain;
 mod open;
+mod readiness;
 mod rounds;
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tonic::service::Routes;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use callers::grants;
 use gauges::{KeyCounts, Places};
 pub use maintain::rewrap;
-pub use open::{open, store_settings};
+pub use open::store_settings;
+pub use readiness::Readiness;
+
+use listen::Claimed;
 
 use crate::{
     admin,
     config::{Config, Reflection},
-    contract::{
-        DESCRIPTORS,
-        v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
-    },
+    contract::DESCRIPTORS,
     domain::{clock::Clock, error::Error},
     grpc::{Admission, Gate, Services},
+    identity::Identity,
     ops::{self, Parts},
+    telemetry::metrics,
     transport,
 };
 
@@ -47,6 +56,8 @@ pub use ops::{Rewrap as RewrapJob, RewrapProgress, RewrapSummary};
 const ADDRESS_FILE: &str = "server";
 /// How long calls in flight may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
+/// The same for those who watch; some never end by themselves.
+const DRAIN_ADMIN: Duration = Duration::from_millis(200);
 
 /// Why byokd does not start: a sentence for its operator.
 #[derive(Debug, thiserror::Error)]
@@ -67,75 +78,80 @@ impl From<Error> for StartError {
 pub struct Server {
     address: SocketAddr,
     address_url: String,
-    admin_address: SocketAddr,
     address_file: PathBuf,
+    delay: Duration,
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<(), Error>>,
+    admin: Admin,
     parts: Arc<Parts>,
-    health: HealthReporter,
+    readiness: Arc<Readiness>,
+}
+
+/// The admin port, which is served longer than the contract's.
+struct Admin {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<Result<(), Error>>,
+}
+
+/// Opens everything that operations are made of. Nothing listens.
+pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartError> {
+    let (readiness, _) = Readiness::new().await;
+    open::open(config, clock, &readiness).await
 }
 
 impl Server {
-    /// Opens everything, then listens.
+    /// Listens on the admin port, opens everything, then listens for calls.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let parts = open(&config, clock.clone()).await?;
-        // The place in the change log is taken before anything is answered; if that fails, `follow` goes on trying.
-        let _told = parts.directory.poll().await;
-        let identity = Arc::new(callers::identity(&config, clock)?);
-        let tls = callers::tls(&config)?.map(Arc::new);
+        let contract = Claimed::new(config.server.listen, "--listen")?;
+        let (readiness, health) = Readiness::new().await;
+        let mut admin = Admin::start(&config, &readiness, health.clone())?;
+        // A future of all that is opened is too large to be a part of this one.
+        let opened = Box::pin(Self::open(&config, clock, &readiness));
+        let (parts, identity, tls) = tokio::select! {
+            opened = opened => opened?,
+            ended = admin.tasks.join_next() => return Err(Error::internal(format!("the admin port ended: {ended:?}")).into()),
+        };
         let (connections, calls) = (callers::connection_limits(&config)?, callers::call_limits(&config));
-        let listener = bind(config.server.listen, "--listen").await?;
-        let admin_listener = bind(config.server.admin_listen, "--admin-listen").await?;
-        let (address, admin_address) = (
-            listener.local_addr().map_err(Error::internal)?,
-            admin_listener.local_addr().map_err(Error::internal)?,
-        );
 
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<KeyServiceServer<Services>>().await;
-        health.set_serving::<PlatformServiceServer<Services>>().await;
+        let address = contract.address();
         let services = Services::new(Gate::new(Arc::clone(&identity)), Arc::clone(&parts));
         let reflected = match config.server.reflection {
             Reflection::On => true,
             Reflection::Off => false,
             Reflection::Loopback => address.ip().is_loopback(),
         };
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        };
+        let served = Admission::new(routes(services, health, reflected)?, calls);
         let (stop, stopping) = watch::channel(false);
-        let mut routes = Routes::builder();
-        routes
-            .add_service(health_service.clone())
-            .add_service(services.key_service())
-            .add_service(services.platform_service());
-        if reflected {
-            routes
-                .add_service(reflection().build_v1().map_err(Error::internal)?)
-                .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
-        }
-        let places = calls.calls;
-        let served = Admission::new(routes.routes(), calls);
         let counts = KeyCounts::default();
-        gauges::install(&parts, counts.clone(), Places { running: served.running(), all: places });
+        let places = Places { running: served.running(), all: calls.calls };
+        gauges::install(&parts, &readiness, counts.clone(), places);
         let encrypted = tls.is_some();
         let contract =
-            transport::serve(listener, tls.clone(), connections, served, stopped(stopping.clone()));
-        let admin = admin::serve(admin_listener, health_service, stopped(stopping.clone()));
+            transport::serve(contract.listen()?, tls.clone(), connections, served, stopped(stopping.clone()));
         let mut tasks = JoinSet::new();
-        rounds::spawn(&mut tasks, &parts, &identity, tls, counts, &stopping);
+        rounds::spawn(&mut tasks, &parts, &identity, tls, &readiness, counts, &stopping);
         tasks.spawn(async move {
             contract.await;
             Ok(())
         });
-        tasks.spawn(async move { admin.await.map_err(Error::internal) });
         let address_file = config.server.data_dir.join(ADDRESS_FILE);
-        let address_url = url(address, encrypted);
-        write_address(&address_file, &address_url)?;
-        Ok(Self { address, address_url, admin_address, address_file, stop, tasks, parts, health })
+        let address_url = listen::url(address, encrypted);
+        listen::write_address(&address_file, &address_url)?;
+        let delay = Duration::from_millis(config.server.shutdown_delay_ms);
+        Ok(Self { address, address_url, address_file, delay, stop, tasks, admin, parts, readiness })
+    }
+
+    async fn open(
+        config: &Config,
+        clock: Clock,
+        readiness: &Readiness,
+    ) -> Result<(Arc<Parts>, Arc<Identity>, Option<Arc<transport::Tls>>), StartError> {
+        let parts = open::open(config, clock.clone(), readiness).await?;
+        // The place in the change log is taken before anything is answered; if that fails, `follow` goes on trying.
+        let _told = parts.directory.poll().await;
+        let identity = Arc::new(callers::identity(config, clock)?);
+        Ok((parts, identity, callers::tls(config)?.map(Arc::new)))
     }
 
     /// Where the contract is served.
@@ -154,35 +170,44 @@ impl Server {
         move || parts.audit.reopen()
     }
 
-    /// Where health is served.
+    /// Where probes and metrics are served.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.admin.address
     }
 
-    /// Serves until `until` resolves, then drains. A task that ends before that is an error.
-    pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Error> {
+    /// Serves until `until` resolves, then ends in order; `hurry` cuts the delay before it. A task that ends by itself is
+    /// an error.
+    pub async fn run(
+        mut self,
+        until: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let died = |ended| Err(Error::internal(format!("a task ended by itself: {ended:?}")));
         let mut result = tokio::select! {
             () = until => Ok(()),
-            ended = self.tasks.join_next() => Err(Error::internal(format!("a task ended by itself: {ended:?}"))),
+            ended = self.tasks.join_next() => died(ended),
+            ended = self.admin.tasks.join_next() => died(ended),
         };
-        self.health.set_service_status("", ServingStatus::NotServing).await;
-        self.health.set_not_serving::<KeyServiceServer<Services>>().await;
-        self.health.set_not_serving::<PlatformServiceServer<Services>>().await;
-        self.stop.send_replace(true);
-        let drained = async {
-            let mut outcome = Ok(());
-            while let Some(ended) = self.tasks.join_next().await {
-                outcome = outcome.and(ended.map_err(Error::internal).and_then(|ended| ended));
+        self.readiness.stop().await;
+        if result.is_ok() {
+            tokio::select! {
+                () = sleep(self.delay) => {}
+                () = hurry => {}
             }
-            outcome
-        };
-        match tokio::time::timeout(DRAIN, drained).await {
+        }
+        self.stop.send_replace(true);
+        match timeout(DRAIN, drained(&mut self.tasks)).await {
             Ok(outcome) => result = result.and(outcome),
             Err(_) => tracing::warn!("calls were still running after {DRAIN:?} and were cut off"),
         }
+        self.tasks.shutdown().await;
+        self.admin.stop.send_replace(true);
+        // Who still watches is told by the end of the connection.
+        let _cut = timeout(DRAIN_ADMIN, drained(&mut self.admin.tasks)).await;
         // Whatever was answered has its line by now.
         self.parts.audit.close().await;
         self.parts.store.close().await;
+        self.parts.keyring.forget();
         if let Err(error) = fs::remove_file(&self.address_file) {
             tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");
         }
@@ -190,31 +215,57 @@ impl Server {
     }
 }
 
+impl Admin {
+    fn start(
+        config: &Config,
+        readiness: &Arc<Readiness>,
+        health: HealthServer<impl Health>,
+    ) -> Result<Self, StartError> {
+        let claimed = Claimed::new(config.server.admin_listen, "--admin-listen")?;
+        let (address, listener) = (claimed.address(), claimed.listen()?);
+        let (stop, stopping) = watch::channel(false);
+        let readiness = Arc::clone(readiness);
+        let awaited = move || readiness.awaited();
+        let serving = admin::serve(listener, health, awaited, metrics::exposition, stopped(stopping));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { serving.await.map_err(Error::internal) });
+        tracing::debug!(%address, "the admin port listens");
+        Ok(Self { address, stop, tasks })
+    }
+}
+
+/// What is served on the contract's port.
+fn routes(
+    services: Services,
+    health: HealthServer<impl Health>,
+    reflected: bool,
+) -> Result<Routes, StartError> {
+    let mut routes = Routes::builder();
+    routes.add_service(health).add_service(services.key_service()).add_service(services.platform_service());
+    if reflected {
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
+        routes
+            .add_service(reflection().build_v1().map_err(Error::internal)?)
+            .add_service(reflection().build_v1alpha().map_err(Error::internal)?);
+    }
+    Ok(routes.routes())
+}
+
+/// The end of all of them, and whether it was a good one.
+async fn drained(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        outcome = outcome.and(ended.map_err(Error::internal).and_then(|ended| ended));
+    }
+    outcome
+}
+
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, and with it the server.
     let _gone = stopping.wait_for(|stop| *stop).await;
-}
-
-fn url(address: SocketAddr, encrypted: bool) -> String {
-    format!("{}://{address}", if encrypted { "https" } else { "http" })
-}
-
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("something else listens there; stop it, or name another address with {flag}")
-            }
-            _ => error.to_string(),
-        };
-        StartError(format!("cannot listen on {address}: {why}"))
-    })
-}
-
-/// Whole or not at all, so that a client never reads half an address.
-fn write_address(file: &Path, url: &str) -> Result<(), StartError> {
-    let fresh = file.with_extension("new");
-    fs::write(&fresh, format!("{url}\n"))
-        .and_then(|()| fs::rename(&fresh, file))
-        .map_err(|error| StartError(format!("cannot write {}: {error}", file.display())))
 }

@@ -70,17 +70,17 @@ fn may_import(room: &str) -> &'static [&'static str] {
         "main" => &[],
         "config" => &["config", "domain"],
         "telemetry" => &["config"],
-        "kms" => &["kms", "domain", "private_file"],
-        "store" => &["store", "domain"],
+        "kms" => &["kms", "telemetry", "domain", "private_file"],
+        "store" => &["store", "telemetry", "domain"],
         "egress" => &["egress"],
-        "provider" => &["provider", "egress", "domain"],
-        "directory" => &["store", "domain"],
+        "provider" => &["provider", "egress", "telemetry", "domain"],
+        "directory" => &["store", "telemetry", "domain"],
         "keyring" => &["kms", "store", "domain"],
         "identity" => &["identity", "domain", "private_file"],
         "transport" => &["identity"],
         "audit" => &["store", "domain", "private_file"],
-        "ops" => &["ops", "audit", "directory", "keyring", "provider", "store", "domain"],
-        "grpc" => &["grpc", "identity", "ops", "contract", "domain"],
+        "ops" => &["ops", "audit", "directory", "keyring", "provider", "store", "telemetry", "domain"],
+        "grpc" => &["grpc", "identity", "ops", "contract", "telemetry", "domain"],
         "admin" | "private_file" | "process" => &[],
         "client" => &["client", "identity", "contract", "domain"],
         "server" => &[
@@ -98,6 +98,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
             "ops",
             "provider",
             "store",
+            "telemetry",
             "transport",
         ],
         "cli" => &[
@@ -118,7 +119,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
 }
 
 /// Which rooms may name a library.
-const LIBRARIES: [(&str, &[&str]); 13] = [
+const LIBRARIES: [(&str, &[&str]); 18] = [
     ("aws_config", &["kms"]),
     ("aws_credential_types", &["kms"]),
     ("aws_sdk_kms", &["kms"]),
@@ -126,12 +127,17 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("sqlx", &["store"]),
     ("reqwest", &["egress", "identity", "provider"]),
     ("tonic", &["grpc", "server", "admin", "client", "contract"]),
+    ("axum", &["admin"]),
     ("jsonwebtoken", &["identity"]),
     ("x509_parser", &["identity"]),
     ("rustls", &["transport"]),
     ("tokio_rustls", &["transport"]),
     ("hyper", &["grpc", "transport"]),
     ("clap", &["cli"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
 ];
 
 #[test]

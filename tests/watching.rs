@@ -7,7 +7,7 @@ use tonic_health::pb::{
 };
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::support::Byokd;
+use crate::support::{Byokd, until};
 
 #[tokio::test]
 async fn health_is_served_on_both_ports() {
@@ -17,9 +17,12 @@ async fn health_is_served_on_both_ports() {
     for channel in [byokd.channel(), admin.clone()] {
         for service in ["", "byok.v1.KeyService", "byok.v1.PlatformService"] {
             let request = HealthCheckRequest { service: service.to_owned() };
-            let status =
-                HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner().status();
-            assert_eq!(status, ServingStatus::Serving, "{service}");
+            let mut health = HealthClient::new(channel.clone());
+            until("it serves", async || {
+                let status = health.check(request.clone()).await.unwrap().into_inner().status();
+                (status == ServingStatus::Serving).then_some(())
+            })
+            .await;
         }
     }
     // The admin port serves nothing else.

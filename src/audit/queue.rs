@@ -71,6 +71,7 @@ pub(super) struct Queue {
     lost: AtomicU64,
     lost_in_all: AtomicU64,
     broken: AtomicBool,
+    written: AtomicBool,
 }
 
 impl Queue {
@@ -81,6 +82,7 @@ impl Queue {
             lost: AtomicU64::new(0),
             lost_in_all: AtomicU64::new(0),
             broken: AtomicBool::new(false),
+            written: AtomicBool::new(false),
         }
     }
 
@@ -191,5 +193,11 @@ impl Queue {
 
     pub(super) fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Release);
+        self.written.fetch_or(!broken, Ordering::AcqRel);
+    }
+
+    /// Whether anything was ever written.
+    pub(super) fn written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
     }
 }

@@ -11,6 +11,7 @@ mod argument;
 mod audit;
 mod change;
 mod config;
+mod end;
 mod explain;
 mod failure;
 mod key;

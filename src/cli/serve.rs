@@ -2,7 +2,8 @@
 //!
 //! Invariant: what it prints to try next works when it is pasted into a shell in the same folder.
 //!
-//! Invariants: standard output is the audit stream's alone where that goes there; a file that may not grow (`ulimit -f`) fails a write, as a full disk does, and ends nothing.
+//! Invariants: standard output is the audit stream's alone where that goes there; a file that may not grow (`ulimit -f`)
+//! fails a write, as a full disk does, and ends nothing; a signal ends the start as well, with exit code 0.
 //!
 //! Absent: anything about how to serve.
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
+    end::End,
     failure::Failure,
     output,
     settings::{Settings, local},
@@ -34,16 +36,21 @@ impl Serve {
         let config = self.settings.load(target)?;
         let exports = telemetry::install_with_exports(&config.log)
             .map_err(|fault| Failure::Local(fault.to_string()))?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let end = End::on_signals()?;
         // Who listens to it lives on, and the write fails with EFBIG.
         let _not_fatal = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         let mut rotated = signal(SignalKind::hangup())?;
         let data_dir = config.server.data_dir.clone();
         let stream_alone = config.audit.to_standard_output();
-        let server = Server::start(config, Clock::system())
-            .await
-            .map_err(|error| Failure::Local(error.to_string()))?;
+        let server = tokio::select! {
+            started = Server::start(config, Clock::system()) => {
+                started.map_err(|error| Failure::Local(error.to_string()))?
+            }
+            () = end.wanted() => {
+                tracing::info!("stopped before everything was open");
+                return Ok(());
+            }
+        };
         let started = Started {
             server: server.url().to_owned(),
             health: server.admin_address().to_string(),
@@ -59,17 +66,12 @@ impl Serve {
                 reopen();
             }
             // The system tells no more signals; byokd serves on.
-            std::future::pending::<()>().await;
+            std::future::pending().await
         };
-        let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                () = reopening => {}
-            }
-            tracing::info!("stopping");
+        let ended = tokio::select! {
+            ended = server.run(end.wanted(), end.hurried()) => ended.map_err(local),
+            never = reopening => never,
         };
-        let ended = server.run(stop).await.map_err(local);
         // It blocks, and needs the runtime to send.
         let sent = tokio::task::spawn_blocking(|| exports.end()).await;
         ended.and(sent.map_err(|error| Failure::Local(error.to_string())))

@@ -28,6 +28,11 @@ impl Config {
             "server.admin_listen",
             "is the same as server.listen",
         );
+        unless(
+            self.server.shutdown_delay_ms <= 60_000,
+            "server.shutdown_delay_ms",
+            "must be 0 to 60000: whoever stops byokd kills it when its own patience ends",
+        );
         let url = &self.database.url;
         let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
         unless(
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn just_beyond_each_bound_is_refused_by_name() {
-        let rows: [(Edit, &str); 25] = [
+        let rows: [(Edit, &str); 26] = [
             (|c| c.resolution.lease_seconds = 4, "resolution.lease_seconds"),
             (|c| c.resolution.lease_seconds = 301, "resolution.lease_seconds"),
             (|c| c.checks.condemn_after = 1, "checks.condemn_after"),
@@ -152,6 +157,7 @@ mod tests {
             (|c| c.checks.per_principal_per_minute = 0, "checks.per_principal_per_minute"),
             (|c| c.checks.per_provider_per_second = 0, "checks.per_provider_per_second"),
             (|c| c.server.admin_listen = c.server.listen, "server.admin_listen"),
+            (|c| c.server.shutdown_delay_ms = 60_001, "server.shutdown_delay_ms"),
             (|c| c.database.url = "mysql://db/byokd".to_owned(), "database.url"),
             (|c| c.database.listen_url = "postgres://db/byokd".to_owned(), "database.listen_url"),
             (|c| c.database.read_connections = 0, "database.read_connections"),
@@ -195,7 +201,7 @@ mod tests {
 
     #[test]
     fn each_bound_itself_is_good() {
-        let rows: [Edit; 14] = [
+        let rows: [Edit; 15] = [
             |_| {},
             |c| c.kms.key = "alias/byokd".to_owned(),
             |c| {
@@ -208,6 +214,7 @@ mod tests {
             |c| c.kms.calls_per_second = 1,
             |c| c.resolution.lease_seconds = 5,
             |c| c.resolution.lease_seconds = 300,
+            |c| c.server.shutdown_delay_ms = 60_000,
             |c| c.checks.condemn_after = 2,
             |c| c.checks.deadline_ms = 100,
             |c| c.checks.deadline_ms = 12_000,

@@ -65,7 +65,7 @@ pub struct Config {
 pub struct ServerConfig {
     /// The address of the contract; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The address of health checks; serves nothing else.
+    /// The address of probes and metrics; serves nothing else.
     pub admin_listen: SocketAddr,
     /// The folder of everything embedded.
     pub data_dir: PathBuf,
@@ -73,6 +73,8 @@ pub struct ServerConfig {
     pub plaintext: Plaintext,
     /// Whether the contract can be read from the server.
     pub reflection: Reflection,
+    /// How long calls are still taken after SIGTERM, in milliseconds; 0 to 60,000.
+    pub shutdown_delay_ms: u64,
 }
 
 /// What to do off loopback without TLS.
@@ -231,6 +233,7 @@ impl Default for ServerConfig {
             data_dir: PathBuf::from("./byokd-data"),
             plaintext: Plaintext::Refuse,
             reflection: Reflection::Loopback,
+            shutdown_delay_ms: 5_000,
         }
     }
 }

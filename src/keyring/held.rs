@@ -171,6 +171,13 @@ impl Held {
         forgotten
     }
 
+    /// Drops everything.
+    pub(super) fn forget_all(&self) {
+        for entry in self.write().entries.values_mut() {
+            entry.loaded = None;
+        }
+    }
+
     /// Drops what nobody may use any more.
     pub(super) fn forget_expired(&self, now: Duration) {
         for entry in self.write().entries.values_mut() {

@@ -93,6 +93,11 @@ impl Keyring {
         self.held.count(self.clock.elapsed())
     }
 
+    /// Drops every data key, and zeroes it, once nobody uses it.
+    pub fn forget(&self) {
+        self.held.forget_all();
+    }
+
     /// How long ago the oldest data key that is held was unwrapped; `None`: none is held.
     pub fn oldest_age(&self) -> Option<Duration> {
         self.held.oldest_age(self.clock.elapsed())

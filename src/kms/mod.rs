@@ -27,7 +27,6 @@ pub use local::{KeyFiles, LocalKms};
 use crate::{
     domain::envelope::DataKeyId,
     telemetry::{metrics, trace},
-    traced_part,
 };
 
 /// The closed list of backends.
@@ -237,7 +236,7 @@ async fn observed<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, KmsError>>,
 ) -> Result<T, KmsError> {
-    let span = traced_part!(operation, "client", "byokd.kms.operation" = operation);
+    let span = trace::part!(operation, "client", "byokd.kms.operation" = operation);
     let began = Instant::now();
     // Boxed, since it stands at the bottom of everything that waits for it.
     let outcome = Box::pin(call.instrument(span.clone())).await;

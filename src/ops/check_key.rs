@@ -26,8 +26,7 @@ use crate::{
         workspace::{Binding, Listing},
     },
     provider::{Checked, ListOutcome, Target},
-    telemetry::metrics,
-    traced_part,
+    telemetry::{metrics, trace},
 };
 
 /// A test call to make.
@@ -77,7 +76,7 @@ impl KeyTest<'_> {
 
     fn span(&self, name: &'static str) -> Span {
         let provider = self.provider.name.as_str();
-        traced_part!(name, "client", "byokd.provider" = provider, "byokd.verdict" = tracing::field::Empty)
+        trace::part!(name, "client", "byokd.provider" = provider, "byokd.verdict" = tracing::field::Empty)
     }
 
     fn target<'t>(&'t self, base_url: &'t Url) -> Target<'t> {

@@ -12,6 +12,7 @@ use std::{
 
 use tokio::time::interval;
 
+use super::Readiness;
 use crate::{
     ops::Parts,
     store::KeyCount,
@@ -52,6 +53,7 @@ pub(super) struct Places<R> {
 /// Makes the gauges of a server.
 pub(super) fn install(
     parts: &Arc<Parts>,
+    readiness: &Arc<Readiness>,
     counts: KeyCounts,
     places: Places<impl Fn() -> u32 + Send + Sync + 'static>,
 ) {
@@ -91,6 +93,12 @@ pub(super) fn install(
     let lines: Weak<Parts> = Arc::downgrade(parts);
     total("byokd.audit.lines.lost", "Lines that the audit stream could not take.", move || {
         lines.upgrade().map(|parts| parts.audit.lines_lost())
+    });
+    let readiness = Arc::downgrade(readiness);
+    gauge("byokd.ready", "", "1 while calls should come here.", move |tell| {
+        if let Some(readiness) = readiness.upgrade() {
+            tell(truth(readiness.is_ready()), &[]);
+        }
     });
     let keyring: Weak<Parts> = Arc::downgrade(parts);
     gauge("byokd.keyring.data_keys", "", "Data keys that seal, in memory or not.", move |tell| {

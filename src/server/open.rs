@@ -1,7 +1,8 @@
 //! Everything that operations are made of, opened from a configuration. Nothing listens yet.
 //!
-//! Invariants: what the operator can mend is refused here, in words that say how; a KMS key file is made only for a
-//! database that has no data keys yet.
+//! Invariants: what the operator can mend is refused here, in words that say how; a database that does not answer is
+//! awaited, since it comes back without anybody's doing; a KMS key file is made only for a database that has no data
+//! keys yet.
 //!
 //! Absent: the ports.
 
@@ -13,9 +14,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::sleep;
 use url::Url;
 
-use super::StartError;
+use super::{Readiness, StartError};
 use crate::{
     audit::{Audit, AuditSettings, ChainKey},
     config::{self, AuditMode, Config, Migrate},
@@ -32,13 +34,21 @@ use crate::{
     store::{Duty, Pooler, Settings, Store},
 };
 
+/// How soon a database that does not answer is tried again.
+const REACH_AGAIN: Duration = Duration::from_secs(1);
+
 /// Opens the store, the keyring and the way out, and reads the catalog.
-pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    clock: Clock,
+    readiness: &Readiness,
+) -> Result<Arc<Parts>, StartError> {
     make_folder(&config.server.data_dir)?;
     let catalog = catalog(config)?;
     let egress = egress(config);
     check_hosts(&catalog, &egress)?;
-    let store = Arc::new(Store::open(&store_settings(config), Duty::Serve).await?);
+    let store = Arc::new(reached(&store_settings(config)).await?);
+    readiness.reached_database().await;
     let keyring = open_keyring(config, &store, &clock).await?;
     let lease = Duration::from_secs(config.resolution.lease_seconds);
     let audit = audit(config, &store, &clock).await?;
@@ -55,6 +65,24 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartErro
         audit,
         clock,
     }))
+}
+
+/// The database, as soon as there is one that answers. One that refuses us, or is not what it should be, is an error.
+async fn reached(settings: &Settings) -> Result<Store, StartError> {
+    let mut told = false;
+    loop {
+        let error = match Store::open(settings, Duty::Serve).await {
+            Ok(store) => return Ok(store),
+            Err(error) => error,
+        };
+        if Store::answers(settings).await {
+            return Err(error.into());
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%error, "byokd waits for the database");
+        }
+        sleep(REACH_AGAIN).await;
+    }
 }
 
 /// The record of what happens, and its key. A key file is made only where none is named and no chain was written yet.

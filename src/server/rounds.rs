@@ -1,5 +1,5 @@
 //! What goes on beside the calls: warm data keys, short tables, other replicas' changes, the record's checkpoints,
-//! issuers' keys, TLS files.
+//! issuers' keys, TLS files, readiness.
 //!
 //! Invariant: each goes on until the server stops; one that ends before that ends the server.
 //!
@@ -13,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{gauges::KeyCounts, stopped};
+use super::{Readiness, gauges::KeyCounts, stopped};
 use crate::{domain::error::Error, identity::Identity, ops::Parts, transport::Tls};
 
 /// How often the data keys are looked after.
@@ -33,6 +33,7 @@ pub(super) fn spawn(
     parts: &Arc<Parts>,
     identity: &Arc<Identity>,
     tls: Option<Arc<Tls>>,
+    readiness: &Arc<Readiness>,
     counts: KeyCounts,
     stopping: &watch::Receiver<bool>,
 ) {
@@ -51,6 +52,7 @@ pub(super) fn spawn(
     until_stopped(Box::pin(auditing(Arc::clone(parts))));
     until_stopped(Box::pin(Arc::clone(identity).follow()));
     until_stopped(Box::pin(counts.follow(Arc::clone(parts))));
+    until_stopped(Box::pin(judging(Arc::clone(readiness), Arc::clone(parts))));
     if let Some(tls) = tls {
         until_stopped(Box::pin(async move { tls.follow().await }));
     }
@@ -95,6 +97,11 @@ async fn housekeeping(parts: Arc<Parts>) {
 /// Tells the database how far the record has come.
 async fn auditing(parts: Arc<Parts>) {
     parts.audit.tend().await;
+}
+
+/// Judges whether calls should come here.
+async fn judging(readiness: Arc<Readiness>, parts: Arc<Parts>) {
+    readiness.follow(&parts).await;
 }
 
 /// Takes in what other processes change.

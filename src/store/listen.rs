@@ -16,6 +16,8 @@ use sqlx::{
 use tokio::{sync::Notify, task::AbortHandle};
 use uuid::Uuid;
 
+use super::{Pooler, Settings};
+
 /// The channel of every byokd; a change notifies it in its own transaction.
 pub(super) const CHANNEL: &str = "byokd_changes";
 
@@ -25,6 +27,15 @@ const LIMIT: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(30);
 /// How long to wait before trying again.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Where to listen for changes. Never through a pooler: `LISTEN` would stay in a session that others are given.
+pub(super) fn listen_url(settings: &Settings) -> Option<(&'static str, &str)> {
+    match (settings.listen_url.as_str(), settings.pooler) {
+        ("", Pooler::None) => Some(("database.url", &settings.url)),
+        ("", Pooler::Transaction) => None,
+        (url, _) => Some(("database.listen_url", url)),
+    }
+}
 
 /// Hints for whoever follows the log. Ends listening when dropped.
 #[derive(Debug, Default)]

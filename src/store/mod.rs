@@ -41,7 +41,7 @@ pub use data_keys::DataKeyRow;
 use fault::unavailable;
 pub use key_health::KeyCount;
 pub use key_usage::UsagePlace;
-use listen::Hints;
+use listen::{Hints, listen_url};
 use lists::SharedLists;
 pub use log::{LogPage, LogPlace, Server};
 use postgres::Postgres;
@@ -143,6 +143,11 @@ impl Store {
     /// Opens the database. A process that serves brings it to this binary's level, unless it is told not to.
     pub async fn open(settings: &Settings, duty: Duty) -> Result<Self, Error> {
         limited("opening the database", OPEN, Self::open_all(settings, duty)).await
+    }
+
+    /// Whether there is a database that answers, be it by a refusal.
+    pub async fn answers(settings: &Settings) -> bool {
+        !settings.is_postgres() || Postgres::answers(settings).await
     }
 
     async fn open_all(settings: &Settings, duty: Duty) -> Result<Self, Error> {
@@ -316,14 +321,5 @@ impl Store {
         if let Engine::Postgres(postgres) = &self.engine {
             postgres.renew();
         }
-    }
-}
-
-/// Where to listen for changes. Never through a pooler: `LISTEN` would stay in a session that others are given.
-fn listen_url(settings: &Settings) -> Option<(&'static str, &str)> {
-    match (settings.listen_url.as_str(), settings.pooler) {
-        ("", Pooler::None) => Some(("database.url", &settings.url)),
-        ("", Pooler::Transaction) => None,
-        (url, _) => Some(("database.listen_url", url)),
     }
 }

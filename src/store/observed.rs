@@ -12,7 +12,6 @@ use super::{Engine, Store};
 use crate::{
     domain::error::Error,
     telemetry::{metrics, trace},
-    traced_part,
 };
 
 impl Store {
@@ -40,7 +39,7 @@ pub(super) async fn observed<T>(
     operation: &'static str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let span = traced_part!(operation, "client", db.system.name = system, db.operation.name = operation);
+    let span = trace::part!(operation, "client", db.system.name = system, db.operation.name = operation);
     let began = Instant::now();
     // Boxed, since it stands at the bottom of everything that waits for it.
     let outcome = Box::pin(work.instrument(span.clone())).await;

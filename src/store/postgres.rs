@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{
     Pooler, Settings,
     fault::{too_slow, unavailable},
-    postgres_url::{options, place, refused},
+    postgres_url::{is_away, options, place, refused},
 };
 use crate::domain::error::{Error, Reason};
 
@@ -111,6 +111,17 @@ impl Postgres {
         let turns = usize::try_from(settings.read_connections).map_err(Error::internal)?;
         let (pooler, renewal) = (settings.pooler, Arc::new(renewal));
         Ok(Self { options, pooler, renewal, turns: Semaphore::new(turns) })
+    }
+
+    /// Whether a server answers that is up, be it by a refusal. A URL that leads nowhere for good looks like a server that
+    /// is away.
+    pub(super) async fn answers(settings: &Settings) -> bool {
+        let Ok(options) = options("database.url", &settings.url, settings.pooler) else { return true };
+        match tokio::time::timeout(FIRST, PgConnection::connect_with(&options)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => !is_away(&error),
+            Err(_) => false,
+        }
     }
 
     /// The pool that answers reads; its connections are there.

@@ -35,6 +35,20 @@ pub(super) fn place(options: &PgConnectOptions) -> String {
     format!("PostgreSQL at {}:{}", options.get_host(), options.get_port())
 }
 
+/// Whether a first connection failed for want of a server: nobody is there, or it starts, stops or is full.
+pub(super) fn is_away(error: &SqlxError) -> bool {
+    match error {
+        // TLS, and files that are not there: see `refused`.
+        SqlxError::Io(error) => {
+            !matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound)
+        }
+        SqlxError::Database(error) => {
+            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
+        }
+        _ => false,
+    }
+}
+
 /// What an operator needs to know of a first connection that failed.
 pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
     let (place, user) = (place(options), options.get_username());

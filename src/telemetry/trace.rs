@@ -163,8 +163,7 @@ pub fn traced() -> bool {
 
 /// The span of something that byokd waits for: `kind` is `client` for other services, `internal` for its own work.
 /// Without a traced call around it there is none.
-#[macro_export]
-macro_rules! traced_part {
+macro_rules! part {
     ($name:expr, $kind:literal $(, $($field:tt)*)?) => {
         if $crate::telemetry::trace::traced() {
             tracing::info_span!(
@@ -181,6 +180,7 @@ macro_rules! traced_part {
         }
     };
 }
+pub(crate) use part;
 
 /// Says that what a span is about failed.
 pub fn failed(span: &Span, error: &'static str) {

@@ -102,7 +102,8 @@ class Byokd:
     def __init__(self, binary: Path, name: str, folder: Path, catalog: Path) -> None:
         self.binary, self.data_dir, self.folder = binary, folder / f"{name}-data", folder
         config = folder / f"{name}.toml"
-        config.write_text(f"[catalog]\nfile = {json.dumps(str(catalog))}\n\n[egress]\nloopback_http = true\n")
+        settings = f"[catalog]\nfile = {json.dumps(str(catalog))}\n\n[egress]\nloopback_http = true\n"
+        config.write_text(settings + "\n[server]\nshutdown_delay_ms = 0\n")
         command = [str(binary), "serve", "--config", str(config), "--data-dir", str(self.data_dir)]
         self.process = Process(name, [*command, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], folder)
         self._where = self.data_dir / "server"

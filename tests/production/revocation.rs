@@ -14,9 +14,11 @@ use std::{
 
 use byokd::{contract::v1, domain::principal::Role};
 use tokio::task::JoinSet;
+use tonic::Status;
+use uuid::Uuid;
 
 use super::fleet::Fleet;
-use crate::support::{Network, Process, Proxy, Site, ask, byokd::Keys, new_key, openai_key, until};
+use crate::support::{Network, Process, Proxy, Site, ask, byokd::Keys, new_key, openai_key, reason, until};
 
 const REPLICAS: usize = 5;
 /// The promise to a healthy fleet, and the one for any fault.
@@ -82,9 +84,23 @@ impl Watcher {
 }
 
 async fn set(admin: &mut Keys, n: u32) -> String {
-    let request = v1::SetKeyRequest { enable_byo: true, ..new_key(WORKSPACE, "openai", &openai_key(n)) };
-    admin.set_key(request).await.unwrap();
+    let request_id = Uuid::new_v4().to_string();
+    let key = new_key(WORKSPACE, "openai", &openai_key(n));
+    let request = v1::SetKeyRequest { enable_byo: true, request_id, ..key };
+    while !made(admin.set_key(request.clone()).await).await {}
     openai_key(n)
+}
+
+/// Whether a change was made. On a machine that is busy the database may be late; who is told so comes again.
+async fn made<T>(answer: Result<T, Status>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(status) if reason(&status) == "STORE_UNAVAILABLE" => {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            false
+        }
+        Err(status) => panic!("{status:?}"),
+    }
 }
 
 /// Revokes the key of the moment and answers the one that follows, if one does.
@@ -95,9 +111,10 @@ async fn revoke(admin: &mut Keys, n: u32) -> Option<String> {
     let delete = v1::DeleteKeyRequest {
         workspace_id: WORKSPACE.to_owned(),
         provider: "openai".to_owned(),
+        request_id: Uuid::new_v4().to_string(),
         ..Default::default()
     };
-    admin.delete_key(delete).await.unwrap();
+    while !made(admin.delete_key(delete.clone()).await).await {}
     None
 }
 

@@ -56,6 +56,7 @@ pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> C
     config.server.listen = "127.0.0.1:0".parse().unwrap();
     config.server.admin_listen = "127.0.0.1:0".parse().unwrap();
     config.server.data_dir = folder.join("data");
+    config.server.shutdown_delay_ms = 0;
     config.audit.key_file = folder.join("audit.key");
     ChainKey::create(&config.audit.key_file).unwrap();
     config.database.url = super::store::url(folder).await;
@@ -122,9 +123,10 @@ impl Byokd {
         // Over TLS a test connects itself, by `ca::connect`: it says as whom.
         let channel = Endpoint::from_shared(server.url().to_owned()).unwrap().connect_lazy();
         let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(server.run(async move {
+        let until = async move {
             let _ = stopped.await;
-        }));
+        };
+        let running = tokio::spawn(server.run(until, std::future::pending()));
         Self { provider, clock, config, folder, channel, address, admin_address, stop: Some(stop), running }
     }
 

@@ -109,6 +109,8 @@ impl Site {
             .env("BYOKD__DATABASE__READ_CONNECTIONS", "2")
             .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "2")
             .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
+            // Nobody routes calls to a test's process.
+            .env("BYOKD__SERVER__SHUTDOWN_DELAY_MS", "0")
             .env("BYOKD__CHECKS__PER_WORKSPACE_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PROVIDER_PER_SECOND", "1000000")

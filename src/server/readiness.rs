@@ -1,0 +1,249 @@
+//! Whether calls should come here, and what is awaited if not.
+//!
+//! A process becomes ready once the database answers, the audit stream was written and the keyring is warm. From then on:
+//!
+//! - the database costs it its readiness only when the grace is over, for until then it serves what it knows;
+//! - the audit stream does only where calls are refused without it (`durable`);
+//! - the KMS never does: a warm process outlives its outage, and one more that is cold would help nobody.
+//!
+//! Invariants: one judgement, four times a second, is what `/readyz`, `grpc.health.v1` and the metrics tell, so that
+//! they agree. Who stops is not ready any more, whatever is judged later. What is told names no address and no secret.
+//!
+//! Absent: whether the process lives. It does as long as it answers.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, time::interval};
+use tonic::server::NamedService as _;
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::{HealthReporter, health_reporter},
+};
+
+use crate::{
+    contract::v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
+    grpc::Services,
+    keyring::BUCKETS,
+    ops::Parts,
+};
+
+/// How often it is judged.
+const JUDGED: Duration = Duration::from_millis(250);
+/// The database answers if the last good look at its change log is no older; there are two a second.
+const ANSWERS: Duration = Duration::from_secs(3);
+/// So long all data keys are waited for; after it, nearly all do.
+const ALL_KEYS: Duration = Duration::from_secs(30);
+/// How many of a hundred data keys that is: one that is damaged keeps nobody from starting.
+const NEARLY_ALL: usize = 99;
+
+/// What is watched by name beside the services of the contract.
+const READINESS: &str = "readiness";
+const LIVENESS: &str = "liveness";
+
+/// Tells whether calls should come here.
+pub struct Readiness {
+    health: HealthReporter,
+    awaited: RwLock<Arc<[String]>>,
+    judge: Mutex<Judge>,
+}
+
+impl Readiness {
+    /// Not ready, with what serves it over gRPC.
+    pub(super) async fn new() -> (Arc<Self>, HealthServer<impl Health>) {
+        let (health, service) = health_reporter();
+        health.set_service_status(LIVENESS, ServingStatus::Serving).await;
+        let readiness =
+            Self { health, awaited: RwLock::new(Arc::new([])), judge: Mutex::new(Judge::default()) };
+        readiness.tell(vec!["database: not reached yet".to_owned()]).await;
+        (Arc::new(readiness), service)
+    }
+
+    /// Whether calls should come here.
+    pub fn is_ready(&self) -> bool {
+        self.awaited().is_empty()
+    }
+
+    /// What is awaited, a line each; nothing: it is ready.
+    pub fn awaited(&self) -> Arc<[String]> {
+        // No code panics while it holds the lock.
+        Arc::clone(&self.awaited.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The database is open; what comes next is the rest.
+    pub(super) async fn reached_database(&self) {
+        self.tell(vec!["keyring: not open yet".to_owned(), "audit: not open yet".to_owned()]).await;
+    }
+
+    /// Judges for ever.
+    pub(super) async fn follow(&self, parts: &Parts) {
+        let opened = parts.clock.elapsed();
+        let mut round = interval(JUDGED);
+        loop {
+            round.tick().await;
+            let mut judge = self.judge.lock().await;
+            if judge.stopping {
+                continue;
+            }
+            let awaited = judge.awaited(&Seen::now(parts, opened));
+            let (was, is) = (self.is_ready(), awaited.is_empty());
+            match (was, is) {
+                (false, true) => tracing::info!("ready"),
+                (true, false) => tracing::warn!(awaited = awaited.join("; "), "not ready any more"),
+                _ => {}
+            }
+            self.tell(awaited).await;
+        }
+    }
+
+    /// No call should come here any more.
+    pub(super) async fn stop(&self) {
+        let mut judge = self.judge.lock().await;
+        judge.stopping = true;
+        self.tell(vec!["stopping".to_owned()]).await;
+    }
+
+    async fn tell(&self, awaited: Vec<String>) {
+        let status = if awaited.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if *self.awaited() == *awaited {
+            return;
+        }
+        *self.awaited.write().unwrap_or_else(PoisonError::into_inner) = awaited.into();
+        let services = [KeyServiceServer::<Services>::NAME, PlatformServiceServer::<Services>::NAME];
+        for service in ["", READINESS].into_iter().chain(services) {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// What a judgement rests on.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Since everything was opened.
+    open_for: Duration,
+    /// Since the last good look at the change log; `None`: there was none.
+    lag: Option<Duration>,
+    /// For how long what is known is served without the database.
+    grace: Duration,
+    keys_held: usize,
+    audit_writable: bool,
+    /// Calls are refused, because they cannot be put on record.
+    audit_refuses: bool,
+}
+
+impl Seen {
+    fn now(parts: &Parts, opened: Duration) -> Self {
+        let (keys_held, _) = parts.keyring.held();
+        Self {
+            open_for: parts.clock.elapsed().saturating_sub(opened),
+            lag: parts.directory.freshness_lag(),
+            grace: parts.directory.grace(),
+            keys_held,
+            audit_writable: parts.audit.is_writable(),
+            audit_refuses: parts.audit.refuses(),
+        }
+    }
+}
+
+/// What was good once. Each is judged by itself, so that the trouble of one costs no other its grace.
+#[derive(Debug, Default)]
+struct Judge {
+    database: bool,
+    audit: bool,
+    warm: bool,
+    stopping: bool,
+}
+
+impl Judge {
+    fn awaited(&mut self, seen: &Seen) -> Vec<String> {
+        let mut awaited = Vec::new();
+        let limit = if self.database { seen.grace } else { ANSWERS.min(seen.grace) };
+        self.database = seen.lag.is_some_and(|lag| lag <= limit);
+        if !self.database {
+            awaited.push("database: does not answer".to_owned());
+        }
+        self.audit |= seen.audit_writable;
+        if !self.audit || seen.audit_refuses {
+            awaited.push("audit: the stream cannot be written".to_owned());
+        }
+        let (held, all) = (seen.keys_held, usize::from(BUCKETS));
+        let nearly = seen.open_for >= ALL_KEYS && held.saturating_mul(100) >= all.saturating_mul(NEARLY_ALL);
+        self.warm |= held >= all || nearly;
+        if !self.warm {
+            awaited.push(format!("keyring: {held} of {all} data keys are held"));
+        }
+        awaited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Seen = Seen {
+        open_for: Duration::from_secs(1),
+        lag: Some(Duration::from_millis(500)),
+        grace: Duration::from_secs(35),
+        keys_held: 256,
+        audit_writable: true,
+        audit_refuses: false,
+    };
+
+    fn parts_awaited(judge: &mut Judge, seen: Seen) -> Vec<String> {
+        let awaited = judge.awaited(&seen);
+        awaited.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_part_is_awaited_before_the_first_time() {
+        let rows: [(Seen, &[&str]); 9] = [
+            (GOOD, &[]),
+            (Seen { lag: None, ..GOOD }, &["database"]),
+            (Seen { lag: Some(Duration::from_millis(3001)), ..GOOD }, &["database"]),
+            (Seen { audit_writable: false, ..GOOD }, &["audit"]),
+            (Seen { audit_refuses: true, ..GOOD }, &["audit"]),
+            (Seen { keys_held: 255, ..GOOD }, &["keyring"]),
+            (Seen { keys_held: 253, open_for: ALL_KEYS, ..GOOD }, &["keyring"]),
+            (Seen { keys_held: 254, open_for: ALL_KEYS, ..GOOD }, &[]),
+            (
+                Seen { keys_held: 0, lag: None, audit_writable: false, ..GOOD },
+                &["database", "audit", "keyring"],
+            ),
+        ];
+        for (at, (seen, awaited)) in rows.into_iter().enumerate() {
+            assert_eq!(parts_awaited(&mut Judge::default(), seen), awaited, "row {at}");
+        }
+    }
+
+    #[test]
+    fn what_was_good_once_is_lost_for_these_reasons_only() {
+        let rows: [(Seen, &[&str]); 6] = [
+            (Seen { keys_held: 0, ..GOOD }, &[]),
+            (Seen { audit_writable: false, ..GOOD }, &[]),
+            (Seen { audit_writable: false, audit_refuses: true, ..GOOD }, &["audit"]),
+            (Seen { lag: Some(GOOD.grace), ..GOOD }, &[]),
+            (Seen { lag: Some(GOOD.grace + Duration::from_millis(1)), ..GOOD }, &["database"]),
+            (Seen { lag: Some(GOOD.grace), audit_refuses: true, ..GOOD }, &["audit"]),
+        ];
+        for (at, (seen, awaited)) in rows.into_iter().enumerate() {
+            let mut judge = Judge::default();
+            assert!(judge.awaited(&GOOD).is_empty());
+            assert_eq!(parts_awaited(&mut judge, seen), awaited, "row {at}");
+            assert!(judge.awaited(&GOOD).is_empty(), "row {at}: well again");
+        }
+    }
+
+    #[test]
+    fn a_database_whose_grace_was_over_must_answer_before_it_counts_again() {
+        let mut judge = Judge::default();
+        judge.awaited(&GOOD);
+        let lag = |seconds| Seen { lag: Some(Duration::from_secs(seconds)), ..GOOD };
+        assert_eq!(parts_awaited(&mut judge, lag(36)), ["database"]);
+        assert_eq!(parts_awaited(&mut judge, lag(4)), ["database"]);
+        assert!(judge.awaited(&lag(1)).is_empty());
+        assert!(judge.awaited(&lag(35)).is_empty());
+    }
+}
