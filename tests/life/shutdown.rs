@@ -176,8 +176,8 @@ async fn a_call_that_does_not_end_is_cut_and_the_record_is_whole() {
     let site = Site::new().await;
     let mut command = serve(&site);
     command
-        .env("BYOKD__LIMITS__LONGEST_DEADLINE_MS", "120000")
-        .env("BYOKD__LIMITS__DEFAULT_DEADLINE_MS", "120000");
+        .env("BYOKD__LIMITS__LONGEST_DEADLINE_MS", "60000")
+        .env("BYOKD__LIMITS__DEFAULT_DEADLINE_MS", "60000");
     let process = site.spawn(command);
     let mut process = site.listening(process).await;
     let tcp = TcpStream::connect(host(&process)).await.unwrap();
