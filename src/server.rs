@@ -96,16 +96,15 @@ struct Admin {
 
 /// Opens everything that operations are made of. Nothing listens.
 pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartError> {
-    let (readiness, _) = Readiness::new().await;
-    open::open(config, clock, &readiness).await
+    open::open(config, clock, &*Readiness::new().await).await
 }
 
 impl Server {
     /// Listens on the admin port, opens everything, then listens for calls.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let contract = Claimed::new(config.server.listen, "--listen")?;
-        let (readiness, health) = Readiness::new().await;
-        let mut admin = Admin::start(&config, &readiness, health.clone())?;
+        let readiness = Readiness::new().await;
+        let mut admin = Admin::start(&config, &readiness)?;
         // A future of all that is opened is too large to be a part of this one.
         let opened = Box::pin(Self::open(&config, clock, &readiness));
         let (parts, identity, tls) = tokio::select! {
@@ -121,7 +120,7 @@ impl Server {
             Reflection::Off => false,
             Reflection::Loopback => address.ip().is_loopback(),
         };
-        let served = Admission::new(routes(services, health, reflected)?, calls);
+        let served = Admission::new(routes(services, readiness.contract_service(), reflected)?, calls);
         let (stop, stopping) = watch::channel(false);
         let counts = KeyCounts::default();
         let places = Places { running: served.running(), all: calls.calls };
@@ -195,6 +194,7 @@ impl Server {
                 () = hurry => {}
             }
         }
+        self.readiness.dismiss_watchers().await;
         self.stop.send_replace(true);
         match timeout(DRAIN, drained(&mut self.tasks)).await {
             Ok(outcome) => result = result.and(outcome),
@@ -216,15 +216,11 @@ impl Server {
 }
 
 impl Admin {
-    fn start(
-        config: &Config,
-        readiness: &Arc<Readiness>,
-        health: HealthServer<impl Health>,
-    ) -> Result<Self, StartError> {
+    fn start(config: &Config, readiness: &Arc<Readiness>) -> Result<Self, StartError> {
         let claimed = Claimed::new(config.server.admin_listen, "--admin-listen")?;
         let (address, listener) = (claimed.address(), claimed.listen()?);
         let (stop, stopping) = watch::channel(false);
-        let readiness = Arc::clone(readiness);
+        let (health, readiness) = (readiness.admin_service(), Arc::clone(readiness));
         let awaited = move || readiness.awaited();
         let serving = admin::serve(listener, health, awaited, metrics::exposition, stopped(stopping));
         let mut tasks = JoinSet::new();

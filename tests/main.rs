@@ -29,6 +29,7 @@ mod hostile_provider;
 mod house;
 mod issuers;
 mod kept;
+mod life;
 mod limits;
 mod main_road;
 mod matrix;

@@ -21,7 +21,7 @@ use tonic::server::NamedService as _;
 use tonic_health::{
     ServingStatus,
     pb::health_server::{Health, HealthServer},
-    server::{HealthReporter, health_reporter},
+    server::{HealthReporter, HealthService},
 };
 
 use crate::{
@@ -46,20 +46,37 @@ const LIVENESS: &str = "liveness";
 
 /// Tells whether calls should come here.
 pub struct Readiness {
-    health: HealthReporter,
+    /// On the admin port, and on the contract's, which ends first.
+    admin: HealthReporter,
+    contract: HealthReporter,
     awaited: RwLock<Arc<[String]>>,
     judge: Mutex<Judge>,
 }
 
 impl Readiness {
-    /// Not ready, with what serves it over gRPC.
-    pub(super) async fn new() -> (Arc<Self>, HealthServer<impl Health>) {
-        let (health, service) = health_reporter();
-        health.set_service_status(LIVENESS, ServingStatus::Serving).await;
-        let readiness =
-            Self { health, awaited: RwLock::new(Arc::new([])), judge: Mutex::new(Judge::default()) };
+    /// Not ready.
+    pub(super) async fn new() -> Arc<Self> {
+        let readiness = Self {
+            admin: HealthReporter::new(),
+            contract: HealthReporter::new(),
+            awaited: RwLock::default(),
+            judge: Mutex::default(),
+        };
+        for health in [&readiness.admin, &readiness.contract] {
+            health.set_service_status(LIVENESS, ServingStatus::Serving).await;
+        }
         readiness.tell(vec!["database: not reached yet".to_owned()]).await;
-        (Arc::new(readiness), service)
+        Arc::new(readiness)
+    }
+
+    /// `grpc.health.v1` for the admin port.
+    pub(super) fn admin_service(&self) -> HealthServer<impl Health> {
+        HealthServer::new(HealthService::from_health_reporter(self.admin.clone()))
+    }
+
+    /// The same for the contract's.
+    pub(super) fn contract_service(&self) -> HealthServer<impl Health> {
+        HealthServer::new(HealthService::from_health_reporter(self.contract.clone()))
     }
 
     /// Whether calls should come here.
@@ -106,17 +123,31 @@ impl Readiness {
         self.tell(vec!["stopping".to_owned()]).await;
     }
 
+    /// Ends the streams of those who watch on the contract's port: they would hold up its end.
+    pub(super) async fn dismiss_watchers(&self) {
+        let mut contract = self.contract.clone();
+        for service in watched().chain([LIVENESS]) {
+            contract.clear_service_status(service).await;
+        }
+    }
+
     async fn tell(&self, awaited: Vec<String>) {
         let status = if awaited.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
         if *self.awaited() == *awaited {
             return;
         }
         *self.awaited.write().unwrap_or_else(PoisonError::into_inner) = awaited.into();
-        let services = [KeyServiceServer::<Services>::NAME, PlatformServiceServer::<Services>::NAME];
-        for service in ["", READINESS].into_iter().chain(services) {
-            self.health.set_service_status(service, status).await;
+        for service in watched() {
+            self.admin.set_service_status(service, status).await;
+            self.contract.set_service_status(service, status).await;
         }
     }
+}
+
+/// What is as ready as the whole.
+fn watched() -> impl Iterator<Item = &'static str> {
+    let services = [KeyServiceServer::<Services>::NAME, PlatformServiceServer::<Services>::NAME];
+    ["", READINESS].into_iter().chain(services)
 }
 
 /// What a judgement rests on.

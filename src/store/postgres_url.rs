@@ -42,6 +42,8 @@ pub(super) fn is_away(error: &SqlxError) -> bool {
         SqlxError::Io(error) => {
             !matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound)
         }
+        // A balancer without servers behind it closes what it accepted.
+        SqlxError::Protocol(_) => true,
         SqlxError::Database(error) => {
             matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
         }

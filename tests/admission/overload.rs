@@ -54,8 +54,11 @@ async fn lists_are_refused_before_changes_and_changes_before_resolves() {
         until(&format!("{running} are running"), async || (let_in(&byokd).await == expected).then_some(()))
             .await;
     }
-    let served = HealthClient::new(byokd.channel()).check(HealthCheckRequest::default()).await.unwrap();
-    assert_eq!(served.into_inner().status, 1);
+    until("health is told", async || {
+        let served = HealthClient::new(byokd.channel()).check(HealthCheckRequest::default()).await.unwrap();
+        (served.into_inner().status == 1).then_some(())
+    })
+    .await;
     // Those that are given up leave their places.
     hung.shutdown().await;
     until("all have room", async || (let_in(&byokd).await == (true, true, true)).then_some(())).await;
