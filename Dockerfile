@@ -24,8 +24,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked ./build.s
 
 WORKDIR /build/byokd
 COPY . .
+# What byokd_build_info tells.
+ARG REVISION=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    helm/image/build.sh binary && helm/image/build.sh rootfs /rootfs
+    export BYOKD_REVISION="${REVISION}" && helm/image/build.sh binary && helm/image/build.sh rootfs /rootfs
 
 # hadolint ignore=DL3006
 FROM ${BASE}

@@ -72,8 +72,11 @@ def check() -> None:
     pinned = re.search(r"^CARGO_CYCLONEDX_VERSION=(.+)$", tools, re.MULTILINE)
     installed = [arguments for name, arguments in every if name == "RUN" and "cargo-cyclonedx@" in arguments]
     expect(
-        pinned is not None and f"cargo-cyclonedx@{pinned[1]} " in installed[0], "the tests' SBOM is the image's", installed
+        pinned is not None and f"cargo-cyclonedx@{pinned[1]} " in installed[0],
+        "the tests' SBOM is the image's",
+        installed,
     )
     builds = [arguments for name, arguments in every if name == "RUN" and "build.sh" in arguments]
     order = [step for arguments in builds for step in re.findall(r"build\.sh (\w+)", arguments)]
+    expect('BYOKD_REVISION="${REVISION}"' in builds[-1], "the binary is told its revision", builds[-1])
     expect(order == ["dependencies", "binary", "rootfs"], "the steps are those of build.sh, dependencies first", order)

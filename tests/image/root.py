@@ -1,4 +1,4 @@
-"""The image's files as a root of their own, and byokd in it: nobody's user, no shell, nothing that the image does not have."""
+"""The image's files as a root of their own, and byokd in it: nobody's user, and nothing that the image does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from servers import Process
 
 USER = 65532
 # What gcr.io/distroless/cc has: the C library and the compiler's, beside certificates and a list of users.
-BASE = {"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1"}
+BASE = {"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libgcc_s.so.1"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

@@ -1,4 +1,4 @@
-"""The callers: a program in Python and one in Go, each a process that resolves without a pause until it is told to end."""
+"""The callers: a program in Python and one in Go, each a process that resolves until it is told to end."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class _Question(socketserver.BaseRequestHandler):
     server: NameServer
 
     def handle(self) -> None:
-        """Answers a question for the name's IPv4 addresses; to any other the answer is empty, or that there is no such name."""
+        """The name's IPv4 addresses; to any other question nothing, or that there is no such name."""
         packet, answers_to = self.request
         (identifier,) = struct.unpack_from("!H", packet)
         name, end = _name(packet)

@@ -1,4 +1,4 @@
-"""Replicas of byokd as a cluster runs them: one database, one KMS key, and an address of its own for each that starts."""
+"""Replicas of byokd as a cluster runs them: one database, one KMS key, a new address for each that starts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ class Cluster:
             replica.process.stop()
 
     def token(self, role: str, workspace: str) -> str:
-        return self.run("token", "--role", role, "--workspace", workspace, "--data-dir", str(self.replicas[0].data)).strip()
+        command = ["token", "--role", role, "--workspace", workspace, "--data-dir", str(self.replicas[0].data)]
+        return self.run(*command).strip()
 
     def set_key(self, workspace: str, key: str) -> None:
         """The workspace's own key, untested, and the toggle on."""

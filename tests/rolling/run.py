@@ -59,9 +59,11 @@ def main() -> int:
 def restart(cluster: Cluster, load: list[Caller], restarts: int) -> None:
     for each in load:
         each.wait_until_started()
-    for each in cluster.replicas:
-        for caller in load:
-            wait_until(lambda: each.granted(caller.workspace) >= SERVED, SERVED_WITHIN, "every replica to serve all")
+
+    def spread() -> bool:
+        return all(each.granted(caller.workspace) >= SERVED for each in cluster.replicas for caller in load)
+
+    wait_until(spread, SERVED_WITHIN, "every replica to serve every caller")
     expect(True, f"every caller is served by every replica ({cluster.names.questions} questions to the DNS)")
     for number in range(restarts):
         oldest = cluster.replicas[number]

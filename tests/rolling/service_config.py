@@ -1,4 +1,4 @@
-"""The shipped service config, against the contract: each RPC has one place in it, and what must not be retried is not."""
+"""The shipped service config, against the contract: one place for each RPC, and what must not be retried is not."""
 
 from __future__ import annotations
 
