@@ -3,8 +3,10 @@
     pip install -r examples/requirements.txt
     export BYOKD_TOKEN=$(byokd token --role resolver --workspace acme)
     python examples/resolve_and_call.py http://127.0.0.1:50051 acme gpt-4o-mini "Say hello." "And goodbye."
+    python examples/resolve_and_call.py dns:///byokd-headless.byokd:50051 acme gpt-4o-mini
 
-MODEL may be a family of the catalog, an alias or a concrete id; "" leaves the choice to byokd.
+The second spreads its calls over all replicas behind the name. MODEL may be a family of the catalog, an alias or a
+concrete id; "" leaves the choice to byokd.
 """
 
 import os
@@ -22,14 +24,32 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "proto"))
 types = grpc.protos("byok/v1/types.proto")
 pb, rpc = grpc.protos_and_services("byok/v1/key_service.proto")
 
+HERE = Path(__file__).resolve().parent
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def channel(server: str) -> grpc.Channel:
+    """A connection to every replica that the name stands for; which gets a call, and when one is made again, is said in
+    service_config.json. In clear text, as inside a mesh: for TLS take grpc.secure_channel.
+    """
+    options = [
+        ("grpc.service_config", (HERE / "service_config.json").read_text()),
+        # The file alone counts, and no TXT record is asked for.
+        ("grpc.service_config_disable_resolution", 1),
+        # Half a minute otherwise, in which a roll-out may have replaced every pod that the client knows.
+        ("grpc.dns_min_time_between_resolutions_ms", 1000),
+        # A node that vanishes closes no connection: ask every half minute, and give it five seconds to answer.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+    ]
+    return grpc.insecure_channel(server.removeprefix("http://"), options)
 
 
 class Resolver:
     """Resolved credentials, each kept for its lease and no longer."""
 
     def __init__(self, server: str, token: str) -> None:
-        self.stub = rpc.KeyServiceStub(grpc.insecure_channel(server.removeprefix("http://")))
+        self.stub = rpc.KeyServiceStub(channel(server))
         self.metadata = [("authorization", f"Bearer {token}")]
         self.cache = {}  # (workspace, model) -> (resolved, refresh from, use until)
 
@@ -41,7 +61,7 @@ class Resolver:
             return resolved
         request = pb.ResolveCredentialsRequest(workspace_id=workspace, model=model)
         try:
-            resolved = self.stub.ResolveCredentials(request, metadata=self.metadata, timeout=5)
+            resolved = self.stub.ResolveCredentials(request, metadata=self.metadata)
         except grpc.RpcError as error:
             # byokd is away for a moment: the old answer holds until its lease ends. A refusal ends it at once.
             if error.code() in AWAY and time.monotonic() < use_until:

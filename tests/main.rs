@@ -25,6 +25,7 @@ mod concurrency;
 mod crash;
 mod explain;
 mod freshness;
+mod healthcheck;
 mod hostile_provider;
 mod house;
 mod issuers;

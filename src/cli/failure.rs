@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Write as _, io, process::ExitCode};
 use serde::Serialize;
 
 use super::output::{self, Format};
-use crate::client::{CallError, ConnectError, TokenError};
+use crate::client::{CallError, ConnectError, TokenError, Unready};
 use crate::domain::error::Reason;
 
 const LOCAL: u8 = 1;
@@ -31,6 +31,9 @@ pub(super) enum Failure {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The byokd that was asked for its health is not ready.
+    #[error(transparent)]
+    Unready(#[from] Unready),
     /// The server refused, or did not answer.
     #[error("{}", .0.message)]
     Call(Box<CallError>),
@@ -45,7 +48,7 @@ impl From<CallError> for Failure {
 /// A failure as programs read it.
 #[derive(Serialize)]
 struct Report<'a> {
-    /// A gRPC status code, or `LOCAL`: the server was not asked.
+    /// A gRPC status code, `LOCAL` (the server was not asked), `INCOMPLETE` or `NOT_READY`.
     code: &'a str,
     reason: Option<&'a str>,
     message: String,
@@ -71,7 +74,10 @@ impl Failure {
             Format::Json => serde_json::to_string(&report).map_or_else(|_| report.text(), |json| json + "\n"),
         });
         ExitCode::from(match self {
-            Self::Call(_) | Self::Incomplete(_) | Self::Connect(ConnectError::Unreachable { .. }) => REMOTE,
+            Self::Call(_)
+            | Self::Incomplete(_)
+            | Self::Unready(_)
+            | Self::Connect(ConnectError::Unreachable { .. }) => REMOTE,
             Self::Local(_) | Self::Output(_) | Self::Connect(_) => LOCAL,
         })
     }
@@ -86,6 +92,7 @@ impl Failure {
                 Self::Call(call) => call.code,
                 Self::Connect(ConnectError::Unreachable { .. }) => "UNAVAILABLE",
                 Self::Incomplete(_) => "INCOMPLETE",
+                Self::Unready(_) => "NOT_READY",
                 _ => "LOCAL",
             },
             reason: call.and_then(|call| call.reason.as_deref()),
@@ -111,6 +118,10 @@ impl Failure {
             Self::Connect(ConnectError::Unreachable { .. }) => {
                 Some("start one with `byokd serve`, or name another with --server")
             }
+            Self::Unready(Unready::Unreachable { .. }) => {
+                Some("it has not started yet, or its admin port is another: name it with --admin")
+            }
+            Self::Unready(Unready::Answered { .. }) => Some("its log says what it waits for"),
             Self::Connect(ConnectError::Token(TokenError::Mint(error)))
                 if error.reason() == Reason::CredentialsInvalid =>
             {
@@ -135,7 +146,7 @@ impl Report<'_> {
         let mut text = String::from("error: ");
         // Writing to a String cannot fail.
         let _ = match (self.code, self.reason) {
-            ("LOCAL" | "INCOMPLETE", _) => Ok(()),
+            ("LOCAL" | "INCOMPLETE" | "NOT_READY", _) => Ok(()),
             (code, Some(reason)) => write!(text, "{code} {reason}: "),
             // Nobody answered: a status code would only hide that.
             ("UNAVAILABLE", None) if self.hint.is_some() => Ok(()),

@@ -14,6 +14,7 @@ mod config;
 mod end;
 mod explain;
 mod failure;
+mod healthcheck;
 mod key;
 mod migrate;
 mod models;
@@ -56,6 +57,7 @@ Examples:
   byokd platform set anthropic                   the operator's own key
   byokd config check --as client.pem             what the bearer of a certificate or token may do, and by which rule
   byokd audit list acme                          who changed what
+  byokd healthcheck                              is the byokd of this machine ready?
   byokd rewrap --dry-run                         how many data keys are under another KMS key
 
 Exit codes: 0 done, 1 a local mistake (arguments, files), 2 the server refused or did not answer.";
@@ -79,6 +81,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Move everything to another KMS key, or to new data keys
     Rewrap(rewrap::Rewrap),
+    /// Say whether the byokd of this machine is ready, by its exit code: for a container engine
+    Healthcheck(healthcheck::Healthcheck),
     /// Mint a token with the embedded signer of the data folder
     Token(token::Token),
     /// Check the configuration, or show it
@@ -114,6 +118,7 @@ impl Command {
             Self::Serve(command) => Box::pin(command.run(target)).await,
             Self::Migrate(command) => command.run(target).await,
             Self::Rewrap(command) => Box::pin(command.run(target)).await,
+            Self::Healthcheck(command) => command.run(target).await,
             Self::Token(command) => command.run(target),
             Self::Config(command) => command.run(target).await,
             Self::Key(command) => command.run(target).await,

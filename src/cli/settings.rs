@@ -28,6 +28,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Of this file, or the usual one, and the environment.
+    pub(super) fn in_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// The merged and checked configuration.
     pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
         let data_dir = target.data_dir.as_ref().map(|folder| folder.display().to_string());

@@ -106,7 +106,7 @@ fn local(code: Code, cause: &(dyn Error + 'static)) -> (Code, String) {
 }
 
 /// The transport wraps its errors in words like "transport error"; the innermost says what happened.
-fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;

@@ -7,6 +7,7 @@
 
 mod address;
 mod failure;
+mod health;
 mod tls;
 mod token;
 
@@ -21,6 +22,7 @@ use tonic::{
 
 pub use address::{AddressError, DEFAULT_SERVER, ServerAddress};
 pub use failure::{CallError, ConnectError, FieldProblem};
+pub use health::{Unready, ready};
 pub use tls::{TlsError, TlsFiles};
 pub use token::{Access, TokenError, TokenSource};
 

@@ -1,0 +1,42 @@
+"""What an engine would send to the build: the files that .dockerignore lets through, and whether they are enough."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from report import expect
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def files() -> set[Path]:
+    """The patterns are plain paths: all is left out, but for what is named. Only what git knows is looked at."""
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    first, *kept = patterns
+    expect(first == "*" and all(each[0] == "!" and "*" not in each for each in kept), "the context is a list", patterns)
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    known = {Path(line) for line in listed.stdout.splitlines()}
+    return {path for path in known if any(path.is_relative_to(each[1:]) for each in kept)}
+
+
+def copy_to(folder: Path) -> None:
+    for path in files():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, target)
+
+
+def is_enough(binary: Path) -> None:
+    """Cargo wrote beside the binary which files went into it."""
+    text = binary.with_name(f"{binary.name}.d").read_text().split(": ", 1)[1]
+    # A blank within a path is written with a backslash before it.
+    read = {Path(word.replace("\\ ", " ")) for word in re.split(r"(?<!\\)\s+", text.strip())}
+    made = binary.resolve().parents[1]
+    used = {path.relative_to(ROOT) for path in read if path.is_relative_to(ROOT) and not path.is_relative_to(made)}
+    expect(len(used) > 100, f"{len(used)} files went into the binary", sorted(used))
+    missing = {path for path in used if (ROOT / path).is_file()} - files()
+    expect(not missing, "each of them is in the context", sorted(map(str, missing)))
