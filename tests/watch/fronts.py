@@ -62,7 +62,6 @@ class KmsFront(HttpFront):
 
     FAULTS = {
         "outage": (500, "KMSInternalException"),
-        "throttled": (400, "ThrottlingException"),
         "denied": (400, "AccessDeniedException"),
         "key_state": (400, "DisabledException"),
     }
