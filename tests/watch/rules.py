@@ -23,7 +23,7 @@ HEADINGS = ["What it means", "What customers feel", "What to look at", "What to 
 
 
 def main() -> int:
-    faults = [*sound(), *described(), *paged(), *quoted(), *named(), *tested(), *able_to_fail()]
+    faults = [*sound(), *described(), *paged(), *quoted(), *charted(), *named(), *tested(), *able_to_fail()]
     for fault in faults:
         print(f"FAILED: {fault}")
     if not faults:
@@ -86,6 +86,22 @@ def quoted() -> list[str]:
     for page in [*sorted(RUNBOOKS.glob("*.md")), TELEMETRY]:
         for block in re.findall(r"```log\n(.*?)```", page.read_text(), re.DOTALL):
             faults += [f"{page.name}: byokd never logs {line!r}" for line in block.splitlines() if line not in said]
+    return faults
+
+
+def charted() -> list[str]:
+    """Each panel says what a bad picture means, asks the data source that was chosen, and lies on no other one."""
+    faults, taken = [], set()
+    for panel in panels():
+        where, title = panel["gridPos"], panel["title"]
+        cells = {(where["x"] + x, where["y"] + y) for x in range(where["w"]) for y in range(where["h"])}
+        if cells & taken or where["x"] + where["w"] > 24:
+            faults.append(f"the panel {title!r} lies on another one, or beside the page")
+        taken |= cells
+        if len(panel["description"]) < 20 or not panel["targets"]:
+            faults.append(f"the panel {title!r} has no description or no query")
+        if any(asker["datasource"]["uid"] != "${datasource}" for asker in (panel, *panel["targets"])):
+            faults.append(f"the panel {title!r} does not ask the data source that was chosen")
     return faults
 
 
