@@ -7,8 +7,8 @@
 # wait, then find everything in place.
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_GO_LOAD, BYOKD_TEST_CARGO_CYCLONEDX,
-# BYOKD_TEST_HADOLINT, BYOKD_TEST_CYCLONEDX_SCHEMAS.
+# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_CARGO_CYCLONEDX, BYOKD_TEST_GO_LOAD, BYOKD_TEST_HADOLINT,
+# BYOKD_TEST_CYCLONEDX_SCHEMAS, BYOKD_TEST_PROMETHEUS, BYOKD_TEST_PROMTOOL.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
@@ -162,7 +162,14 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
     rm -rf "$target/build"
 }
 
-export -f pip_install pip_unpack go_install go_build_load npm_install cargo_install
+prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: nothing starts, and no root is needed
+    cd "$1"
+    apt-get download --quiet -o APT::Sandbox::User=root prometheus >/dev/null
+    dpkg --extract prometheus_*.deb .
+    rm prometheus_*.deb
+}
+
+export -f pip_install pip_unpack go_install go_build_load npm_install cargo_install prometheus_unpack
 export GRPCURL_VERSION AIMOCK_VERSION
 
 install_python_tools() {
@@ -218,6 +225,17 @@ install_aimock() {
     export BYOKD_TEST_AIMOCK="$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 }
 
+# One for each release of Debian, which has one version of it.
+install_prometheus() {
+    local prometheus
+    prometheus=$(folder prometheus "$(. /etc/os-release && printf '%s' "$PRETTY_NAME")")
+    export BYOKD_TEST_PROMETHEUS="$prometheus/usr/bin/prometheus" BYOKD_TEST_PROMTOOL="$prometheus/usr/bin/promtool"
+    if [[ -e $prometheus/.complete ]]; then return; fi
+    # It brings the lists of packages up to date, which tell where the package is.
+    if ((EUID == 0)) || have sudo; then apt_install ca-certificates; fi
+    ensure "$prometheus" prometheus_unpack
+}
+
 # Built from crates.io, once: a few minutes each.
 install_cargo_tools() {
     local deny fuzz
@@ -260,6 +278,7 @@ install_all_tools() {
     install_aimock
     install_cargo_tools
     install_image_tools
+    install_prometheus
 }
 
 # What tests/services.sh needs, and no more.

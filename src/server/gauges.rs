@@ -113,7 +113,7 @@ pub(super) fn install(
             let labels = [
                 Label::new("source", alike.source.clone()),
                 Label::new("provider", alike.provider.clone()),
-                Label::new("badge", alike.badge.as_str()),
+                Label::new("badge", alike.badge.as_str().to_ascii_lowercase()),
             ];
             #[expect(clippy::as_conversions, reason = "more keys than 2^53 there are not")]
             tell(alike.count as f64, &labels);

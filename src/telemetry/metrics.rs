@@ -114,8 +114,8 @@ pub fn call_ended(method: &'static str, code: &'static str, error: Option<&'stat
 }
 
 /// A credential is given, or a local model granted.
-pub fn granted(billing_mode: &'static str, degraded: bool) {
-    resolution("granted", billing_mode, "");
+pub fn granted(billing_mode: &str, degraded: bool) {
+    resolution("granted", billing_mode.to_ascii_lowercase(), "");
     if degraded {
         METRICS.degraded.add(1, &[]);
     }
@@ -123,10 +123,10 @@ pub fn granted(billing_mode: &'static str, degraded: bool) {
 
 /// A resolution was refused.
 pub fn refused(reason: &'static str) {
-    resolution("refused", "none", reason);
+    resolution("refused", "none".to_owned(), reason);
 }
 
-fn resolution(outcome: &'static str, billing_mode: &'static str, reason: &'static str) {
+fn resolution(outcome: &'static str, billing_mode: String, reason: &'static str) {
     METRICS.resolutions.add(
         1,
         &[
@@ -186,8 +186,11 @@ fn with_error<'l>(labels: &'l [KeyValue], error: Option<&str>) -> &'l [KeyValue]
 }
 
 /// A key was tested. `provider` is a name in the catalog.
-pub fn checked(provider: &str, verdict: &'static str, took: Duration) {
-    let labels = [KeyValue::new("provider", provider.to_owned()), KeyValue::new("verdict", verdict)];
+pub fn checked(provider: &str, verdict: &str, took: Duration) {
+    let labels = [
+        KeyValue::new("provider", provider.to_owned()),
+        KeyValue::new("verdict", verdict.to_ascii_lowercase()),
+    ];
     METRICS.checks.record(took.as_secs_f64(), &labels);
 }
 
