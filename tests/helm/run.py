@@ -1,6 +1,6 @@
 """Checks the chart in helm/byokd with a real helm and the real byokd.
 
-BYOKD_TEST_HELM, BYOKD_TEST_HELM_DOCS, BYOKD_TEST_CRDS and BYOKD_TEST_BINARY say where the tools are: tests/run sets them.
+BYOKD_TEST_HELM, _HELM_DOCS, _CRDS, _GRPCURL and _BINARY say where the tools are: tests/run sets them.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from os import environ
 import chart
 import written
 
-MODULES = ["manifests", "refusals", "objects", "written"]
+MODULES = ["manifests", "refusals", "objects", "written", "running"]
 
 
 def main():

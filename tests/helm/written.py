@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 import unittest
 
+import yaml
+
 import chart
 from combinations import COMBINATIONS, GOLDEN
 
@@ -116,6 +118,17 @@ class Written(unittest.TestCase):
     def test_the_examples_of_the_readme_are_the_files(self):
         named = set(re.findall(r"\(examples/([\w-]+\.yaml)\)", (chart.CHART / "README.md").read_text()))
         self.assertEqual(named, {path.name for path in chart.EXAMPLES})
+
+    def test_what_the_readmes_tell_to_write_renders_and_leads_to_the_first_call(self):
+        section = (chart.ROOT / "README.md").read_text().split("\n## Kubernetes\n")[1].split("\n## ")[0]
+        for text in ((chart.CHART / "README.md").read_text(), section):
+            self.assertIn("create secret generic byokd-database --from-file=url=", text)
+            values = yaml.safe_load(re.search(r"```yaml\n(.+?)```", text, re.DOTALL).group(1))
+            self.assertEqual(values["database"]["existingSecret"], "byokd-database")
+            self.assertEqual(chart.settings(chart.objects(values))["kms"]["key"], "alias/byokd")
+        words = re.search(r"grpcurl .+?ResolveCredentials", section, re.DOTALL).group().split()
+        notes = chart.notes(values).replace("byokd.keys.svc", "byokd.byokd.svc")
+        self.assertEqual(words, re.search(r"grpcurl .+?ResolveCredentials", notes, re.DOTALL).group().split())
 
     def test_no_file_is_packed_that_is_not_of_the_chart(self):
         with tempfile.TemporaryDirectory() as folder:
