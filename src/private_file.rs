@@ -1,6 +1,7 @@
 //! Files that only their owner may read: the local KMS key and the token signer.
 //!
 //! Invariants: a file is made whole or not at all, and never in place of another; one that others may read is refused.
+//! A file of root's may be for this process's group: so Kubernetes hands a Secret to a pod.
 //!
 //! Absent: what stands in them.
 
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::geteuid;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -21,12 +23,20 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.mode() & 0o077 != 0 {
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !private(metadata.mode(), metadata.uid(), geteuid().as_raw()) {
         return Err("may be read by others; run chmod 600 on it".to_owned());
     }
     let mut content = Zeroizing::new(Vec::with_capacity(4096));
     file.take(LONGEST).read_to_end(&mut content).map_err(unreadable)?;
     Ok(content)
+}
+
+/// Whether nobody else may read a file. What root owns and somebody else reads can only be shared by its group: a mounted
+/// Secret is root's, with mode 0440 and the pod's `fsGroup`. The group may read it then, never change it.
+fn private(mode: u32, owner: u32, reader: u32) -> bool {
+    let others = if owner == 0 && reader != 0 { 0o037 } else { 0o077 };
+    mode & others == 0
 }
 
 /// Makes a file, on disk when this returns. Refuses where one is.
@@ -50,4 +60,32 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_for_its_owner_or_of_roots_for_the_group() {
+        const ROOT: u32 = 0;
+        const POD: u32 = 65_532;
+        let rows = [
+            (0o600, POD, POD, true),
+            (0o400, ROOT, ROOT, true),
+            (0o640, POD, POD, false),
+            (0o604, POD, POD, false),
+            // A mounted Secret, as the kubelet makes it for a pod with `fsGroup`; and with its usual mode.
+            (0o440, ROOT, POD, true),
+            (0o640, ROOT, POD, true),
+            (0o644, ROOT, POD, false),
+            (0o444, ROOT, POD, false),
+            (0o460, ROOT, POD, false),
+            (0o440, ROOT, ROOT, false),
+            (0o440, POD + 1, POD, false),
+        ];
+        for (mode, owner, reader, expected) in rows {
+            assert_eq!(private(mode, owner, reader), expected, "{mode:o} of {owner}, read by {reader}");
+        }
+    }
 }

