@@ -48,6 +48,7 @@ mod ssrf;
 mod startup;
 mod support;
 mod tamper;
+mod telemetry;
 mod tombstones;
 mod verify;
 mod watching;

@@ -14,3 +14,4 @@ mod postgres;
 mod reseal;
 mod revocation;
 mod rewrap;
+mod trace;

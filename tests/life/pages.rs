@@ -8,8 +8,10 @@ use tokio::{
 };
 use tonic::Code;
 
+use byokd::{contract::v1, domain::principal::Role};
+
 use super::Admin;
-use crate::support::{Byokd, until};
+use crate::support::{Byokd, Site, ask, new_key, openai_key, until};
 
 /// As many as the admin port takes.
 const CONNECTIONS: usize = 128;
@@ -29,6 +31,37 @@ async fn it_serves_three_pages_and_health_on_one_port() {
     }
     assert_eq!(admin.http.post(admin.url("/livez")).send().await.unwrap().status(), 405);
     assert_eq!(admin.health("byok.v1.Nobody").await, Err(Code::NotFound));
+}
+
+#[tokio::test]
+async fn the_metrics_say_what_was_called_and_name_no_workspace() {
+    let site = Site::new().await;
+    let mut process = site.start_as(super::serve(&site)).await;
+    let admin = Admin::of(&mut process).await;
+    admin.ready().await;
+    let workspace = "acme-of-the-test";
+    let key = v1::SetKeyRequest { enable_byo: true, ..new_key(workspace, "openai", &openai_key(1)) };
+    process.keys(Role::Admin).await.set_key(key).await.unwrap();
+    let mut resolver = process.keys(Role::Resolver).await;
+    for model in ["llama", "small", "no-such-model"] {
+        let _said_below = resolver.resolve_credentials(ask(workspace, model, "", "")).await;
+    }
+    let (_, metrics) = admin.get("/metrics").await;
+    for line in [
+        "byokd_resolutions_total{billing_mode=\"unmetered\",outcome=\"granted\",reason=\"\"} 1",
+        "byokd_resolutions_total{billing_mode=\"byo\",outcome=\"granted\",reason=\"\"} 1",
+        "byokd_resolutions_total{billing_mode=\"none\",outcome=\"refused\",reason=\"MODEL_UNKNOWN\"} 1",
+        "rpc_server_call_duration_seconds_count{error_type=\"MODEL_UNKNOWN\",\
+         rpc_method=\"byok.v1.KeyService/ResolveCredentials\",rpc_response_status_code=\"NOT_FOUND\",\
+         rpc_system_name=\"grpc\"} 1",
+        "byokd_provider_check_duration_seconds_count{provider=\"openai\",verdict=\"valid\"} 1",
+        "byokd_directory_lookups_total{result=\"hit\"}",
+        "byokd_build_info{",
+        "byokd_ready 1",
+    ] {
+        assert!(metrics.lines().any(|told| told.starts_with(line)), "{line}\n{metrics}");
+    }
+    assert!(!metrics.contains(workspace), "{metrics}");
 }
 
 /// HTTP/1 and HTTP/2, asked by hand: what a probe sends is no more than this.

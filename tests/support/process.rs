@@ -12,7 +12,10 @@ use byokd::{
     domain::{clock::Clock, names::PurposeName, principal::Role},
     identity::{MintRequest, Signer, mint},
 };
-use tonic::{service::interceptor::InterceptedService, transport::Endpoint};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
 
 use super::{
     FakeProvider,
@@ -200,6 +203,11 @@ impl Process {
         let endpoint = Endpoint::from_shared(self.address.clone()).unwrap();
         let channel = endpoint.connect().await.unwrap();
         KeyServiceClient::new(InterceptedService::new(channel, Bearer::new(&token)))
+    }
+
+    /// The KeyService for whoever brings a token of its own, or none.
+    pub(crate) async fn stranger(&self) -> KeyServiceClient<Channel> {
+        KeyServiceClient::new(Endpoint::from_shared(self.address.clone()).unwrap().connect().await.unwrap())
     }
 
     pub(crate) fn id(&self) -> u32 {
