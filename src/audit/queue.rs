@@ -201,3 +201,37 @@ impl Queue {
         self.written.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(since: u64) -> Entry {
+        let since = Duration::from_secs(since);
+        Entry { at: OffsetDateTime::UNIX_EPOCH, since, event: Event::Closed, waiter: None }
+    }
+
+    /// What the metrics ask: the oldest that is not written, wherever it is.
+    #[test]
+    fn the_oldest_counts_until_it_is_written() {
+        let (queue, mut taken) = (Queue::new(), Vec::new());
+        assert_eq!(queue.unwritten_since(), None);
+        assert!(queue.push(entry(3), true) && queue.push(entry(4), true));
+        assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(3)));
+        queue.take(&mut taken, Duration::ZERO);
+        queue.push(entry(5), true);
+        assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(3)), "taken and not written");
+        queue.kept_since(None);
+        assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn what_is_lost_is_counted_once_however_often_it_is_told_in_vain() {
+        let queue = Queue::new();
+        queue.lose(2);
+        let lost = queue.lost();
+        queue.not_told(lost);
+        queue.lose(1);
+        assert_eq!((queue.lost(), queue.lost_in_all()), (3, 3));
+    }
+}

@@ -26,8 +26,9 @@ impl Claimed {
     pub(super) fn new(address: SocketAddr, flag: &'static str) -> Result<Self, StartError> {
         let bound = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            // Connections of the process before do not hold it up.
-            socket.set_reuseaddr(true)?;
+            // Connections of the process before do not hold it up. A free port has none; and without this the system gives
+            // it to nobody else before we listen.
+            socket.set_reuseaddr(address.port() != 0)?;
             socket.bind(address)?;
             let address = socket.local_addr()?;
             Ok(Self { socket, address, flag })

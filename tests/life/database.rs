@@ -16,8 +16,8 @@ async fn a_start_without_a_database_waits_for_it_and_says_so() {
         let (proxy, url) = Proxy::before(&postgres::shared().await).await;
         proxy.set(away);
         let site = Site::on_sqlite().await;
-        // A port that nobody has: it was given by the system a moment ago.
-        let contract = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // A port that nobody has and nobody gets: the other tests are on 127.0.0.1.
+        let contract = TcpListener::bind("127.0.0.7:0").unwrap().local_addr().unwrap();
         let mut command =
             site.command(&["serve", "--listen", &contract.to_string(), "--admin-listen", "127.0.0.1:0"]);
         told_at_once(&mut command).env("BYOKD__DATABASE__URL", &url);

@@ -33,7 +33,8 @@ async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_bec
     let warm_admin = Admin::of(&mut warm).await;
     let warm = first.listening(warm).await;
     warm_admin.ready().await;
-    assert_eq!(kms.count("GenerateDataKey"), 256, "ready is warm");
+    // On a busy machine a call may run out of its half second, and is made once more.
+    assert!(kms.count("GenerateDataKey") >= 256, "ready is warm");
     let mut set = new_key("acme", "openai", &openai_key(1));
     set.enable_byo = true;
     warm.keys(Role::Admin).await.set_key(set).await.unwrap();
@@ -75,7 +76,12 @@ async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
     })
     .await;
     let admin = Admin::at(byokd.admin_address());
-    admin.ready().await;
+    until("it is ready", async || {
+        // Who rests on this clock after a call that took too long does not rest for ever.
+        byokd.pass(Duration::from_millis(10));
+        admin.awaited().await.is_none().then_some(())
+    })
+    .await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     byokd.toggle("acme", true).await;
     byokd.secret("acme", "openai").await.unwrap();

@@ -17,6 +17,23 @@ async fn what_another_process_changes_is_seen_after_the_next_poll() {
     }
 }
 
+/// What readiness and the metrics ask.
+#[tokio::test]
+async fn the_lag_counts_from_the_last_good_look() {
+    let world = World::new().await;
+    world.clock.advance(SECOND);
+    assert_eq!(world.directory.freshness_lag(), Some(SECOND));
+    world.poll().await;
+    assert_eq!(world.directory.freshness_lag(), Some(0 * SECOND));
+    world.sql("ALTER TABLE change_log RENAME TO away").await;
+    world.clock.advance(3 * SECOND);
+    assert!(world.directory.poll().await.is_err());
+    assert_eq!(world.directory.freshness_lag(), Some(3 * SECOND));
+    assert_eq!((world.directory.entries(), world.directory.grace()), (1, 35 * SECOND));
+    let fresh = world.started_again();
+    assert_eq!(fresh.directory.freshness_lag(), None);
+}
+
 #[tokio::test]
 async fn a_workspace_never_seen_and_the_platform_are_entries_like_others() {
     let world = World::new().await;

@@ -37,6 +37,28 @@ async fn warming_up_makes_each_data_key_by_one_call_and_unwraps_each_by_one() {
     }
 }
 
+/// What readiness and the metrics ask, and what a process does last.
+#[tokio::test]
+async fn what_is_held_is_counted_with_its_age_and_can_be_forgotten() {
+    let world = World::new().await;
+    let ring = world.open().await;
+    assert_eq!((ring.held(), ring.oldest_age()), ((0, 0), None), "none is made yet");
+    ring.tick().await;
+    assert_eq!((ring.held(), ring.oldest_age()), ((256, 256), Some(Duration::ZERO)));
+    world.fake.fail(Some(Failure::Dead));
+    world.clock.advance(Duration::from_secs(75 * 60 - 1));
+    assert_eq!((ring.held(), ring.oldest_age()), ((256, 256), Some(Duration::from_secs(75 * 60 - 1))));
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!((ring.held(), ring.oldest_age()), ((0, 256), None), "too old to be used");
+    world.fake.fail(None);
+    let cold = world.open().await;
+    cold.active(&of_each_bucket()[0]).await.unwrap();
+    let (held, known) = cold.held();
+    assert!((1..256).contains(&held) && known == 256, "{held} of {known}");
+    cold.forget();
+    assert_eq!(cold.held(), (0, 256));
+}
+
 /// Cold, with the KMS at its slowest: whoever comes, one call for each data key.
 #[tokio::test]
 async fn ten_thousand_first_callers_are_one_call_for_each_data_key() {
