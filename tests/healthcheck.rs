@@ -33,7 +33,13 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
     .await;
 
     let ready = (Some(0), "ready\n".to_owned(), String::new());
-    assert_eq!(healthcheck(&site, &["--admin", &admin.to_string()], "127.0.0.1:1").await, ready);
+    // It listens before it is ready, and says so until then.
+    until("byokd is ready", async || {
+        let told = healthcheck(&site, &["--admin", &admin.to_string()], "127.0.0.1:1").await;
+        assert!(told == ready || told.0 == Some(2), "{told:?}");
+        (told == ready).then_some(())
+    })
+    .await;
     // The configuration says where, and "everywhere" is asked on loopback.
     assert_eq!(healthcheck(&site, &[], &format!("0.0.0.0:{}", admin.port())).await, ready);
     let json = healthcheck(&site, &["-o", "json"], &admin.to_string()).await;

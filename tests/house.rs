@@ -69,7 +69,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
         "domain" | "contract" | "lib" => &["domain"],
         "main" => &[],
         "config" => &["config", "domain"],
-        "telemetry" => &["config"],
+        "telemetry" => &["config", "telemetry"],
         "kms" => &["kms", "telemetry", "domain", "private_file"],
         "store" => &["store", "telemetry", "domain"],
         "egress" => &["egress"],

@@ -52,6 +52,8 @@ class Cluster:
             # moto answers faster than this anyway.
             "BYOKD__KMS__CALLS_PER_SECOND": "1000",
             "BYOKD__AUDIT__KEY_FILE": str(audit_key),
+            # Callers watch each replica's health: that it is ending, they know at once.
+            "BYOKD__SERVER__SHUTDOWN_DELAY_MS": "1000",
             # Connections come and go by their age, too, while replicas do.
             "BYOKD__LIMITS__CONNECTION_AGE_SECONDS": "10",
         }
