@@ -82,6 +82,7 @@ class Site:
                 "kms.endpoint_url": self.kms.url,
                 "audit.key_file": str(folder / "audit.key"),
                 "checks.per_workspace_per_minute": 5,
+                "server.shutdown_delay_ms": 0,
             }.items()
         )
 
