@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -60,12 +61,12 @@ def helm(*arguments):
         )  # fmt: skip
 
 
-def with_values(values, *command):
+def with_values(values, *command, chart=CHART):
     """Runs a command of helm on the chart, with these values alone."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
         file.flush()
-        return helm(*command, str(CHART), "--namespace", "keys", "--values", file.name)
+        return helm(*command, str(chart), "--namespace", "keys", "--values", file.name)
 
 
 def template(values):
@@ -73,10 +74,16 @@ def template(values):
 
 
 def notes(values):
-    """What helm says after an install. A dry run asks no cluster."""
-    run = with_values(values, "install", "byokd", "--dry-run=client")
+    """What helm says after an install. Helm 3 asks a cluster before it shows them, so here they are made a template."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / "byokd"
+        shutil.copytree(CHART, copy)
+        text = (copy / "templates" / "NOTES.txt").read_text()
+        (copy / "templates" / "_shown.tpl").write_text('{{ define "shown" }}' + text + "{{ end }}")
+        (copy / "templates" / "shown.yaml").write_text('shown: |\n{{ include "shown" . | indent 2 }}\n')
+        run = with_values(values, "template", "byokd", "--show-only", "templates/shown.yaml", chart=copy)
     assert run.returncode == 0, run.stderr
-    return run.stdout.split("\nNOTES:\n")[1]
+    return yaml.safe_load(run.stdout)["shown"]
 
 
 def lint(values):
