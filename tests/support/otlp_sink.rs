@@ -92,7 +92,7 @@ impl TraceService for Kept {
         let resources = request.into_inner().resource_spans.into_iter();
         let spans = resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
         self.spans.lock().unwrap().extend(spans);
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
@@ -105,6 +105,6 @@ impl MetricsService for Kept {
         let resources = request.into_inner().resource_metrics.into_iter();
         let metrics = resources.flat_map(|resource| resource.scope_metrics).flat_map(|scope| scope.metrics);
         self.metrics.lock().unwrap().extend(metrics.map(|metric| metric.name));
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
