@@ -43,7 +43,7 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     .await;
     let check = spans.iter().find(|span| span.name == "check_key").expect("no span of the test call");
     assert_eq!(attribute(check, "byokd.provider").as_deref(), Some("openai"));
-    assert_eq!(attribute(check, "byokd.verdict").as_deref(), Some("valid"));
+    assert_eq!(attribute(check, "byokd.verdict").as_deref(), Some("VALID"));
     for name in ["begin_change", "commit_change"] {
         assert!(spans.iter().any(|span| span.name == name), "{name}: {spans:#?}");
     }

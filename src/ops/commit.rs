@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::Duration;
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::{Parts, sealing::Sealing};
@@ -179,7 +180,8 @@ where
     }
     parts.audit.ready()?;
     let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
-    let task = tokio::spawn(async move { locked(&task_parts, task_intent, seals, plan).await });
+    let work = async move { locked(&task_parts, task_intent, seals, plan).await };
+    let task = tokio::spawn(work.in_current_span());
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
         // The twin of this request committed while this one waited for the lock.
