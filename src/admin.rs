@@ -44,13 +44,13 @@ pub async fn serve(
     listener: TcpListener,
     health: HealthServer<impl Health>,
     awaited: impl Fn() -> Arc<[String]> + Clone + Send + Sync + 'static,
-    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    metrics: impl Fn() -> Result<String, String> + Clone + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let pages = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(async move || readiness(&awaited())))
-        .route("/metrics", get(async move || ([(header::CONTENT_TYPE, EXPOSITION)], metrics())))
+        .route("/metrics", get(async move || exposition(metrics())))
         .fallback(nothing_here);
     Server::builder()
         .accept_http1(true)
@@ -68,6 +68,14 @@ fn readiness(awaited: &[String]) -> (StatusCode, String) {
     match awaited {
         [] => (StatusCode::OK, "ready\n".to_owned()),
         awaited => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", awaited.join("\n"))),
+    }
+}
+
+/// An empty page would look like a byokd that is well.
+fn exposition(metrics: Result<String, String>) -> Response {
+    match metrics {
+        Ok(text) => ([(header::CONTENT_TYPE, EXPOSITION)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 

@@ -81,6 +81,8 @@ const LONGEST_LINE: u64 = 64 * 1024;
 const LINE: Duration = Duration::from_secs(5);
 /// How long the end of the stream may take.
 const CLOSE: Duration = Duration::from_secs(5);
+/// How long the database may take to hear of it.
+const TELL: Duration = Duration::from_secs(3);
 
 /// Where the stream goes, and what is promised of it.
 #[derive(Debug)]

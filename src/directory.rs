@@ -113,21 +113,20 @@ impl Directory {
             async move { store.workspace(&id).await }
         };
         let renewed = slot.renewed(&self.shared, load, |workspace| workspace.revision).await;
-        metrics::looked_up(match &renewed {
-            Ok(view) if view.degraded => Lookup::Degraded,
-            Ok(_) => Lookup::Load,
-            Err(_) => Lookup::Failed,
-        });
+        metrics::looked_up(lookup(&renewed));
         renewed
     }
 
     /// The platform.
     pub async fn platform(&self) -> Result<View<Platform>, Error> {
         if let Some(view) = self.platform.fresh(&self.shared) {
+            metrics::looked_up(Lookup::Hit);
             return Ok(view);
         }
         let load = |store: Arc<Store>| async move { store.platform().await };
-        self.platform.renewed(&self.shared, load, |platform| platform.revision).await
+        let renewed = self.platform.renewed(&self.shared, load, |platform| platform.revision).await;
+        metrics::looked_up(lookup(&renewed));
+        renewed
     }
 
     /// How long ago the last good look at the change log began; `None`: there was none yet. No entry is known to be
@@ -199,6 +198,15 @@ impl Directory {
                 }
             }
         }
+    }
+}
+
+/// How something was found that was not fresh in memory.
+fn lookup<T>(renewed: &Result<View<T>, Error>) -> Lookup {
+    match renewed {
+        Ok(view) if view.degraded => Lookup::Degraded,
+        Ok(_) => Lookup::Load,
+        Err(_) => Lookup::Failed,
     }
 }
 

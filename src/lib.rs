@@ -22,10 +22,12 @@
 //!
 //! # Invariants
 //!
-//! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` → `directory`, `keyring`,
-//!   `audit`, `provider` → `egress`, `store`, `kms` → `domain`. A test reads the sources and checks it.
+//! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` →
+//!   `directory`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Whoever has something to tell
+//!   may know `telemetry`, which knows nobody. A test reads the sources and checks it.
 //! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress`, `provider`
-//!   and `identity` only, rustls in `transport` only, tonic in `grpc`, `server`, `admin`, `client` and the contract only.
+//!   and `identity` only, rustls in `transport` only, OpenTelemetry in `telemetry` only, tonic in `grpc`, `server`,
+//!   `admin`, `client` and the contract only.
 //! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
 //! - A provider key is in the clear while it is tested, sealed or handed out, and nowhere else. No type that holds one
 //!   can be printed.

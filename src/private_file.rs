@@ -25,7 +25,12 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !private(metadata.mode(), metadata.uid(), geteuid().as_raw()) {
-        return Err("may be read by others; run chmod 600 on it".to_owned());
+        return Err(match metadata.uid() == 0 && !geteuid().is_root() {
+            true => "may be read by others; a mounted Secret needs defaultMode 0440 and the pod's fsGroup, and any \
+                     other file this user as its owner and chmod 600",
+            false => "may be read by others; run chmod 600 on it",
+        }
+        .to_owned());
     }
     let mut content = Zeroizing::new(Vec::with_capacity(4096));
     file.take(LONGEST).read_to_end(&mut content).map_err(unreadable)?;

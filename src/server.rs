@@ -196,7 +196,13 @@ impl Server {
         }
         self.readiness.dismiss_watchers().await;
         self.stop.send_replace(true);
-        match timeout(DRAIN, drained(&mut self.tasks)).await {
+        let drained_and_settled = async {
+            let outcome = drained(&mut self.tasks).await;
+            // Whoever left may have begun a change; it is made, and its line is still to come.
+            self.parts.changes.settled().await;
+            outcome
+        };
+        match timeout(DRAIN, drained_and_settled).await {
             Ok(outcome) => result = result.and(outcome),
             Err(_) => tracing::warn!("calls were still running after {DRAIN:?} and were cut off"),
         }
@@ -206,8 +212,8 @@ impl Server {
         let _cut = timeout(DRAIN_ADMIN, drained(&mut self.admin.tasks)).await;
         // Whatever was answered has its line by now.
         self.parts.audit.close().await;
-        self.parts.store.close().await;
         self.parts.keyring.forget();
+        self.parts.store.close().await;
         if let Err(error) = fs::remove_file(&self.address_file) {
             tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");
         }

@@ -24,23 +24,19 @@ use crate::config::LogConfig;
 
 /// Installs the log of a process that does not serve. A process has one: a second call changes nothing.
 pub fn install(config: &LogConfig) {
-    let installed = tracing_subscriber::registry().with(lines(config)).try_init();
-    told_twice(installed.is_err());
+    told_twice(log(config, false).try_init().is_err());
 }
 
 /// The same for a process that serves, with what leaves by OTLP as the `OTEL_*` variables say. Needs a runtime.
 pub fn install_with_exports(config: &LogConfig) -> Result<Exports, ExportFault> {
     let exports = Exports::from_environment()?;
-    let installed = tracing_subscriber::registry().with(lines(config)).with(exports.layer()).try_init();
-    told_twice(installed.is_err());
+    let layer = exports.layer();
+    told_twice(log(config, layer.is_some()).with(layer).try_init().is_err());
     Ok(exports)
 }
 
-fn lines<S>(config: &LogConfig) -> impl tracing_subscriber::Layer<S> + Send + Sync + use<S>
-where
-    S: tracing::Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
-{
-    logs::layer(config, std::io::stderr, std::io::stderr().is_terminal())
+fn log(config: &LogConfig, traced: bool) -> impl logs::Log + use<> {
+    logs::subscriber(config, traced, std::io::stderr, std::io::stderr().is_terminal())
 }
 
 fn told_twice(failed: bool) {

@@ -1,7 +1,7 @@
 //! A planted key comes out in one place, the answer of ResolveCredentials, whatever is done and whatever fails.
 //!
-//! The real binary logs at TRACE; its output, every answer and status, the dumped database, every file that it leaves and
-//! what its command line says are searched for the key in eight encodings. That the search finds is shown by
+//! The real binary logs at TRACE and traces every call; its output, its spans and metrics, every answer and status, the
+//! dumped database, every file that it leaves and what its command line says are searched for the key in eight encodings. That the search finds is shown by
 //! tests/mutants.py: the same test on builds that have one redaction less.
 #![expect(clippy::print_stdout, reason = "figures are for people")]
 #![expect(clippy::string_slice, reason = "a planted secret is ASCII")]

@@ -8,7 +8,7 @@ use tonic::{Code, Request, metadata::MetadataValue};
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    OtlpSink, Process, Site, ask, new_key, openai_key,
+    Ca, OtlpSink, Process, Site, ask, new_key, openai_key,
     otlp_sink::{attribute, hex},
     until,
 };
@@ -63,7 +63,18 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     request.metadata_mut().insert("tracestate", MetadataValue::from_static("vendor=secret"));
     admin.set_key(request).await.unwrap();
     sent(format!("00-{TRACE}-{SPAN}-00"));
+    // Spans leave in order: whatever the call before had would be here before this one's.
+    let later = TRACE.replace("0af7", "0af8");
+    let mut request = Request::new(new_key("acme", "openai", &openai_key(3)));
+    request.metadata_mut().insert("traceparent", format!("00-{later}-{SPAN}-01").parse().unwrap());
+    admin.set_key(request).await.unwrap();
+    until("the later call's spans have left", async || {
+        sink.trace(&later).iter().any(|span| hex(&span.parent_span_id) == SPAN).then_some(())
+    })
+    .await;
     assert_eq!(sink.trace(TRACE).len(), spans.len());
+    // No log line goes with them.
+    assert!(sink.spans().iter().all(|span| span.events.is_empty()));
 
     until("metrics have left", async || {
         sink.metrics().iter().any(|name| name == "rpc.server.call.duration").then_some(())
@@ -141,6 +152,21 @@ async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
 }
 
 #[tokio::test]
+async fn a_collector_with_a_certificate_of_its_own_is_reached() {
+    let (site, ca) = (Site::new().await, Ca::new("collectors"));
+    let sink = OtlpSink::start_encrypted(&ca).await;
+    let roots = site.path("roots.pem");
+    fs::write(&roots, ca.pem()).unwrap();
+    let environment =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()), ("SSL_CERT_FILE", roots.display().to_string())];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let process = start(&site, &environment).await;
+    served(&process, 1).await;
+    until("a span has left", async || (!sink.spans().is_empty()).then_some(())).await;
+    until("metrics have left", async || (!sink.metrics().is_empty()).then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
     let site = Site::new().await;
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
@@ -151,6 +177,9 @@ async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
         ("OTEL_METRICS_EXPORTER", "prometheus", "exports by otlp or none"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "must be one of always_on"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url", "OTEL_EXPORTER_OTLP_"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "trusts what the system trusts"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/key.pem", "no certificate of its own"),
+        ("OTEL_PROPAGATORS", "b3", "speaks tracecontext only"),
     ] {
         let mut serve = site.serve();
         serve.env(endpoint.0, endpoint.1).env(name, value);

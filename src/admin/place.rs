@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -17,15 +18,32 @@ use tokio::{
 use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
 use tonic::transport::server::Connected;
 
+/// How long nothing is accepted after that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The connections that come in; one for which there is no room is closed at once.
 pub(super) fn bounded(listener: TcpListener, room: usize) -> impl Stream<Item = io::Result<Placed>> {
     let room = Arc::new(Semaphore::new(room));
-    TcpListenerStream::new(listener).filter_map(move |accepted| match accepted {
-        Ok(stream) => {
-            let place = Arc::clone(&room).try_acquire_owned().ok()?;
-            Some(Ok(Placed { stream, _place: place }))
+    let mut failing = false;
+    let accepted = TcpListenerStream::new(listener).then(move |accepted| {
+        let first = accepted.is_err() && !std::mem::replace(&mut failing, accepted.is_err());
+        failing = accepted.is_err();
+        async move {
+            let error = match accepted {
+                Ok(stream) => return Some(stream),
+                Err(error) => error,
+            };
+            if first {
+                tracing::warn!(%error, "the admin port takes no connections");
+            }
+            // Without file descriptors the next one fails at once, too.
+            tokio::time::sleep(PAUSE).await;
+            None
         }
-        Err(error) => Some(Err(error)),
+    });
+    accepted.filter_map(move |stream| {
+        let place = Arc::clone(&room).try_acquire_owned().ok()?;
+        Some(Ok(Placed { stream: stream?, _place: place }))
     })
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Audit, CLOSE, writer::Head};
+use super::{Audit, CLOSE, TELL, writer::Head};
 use crate::domain::{
     audit::{Checkpoint, HandedOut},
     error::Error,
@@ -73,15 +73,21 @@ impl Audit {
 
     /// Ends the stream in order: everything is written, and the database knows.
     pub async fn close(&self) {
-        if let Err(error) = self.flush_usage().await {
-            tracing::warn!(?error, "what was handed out last was not counted");
-        }
         let (asked, head) = oneshot::channel();
         self.queue.order(|orders| orders.close = Some(asked));
-        let written = match tokio::time::timeout(CLOSE, head).await {
-            Ok(Ok(Some(head))) => self.write_checkpoint(head).await,
-            _ => Err(Error::internal("the audit stream did not end in order")),
+        let head = tokio::time::timeout(CLOSE, head).await;
+        // The lines are on disk by now; the database may be slow, and somebody waits for the end.
+        let told = async {
+            if let Err(error) = self.flush_usage().await {
+                tracing::warn!(?error, "what was handed out last was not counted");
+            }
+            match head {
+                Ok(Ok(Some(head))) => self.write_checkpoint(head).await,
+                _ => Err(Error::internal("the audit stream did not end in order")),
+            }
         };
+        let late = |_| Err(Error::internal(format!("the database did not answer within {TELL:?}")));
+        let written = tokio::time::timeout(TELL, told).await.unwrap_or_else(late);
         if let Err(error) = written {
             tracing::warn!(?error, "the audit stream's last checkpoint was not written");
         }

@@ -121,7 +121,9 @@ impl Failure {
             Self::Unready(Unready::Unreachable { .. }) => {
                 Some("it has not started yet, or its admin port is another: name it with --admin")
             }
-            Self::Unready(Unready::Answered { .. }) => Some("its log says what it waits for"),
+            Self::Unready(Unready::Answered { .. }) => {
+                Some("/readyz on its admin port says what it waits for")
+            }
             Self::Connect(ConnectError::Token(TokenError::Mint(error)))
                 if error.reason() == Reason::CredentialsInvalid =>
             {

@@ -22,7 +22,7 @@ pub(super) struct Settings {
     /// Where to serve the contract [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS", value_parser = argument::word)]
     listen: Option<String>,
-    /// Where to serve health [default: 127.0.0.1:9464]
+    /// Where to serve probes and metrics [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS", value_parser = argument::word)]
     admin_listen: Option<String>,
 }

@@ -161,14 +161,11 @@ enum Called {
 
 impl Called {
     fn at(path: &str) -> Self {
-        let (service, method) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
-        match service {
-            "byok.v1.KeyService" | "byok.v1.PlatformService" => {
-                let rpc = Rpc::ALL.iter().copied().find(|rpc| rpc.as_str() == method);
-                rpc.map_or(Self::Other, Self::Contract)
-            }
-            "grpc.health.v1.Health" => Self::Health,
-            _ => Self::Other,
+        let method = path.strip_prefix('/').unwrap_or(path);
+        match Rpc::ALL.iter().find(|rpc| rpc.method() == method) {
+            Some(rpc) => Self::Contract(*rpc),
+            None if method.starts_with("grpc.health.v1.Health/") => Self::Health,
+            None => Self::Other,
         }
     }
 
@@ -268,6 +265,7 @@ mod tests {
         assert_eq!(most("/byok.v1.KeyService/ListModels"), 50);
         assert_eq!(most("/byok.v1.PlatformService/SetPlatformKey"), 75);
         assert_eq!(most("/byok.v1.KeyService/NoSuch"), 50);
+        assert_eq!(most("/byok.v1.PlatformService/ResolveCredentials"), 50);
         assert_eq!(most("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), 50);
         assert_eq!(most("/grpc.health.v1.Health/Check"), u32::MAX);
         assert_eq!(Called::at("nonsense").most(100), 50);

@@ -75,7 +75,8 @@ impl Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         if !self.ended {
-            self.tell(Code::Cancelled, None);
+            let code = if std::thread::panicking() { Code::Internal } else { Code::Cancelled };
+            self.tell(code, None);
         }
     }
 }

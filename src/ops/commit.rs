@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use time::Duration;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
@@ -179,8 +180,11 @@ where
         return Ok(answer);
     }
     parts.audit.ready()?;
-    let (task_parts, task_intent) = (Arc::clone(parts), intent.clone());
-    let work = async move { locked(&task_parts, task_intent, seals, plan).await };
+    let (task_parts, task_intent, running) = (Arc::clone(parts), intent.clone(), parts.changes.begin());
+    let work = async move {
+        let _running = running;
+        locked(&task_parts, task_intent, seals, plan).await
+    };
     let task = tokio::spawn(work.in_current_span());
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
@@ -188,6 +192,33 @@ where
         None => {
             replayed(parts, &intent).await?.ok_or_else(|| Error::internal("a remembered result vanished"))
         }
+    }
+}
+
+/// The changes that run, also those whose callers are gone.
+#[derive(Default)]
+pub struct Changes(Arc<watch::Sender<usize>>);
+
+/// A change that runs, until this is dropped.
+struct Running(Arc<watch::Sender<usize>>);
+
+impl Changes {
+    fn begin(&self) -> Running {
+        self.0.send_modify(|running| *running = running.saturating_add(1));
+        Running(Arc::clone(&self.0))
+    }
+
+    /// Waits until none runs.
+    pub async fn settled(&self) {
+        // It fails when the sender is gone, and here it is.
+        let mut running = self.0.subscribe();
+        let _none = running.wait_for(|running| *running == 0).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running = running.saturating_sub(1));
     }
 }
 

@@ -37,7 +37,7 @@ mod view;
 
 use std::{sync::Arc, time::Duration};
 
-pub use commit::ChangeMeta;
+pub use commit::{ChangeMeta, Changes};
 pub use delete_key::{KeyDeleted, delete_key};
 pub use delete_platform_key::{PlatformKeyDeleted, delete_platform_key};
 pub use delete_workspace::delete_workspace;
@@ -101,6 +101,8 @@ pub struct Parts {
     pub lease: Duration,
     /// What is put on record.
     pub audit: Audit,
+    /// The changes that run.
+    pub changes: Changes,
     /// The time.
     pub clock: Clock,
 }

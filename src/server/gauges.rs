@@ -1,7 +1,7 @@
 //! How things are, for those who look at the metrics.
 //!
 //! Invariants: what is asked here is in memory; the keys are counted in the database each five minutes and shown as they
-//! were counted. A server that is gone shows nothing.
+//! were counted, and not at all once counting failed.
 //!
 //! Absent: what happens, which is counted where it happens.
 
@@ -34,7 +34,11 @@ impl KeyCounts {
             round.tick().await;
             match parts.store.key_counts(&parts.policy.condemnation).await {
                 Ok(counts) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts,
-                Err(error) => tracing::warn!(?error, "the stored keys could not be counted"),
+                Err(error) => {
+                    tracing::warn!(?error, "the stored keys could not be counted");
+                    // Old counts would look like new ones.
+                    self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use super::StartError;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// An address that nobody else gets.
+/// An address that is ours, unless another process claims it in the same way: who listens first has it then.
 pub(super) struct Claimed {
     socket: TcpSocket,
     address: SocketAddr,

@@ -29,7 +29,7 @@ use crate::{
     egress::Egress,
     keyring::Keyring,
     kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
-    ops::{Parts, TestLimiter, TestLimits},
+    ops::{Changes, Parts, TestLimiter, TestLimits},
     provider::Providers,
     store::{Duty, Pooler, Settings, Store},
 };
@@ -63,20 +63,25 @@ pub(super) async fn open(
         limiter: TestLimiter::new(limits(config)?),
         lease,
         audit,
+        changes: Changes::default(),
         clock,
     }))
 }
 
 /// The database, as soon as there is one that answers. One that refuses us, or is not what it should be, is an error.
 async fn reached(settings: &Settings) -> Result<Store, StartError> {
-    let mut told = false;
+    let (mut told, mut answered) = (false, Store::answers_at_once(settings));
     loop {
         let error = match Store::open(settings, Duty::Serve).await {
             Ok(store) => return Ok(store),
             Err(error) => error,
         };
-        if Store::answers(settings).await {
+        // An error from before it answered may be of the outage that has just ended.
+        if std::mem::replace(&mut answered, Store::answers(settings).await) && answered {
             return Err(error.into());
+        }
+        if answered {
+            continue;
         }
         if !std::mem::replace(&mut told, true) {
             tracing::warn!(%error, "byokd waits for the database");

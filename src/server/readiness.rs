@@ -110,7 +110,10 @@ impl Readiness {
             match (was, is) {
                 (false, true) => tracing::info!("ready"),
                 (true, false) => tracing::warn!(awaited = awaited.join("; "), "not ready any more"),
-                _ => {}
+                (false, false) if parts_of(&awaited) != parts_of(&self.awaited()) => {
+                    tracing::info!(awaited = awaited.join("; "), "not ready yet");
+                }
+                (false, false) | (true, true) => {}
             }
             self.tell(awaited).await;
         }
@@ -148,6 +151,11 @@ impl Readiness {
 fn watched() -> impl Iterator<Item = &'static str> {
     let services = [KeyServiceServer::<Services>::NAME, PlatformServiceServer::<Services>::NAME];
     ["", READINESS].into_iter().chain(services)
+}
+
+/// What is awaited, without how far it has come.
+fn parts_of(awaited: &[String]) -> Vec<&str> {
+    awaited.iter().filter_map(|line| line.split(':').next()).collect()
 }
 
 /// What a judgement rests on.

@@ -75,7 +75,8 @@ impl Store {
         }
         values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
         sql += &format!(" ORDER BY revision LIMIT ${}", values.len());
-        let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values)).await?;
+        let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values));
+        let rows = self.observed("list_audit_events", rows).await?;
         rows.iter().map(|row| recorded(Row::from_query_result(row, "").map_err(unavailable)?)).collect()
     }
 

@@ -4,12 +4,12 @@
 //!
 //! Absent: the health of one key, which is read with its holder.
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, QueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, QueryResult, Statement, TransactionTrait as _};
 
 use super::{
     Engine, Store,
     fault::{corrupt, unavailable},
-    transaction::{LONG, limited},
+    transaction::{LONG, LONG_LIMIT, limited},
 };
 use crate::domain::{
     error::Error,
@@ -48,7 +48,8 @@ impl Store {
                 Engine::Sqlite { .. } => self.rows(statement).await,
                 // All keys of all workspaces may take longer than a read may.
                 Engine::Postgres(_) => {
-                    let transaction = self.long_transaction().await?;
+                    let transaction = self.readers.begin().await.map_err(unavailable)?;
+                    transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
                     let rows = transaction.query_all_raw(statement).await.map_err(unavailable)?;
                     transaction.commit().await.map_err(unavailable)?;
                     Ok(rows)

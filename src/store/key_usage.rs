@@ -127,7 +127,8 @@ impl Store {
         }
         values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
         sql += &format!(" ORDER BY hour, provider, generation, caller LIMIT ${}", values.len());
-        let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values)).await?;
+        let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values));
+        let rows = self.observed("list_key_usage", rows).await?;
         rows.iter()
             .map(|row| usage(workspace, Row::from_query_result(row, "").map_err(unavailable)?))
             .collect()

@@ -60,7 +60,7 @@ use crate::domain::{
 /// How long opening may take, migrating and waiting for another one's migration included.
 const OPEN: Duration = Duration::from_secs(300);
 /// How long a connection may take to close.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(3);
 
 /// Which database, and how to use it.
 #[derive(Clone)]
@@ -145,9 +145,14 @@ impl Store {
         limited("opening the database", OPEN, Self::open_all(settings, duty)).await
     }
 
+    /// Whether there is nobody to wait for.
+    pub fn answers_at_once(settings: &Settings) -> bool {
+        !settings.is_postgres()
+    }
+
     /// Whether there is a database that answers, be it by a refusal.
     pub async fn answers(settings: &Settings) -> bool {
-        !settings.is_postgres() || Postgres::answers(settings).await
+        Self::answers_at_once(settings) || Postgres::answers(settings).await
     }
 
     async fn open_all(settings: &Settings, duty: Duty) -> Result<Self, Error> {
@@ -256,13 +261,17 @@ impl Store {
 
     /// Closes the connections; what is still open is rolled back.
     pub async fn close(&self) {
-        for connection in [&self.log_reader, &self.readers, &self.writer] {
-            match tokio::time::timeout(CLOSE, connection.close_by_ref()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
-                Err(_) => tracing::warn!("a database connection did not close within {CLOSE:?}"),
-            }
-        }
+        let close = async |connection: &DatabaseConnection| match tokio::time::timeout(
+            CLOSE,
+            connection.close_by_ref(),
+        )
+        .await
+        {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
+            Err(_) => tracing::warn!("a database connection did not close within {CLOSE:?}"),
+        };
+        tokio::join!(close(&self.log_reader), close(&self.readers), close(&self.writer));
     }
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.

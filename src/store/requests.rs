@@ -51,7 +51,8 @@ impl Store {
         request_id: &RequestId,
         now: OffsetDateTime,
     ) -> Result<Option<Remembered>, Error> {
-        let rows = self.rows(select(self.backend(), scope, rpc, request_id)).await?;
+        let rows = self.rows(select(self.backend(), scope, rpc, request_id));
+        let rows = self.observed("find_result", rows).await?;
         found(&rows, rpc, request_id, now)
     }
 

@@ -23,7 +23,7 @@ use crate::domain::error::Error;
 const SERVER_LIMITS: &str =
     "SET LOCAL statement_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '2s'";
 /// For what concerns many rows.
-const LONG_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
+pub(super) const LONG_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
 /// The same on our side.
 pub(super) const LONG: Duration = Duration::from_secs(70);
 /// How long a step may take on our side, waiting for a connection included.

@@ -13,26 +13,31 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState, TracerProvider as _},
+};
+use opentelemetry_otlp::{
+    MetricExporter, SpanExporter, WithTonicConfig as _, tonic_types::transport::ClientTlsConfig,
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     metrics::{
         PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter,
     },
-    trace::{BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData},
+    trace::{
+        BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
+        SpanEvents,
+    },
 };
 use tracing::Subscriber;
-use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
+use tracing_subscriber::{Layer, registry::LookupSpan};
 
-use super::{
-    metrics,
-    trace::{Sampling, TARGET},
-};
+use super::{metrics, trace::Sampling};
 
 /// How long what is left may take to leave at the end.
-const LAST: Duration = Duration::from_secs(2);
+const LAST: Duration = Duration::from_secs(1);
 
 /// Why nothing can leave: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -48,24 +53,32 @@ pub struct Exports {
 impl Exports {
     /// As the environment says.
     pub(super) fn from_environment() -> Result<Self, ExportFault> {
+        refuse_what_is_not_done()?;
         let (spans, numbers) = (leaves("TRACES")?, leaves("METRICS")?);
         let fault = |error: opentelemetry_otlp::ExporterBuildError| {
             ExportFault(format!("the OTEL_EXPORTER_OTLP_* variables make no exporter: {error}"))
         };
         let mut meter = metrics::provider(resource());
-        if numbers {
-            let exporter = MetricExporter::builder().with_tonic().build().map_err(fault)?;
+        if let Some(way) = numbers {
+            let mut builder = MetricExporter::builder().with_tonic();
+            if way == Way::Encrypted {
+                builder = builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
+            }
+            let exporter = builder.build().map_err(fault)?;
             meter = meter.with_reader(PeriodicReader::builder(Telling::new(exporter, "metrics")).build());
         }
         let tracer = match spans {
-            false => None,
-            true => {
-                let exporter = SpanExporter::builder().with_tonic().build().map_err(fault)?;
+            None => None,
+            Some(way) => {
+                let mut builder = SpanExporter::builder().with_tonic();
+                if way == Way::Encrypted {
+                    builder = builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
+                }
+                let exporter = builder.build().map_err(fault)?;
                 let processor = BatchSpanProcessor::builder(Telling::new(exporter, "traces")).build();
                 sampling()?.begin();
                 let builder = SdkTracerProvider::builder().with_resource(resource());
-                // A span is made for a call that was chosen.
-                Some(builder.with_sampler(Sampler::AlwaysOn).with_span_processor(processor).build())
+                Some(builder.with_sampler(Chosen).with_span_processor(processor).build())
             }
         };
         Ok(Self { tracer, meter: metrics::begin(meter.build()) })
@@ -83,10 +96,10 @@ impl Exports {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_tracer(tracer);
-        Some(layer.with_filter(filter_fn(|told| told.is_span() && told.target() == TARGET)))
+        Some(layer)
     }
 
-    /// Sends what is left, for 2 s each at the most. It blocks.
+    /// Sends what is left, for a second each at the most. It blocks.
     pub fn end(self) {
         let spans = self.tracer.map_or(Ok(()), |tracer| tracer.shutdown_with_timeout(LAST));
         for (what, ended) in [("spans", spans), ("metrics", self.meter.shutdown_with_timeout(LAST))] {
@@ -99,10 +112,11 @@ impl Exports {
 
 /// Who this is: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, and byokd's own name and version beneath them.
 pub(super) fn resource() -> Resource {
-    let builder = Resource::builder()
-        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    let builder =
+        Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let named = set("OTEL_SERVICE_NAME").is_some()
-        || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| all.contains("service.name="));
+        || set("OTEL_RESOURCE_ATTRIBUTES")
+            .is_some_and(|all| all.split(',').any(|one| one.trim().starts_with("service.name=")));
     if named { builder.build() } else { builder.with_service_name("byokd").build() }
 }
 
@@ -110,32 +124,92 @@ fn set(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// Whether a signal leaves at all.
-fn leaves(signal: &str) -> Result<bool, ExportFault> {
+/// What the variables may ask for, and nobody here does.
+fn refuse_what_is_not_done() -> Result<(), ExportFault> {
+    for signal in ["", "TRACES_", "METRICS_"] {
+        for file in ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"] {
+            let name = format!("OTEL_EXPORTER_OTLP_{signal}{file}");
+            if set(&name).is_some() {
+                return Err(ExportFault(format!(
+                    "{name} is set, and byokd trusts what the system trusts (SSL_CERT_FILE names another file) and has no \
+                     certificate of its own for collectors"
+                )));
+            }
+        }
+    }
+    let propagators = set("OTEL_PROPAGATORS").unwrap_or_else(|| "tracecontext,baggage".to_owned());
+    let known = |one: &str| ["tracecontext", "baggage"].contains(&one.trim());
+    match propagators.contains("tracecontext") && propagators.split(',').all(known) {
+        true => Ok(()),
+        false => Err(ExportFault(format!(
+            "OTEL_PROPAGATORS is {propagators:?}, and byokd speaks tracecontext only (baggage is not passed on)"
+        ))),
+    }
+}
+
+/// How a signal reaches its collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Encrypted,
+}
+
+/// How a signal leaves, if it does.
+fn leaves(signal: &str) -> Result<Option<Way>, ExportFault> {
     let either = |name: &str| {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
         let (all, own_value) = (format!("OTEL_EXPORTER_OTLP_{name}"), set(&own));
         own_value.map(|value| (own, value)).or_else(|| set(&all).map(|value| (all, value)))
     };
     if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Ok(false);
+        return Ok(None);
     }
     let exporter = format!("OTEL_{signal}_EXPORTER");
     match set(&exporter).as_deref() {
         None | Some("otlp") => {}
-        Some("none") => return Ok(false),
+        Some("none") => return Ok(None),
         Some(other) => {
             return Err(ExportFault(format!("{exporter} is {other:?}, and byokd exports by otlp or none")));
         }
     }
-    if either("ENDPOINT").is_none() {
-        return Ok(false);
-    }
+    let Some((_, endpoint)) = either("ENDPOINT") else {
+        return Ok(None);
+    };
+    let insecure = || either("INSECURE").is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    let plain = endpoint.starts_with("http://") || (!endpoint.contains("://") && insecure());
     match either("PROTOCOL") {
         Some((name, value)) if value != "grpc" => {
             Err(ExportFault(format!("{name} is {value:?}, and byokd speaks OTLP over grpc only (port 4317)")))
         }
-        _ => Ok(true),
+        _ => Ok(Some(if plain { Way::Plain } else { Way::Encrypted })),
+    }
+}
+
+/// Which spans are kept: that of a call, which is made for a chosen call only, and what is below it. What a library begins
+/// by itself is nobody's call.
+#[derive(Clone, Debug)]
+struct Chosen;
+
+impl ShouldSample for Chosen {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        _trace: TraceId,
+        _name: &str,
+        kind: &SpanKind,
+        _attributes: &[KeyValue],
+        _links: &[Link],
+    ) -> SamplingResult {
+        let is_below = parent.is_some_and(|parent| {
+            let span = parent.span();
+            let context = span.span_context();
+            context.is_valid() && context.is_sampled() && !context.is_remote()
+        });
+        let decision = match *kind == SpanKind::Server || is_below {
+            true => SamplingDecision::RecordAndSample,
+            false => SamplingDecision::Drop,
+        };
+        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::default() }
     }
 }
 
@@ -194,7 +268,11 @@ impl<E> Telling<E> {
 }
 
 impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Telling<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        for span in &mut batch {
+            // Log lines stay here.
+            span.events = SpanEvents::default();
+        }
         self.tell(self.exporter.export(batch).await)
     }
 

@@ -4,33 +4,37 @@
 //! nothing else. No line is written for a call that succeeds. Whatever the filter says, only byokd itself logs below
 //! DEBUG: what HTTP, TLS and database libraries say there is the bytes that they carry, with keys and tokens among them.
 //!
-//! Absent: spans. A line that belongs to a call says its trace id.
+//! Absent: the cause of every line. That of a failed call says its trace id.
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
-    filter::{FilterExt as _, filter_fn},
+    filter::filter_fn,
     fmt::MakeWriter,
-    layer::Layer,
+    layer::{Layer as _, SubscriberExt as _},
     registry::LookupSpan,
 };
 
 use super::trace::TARGET;
 use crate::config::{LogConfig, LogFormat};
 
-/// Lines as the configuration wants them. The filter is the lines' own: traces are not its business.
-pub(super) fn layer<S, W>(
-    config: &LogConfig,
-    writer: W,
-    colours: bool,
-) -> impl Layer<S> + Send + Sync + use<S, W>
+/// Where lines go, and more may be added to.
+pub(super) trait Log: Subscriber + for<'s> LookupSpan<'s> + Send + Sync {}
+impl<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync> Log for S {}
+
+/// Lines as the configuration wants them; where calls are traced, the filter lets their spans through.
+///
+/// One filter is for everybody. A filter for each layer remembers its last answer for the next event, and libraries that
+/// ask whether they may log, and then do not, would take that event's place.
+pub(super) fn subscriber<W>(config: &LogConfig, traced: bool, writer: W, colours: bool) -> impl Log + use<W>
 where
-    S: Subscriber + for<'s> LookupSpan<'s>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    if let Some(spans) = traced.then(|| format!("{TARGET}=info").parse().ok()).flatten() {
+        filter = filter.add_directive(spans);
+    }
     let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
-    let no_spans_of_traces = filter_fn(|told| told.target() != TARGET);
     let lines = tracing_subscriber::fmt::layer()
         // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
         .log_internal_errors(false)
@@ -40,7 +44,7 @@ where
         LogFormat::Pretty => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    lines.with_filter(filter.and(no_bytes).and(no_spans_of_traces))
+    tracing_subscriber::registry().with(filter).with(no_bytes).with(lines)
 }
 
 fn is_ours(target: &str) -> bool {
@@ -54,8 +58,6 @@ mod tests {
         io,
         sync::{Arc, Mutex},
     };
-
-    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
 
@@ -77,8 +79,8 @@ mod tests {
         let page = Page::default();
         let writer = page.clone();
         let config = LogConfig { format, filter: filter.to_owned() };
-        let lines = layer(&config, move || writer.clone(), false);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        let log = subscriber(&config, false, move || writer.clone(), false);
+        tracing::subscriber::with_default(log, || {
             tracing::trace!(target: "h2::codec", "bytes of h2");
             tracing::trace!(target: "byokdish", "bytes of a stranger");
             tracing::debug!(target: "h2::codec", "frames of h2");

@@ -220,11 +220,11 @@ pub fn total(name: &'static str, what: &'static str, read: impl Fn() -> Option<u
 }
 
 /// Everything, as Prometheus reads it (text format 0.0.4).
-pub fn exposition() -> String {
+///
+/// # Errors
+/// Why they cannot be written down, for whoever reads them.
+pub fn exposition() -> Result<String, String> {
     // An instrument that nothing was counted on is there all the same.
     LazyLock::force(&METRICS);
-    TextEncoder::new().encode_to_string(&REGISTRY.gather()).unwrap_or_else(|error| {
-        tracing::error!(%error, "the metrics cannot be written down");
-        String::new()
-    })
+    TextEncoder::new().encode_to_string(&REGISTRY.gather()).map_err(|error| error.to_string())
 }

@@ -18,7 +18,7 @@ use tonic::{
 
 use super::told::Told;
 use crate::support::{
-    FakeKms, Process, Site,
+    FakeKms, OtlpSink, Process, Site,
     byokd::{Bearer, Keys, Platform},
     postgres::service,
 };
@@ -29,12 +29,13 @@ pub(super) struct Stage {
     pub(super) kms: FakeKms,
     pub(super) process: Process,
     log: PathBuf,
+    sink: OtlpSink,
 }
 
 impl Stage {
     /// A process that logs at TRACE in this format, over whatever the site has already.
     pub(super) async fn start(site: Site, kms: FakeKms, format: &str) -> Self {
-        let log = site.path(&format!("log-{format}"));
+        let (log, sink) = (site.path(&format!("log-{format}")), OtlpSink::start().await);
         // The shell sends what the process writes, of either kind, to one file.
         let mut serve = Command::new("sh");
         let plain = site.serve();
@@ -58,14 +59,21 @@ impl Stage {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ACCESS_KEY_ID", "AKIDSYNTHETIC")
             .env("AWS_SECRET_ACCESS_KEY", "SECRET-OF-THE-TEST")
+            // Every call is traced.
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
+            .env("OTEL_BSP_SCHEDULE_DELAY", "50")
             .envs(std::env::var_os("BYOKD_MUTANT").map(|mutant| ("BYOKD_MUTANT", mutant)))
             .current_dir(site.path(""));
         let process = site.start_as(serve).await;
-        Self { site, kms, process, log }
+        Self { site, kms, process, log, sink }
     }
 
     /// Ends the process; the database and the KMS stay.
     pub(super) async fn end(mut self, told: &mut Told) -> (Site, FakeKms) {
+        let metrics = reqwest::get(format!("{}/metrics", self.admin_address())).await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        assert!(metrics.contains("rpc_server_call_duration_seconds_count"), "{metrics}");
+        told.add("metrics", metrics);
         self.process.terminate();
         self.process.ended().await;
         let log = fs::read(&self.log).unwrap();
@@ -75,6 +83,11 @@ impl Stage {
             "it does not log what it could"
         );
         told.add(format!("log {}", self.log.display()), log);
+        let spans = self.sink.spans();
+        for name in ["byok.v1.KeyService/SetKey", "check_key", "decrypt", "load_holder"] {
+            assert!(spans.iter().any(|span| span.name == name), "no span {name} has left");
+        }
+        told.add("spans and metrics by OTLP", self.sink.bytes());
         (self.site, self.kms)
     }
 

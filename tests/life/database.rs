@@ -88,9 +88,12 @@ async fn an_outage_costs_readiness_once_the_grace_is_over_and_its_end_gives_it_b
     // Within the grace: calls are answered, so they may come.
     admin.agree(ServingStatus::Serving).await;
     assert_eq!(admin.awaited().await, None);
-    // Not a moment before: what is known is not served any more.
     until("the grace is over", async || admin.awaited().await).await;
-    let refused = resolver.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap_err();
+    // What was read after the last look at the log is served for that much longer.
+    let refused = until("it is not served any more", async || {
+        resolver.resolve_credentials(ask("acme", "", "openai", "")).await.err()
+    })
+    .await;
     assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
     admin.awaits("database: does not answer").await;
 

@@ -86,10 +86,18 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     assert!((0..WORKSPACES).all(|n| !told.contains(&format!("{:?}", workspace(n)))), "{told}");
     assert!(!told.contains("sk-"), "{told}");
 
-    // Whom nobody follows, byokd does not follow either.
+    // Whom nobody follows, byokd does not follow either. Spans leave in order: the last call's comes after theirs.
     for n in 0..WORKSPACES {
         let _may_be_refused = resolver.resolve_credentials(ask(&workspace(n), "", "openai", "")).await;
     }
+    let mut request = Request::new(ask("nobody", "llama", "", ""));
+    let parent = format!("00-{}-{CALLER}-01", trace_id(WORKSPACES));
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    resolver.resolve_credentials(request).await.unwrap();
+    until("the last call's span has left", async || {
+        (!sink.trace(&trace_id(WORKSPACES)).is_empty()).then_some(())
+    })
+    .await;
     let ours = |span: &Span| hex(&span.trace_id).starts_with(&trace_id(0)[..27]);
     assert!(sink.spans().iter().all(ours), "{:#?}", sink.spans());
 }

@@ -16,12 +16,19 @@ use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     trace::v1::Span,
 };
+use prost::Message as _;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    transport::{Identity, Server, ServerTlsConfig},
+};
+
+use super::{Ca, Issued};
 
 /// A running collector; it ends with the value.
 pub(crate) struct OtlpSink {
+    scheme: &'static str,
     port: u16,
     kept: Kept,
     _serving: JoinSet<()>,
@@ -31,24 +38,36 @@ pub(crate) struct OtlpSink {
 struct Kept {
     spans: Arc<Mutex<Vec<Span>>>,
     metrics: Arc<Mutex<Vec<String>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
 }
 
 impl OtlpSink {
     pub(crate) async fn start() -> Self {
+        Self::serve("http", Server::builder()).await
+    }
+
+    /// One with a certificate of this authority.
+    pub(crate) async fn start_encrypted(ca: &Ca) -> Self {
+        let Issued { certificate, key } = ca.server();
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve("https", Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    async fn serve(scheme: &'static str, mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, kept) = (listener.local_addr().unwrap().port(), Kept::default());
-        let server = Server::builder()
+        let server = server
             .add_service(TraceServiceServer::new(kept.clone()))
             .add_service(MetricsServiceServer::new(kept.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
-        Self { port, kept, _serving: serving }
+        Self { scheme, port, kept, _serving: serving }
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://localhost:{}", self.scheme, self.port)
     }
 
     /// Every span that came so far.
@@ -61,6 +80,11 @@ impl OtlpSink {
         let mut spans = self.spans();
         spans.retain(|span| hex(&span.trace_id) == id);
         spans
+    }
+
+    /// Everything that came so far, as it is on the wire.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.kept.bytes.lock().unwrap().clone()
     }
 
     /// The names of all metrics that came so far.
@@ -89,6 +113,7 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.bytes.lock().unwrap().extend(request.get_ref().encode_to_vec());
         let resources = request.into_inner().resource_spans.into_iter();
         let spans = resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
         self.spans.lock().unwrap().extend(spans);
@@ -102,6 +127,7 @@ impl MetricsService for Kept {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.bytes.lock().unwrap().extend(request.get_ref().encode_to_vec());
         let resources = request.into_inner().resource_metrics.into_iter();
         let metrics = resources.flat_map(|resource| resource.scope_metrics).flat_map(|scope| scope.metrics);
         self.metrics.lock().unwrap().extend(metrics.map(|metric| metric.name));

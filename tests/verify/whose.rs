@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use byokd::contract::v1::{self, Badge, Verdict};
+use byokd::{
+    contract::v1::{self, Badge, Verdict},
+    domain::verdict::Condemnation,
+    store::{Duty, Settings, Store},
+};
 use tonic::Status;
 
 use crate::support::{Byokd, openai_key};
@@ -49,9 +53,19 @@ impl Whose {
         }
     }
 
-    /// Verifies, and says which badge the key has now.
+    /// Verifies, and says which badge the key has now; so do the counts that metrics show.
     pub(super) async fn badge(self, byokd: &Byokd) -> Badge {
-        self.try_verify(byokd, "").await.unwrap().0.badge()
+        let badge = self.try_verify(byokd, "").await.unwrap().0.badge();
+        let store = Store::open(&Settings::at(&byokd.config.database.url), Duty::Maintain).await.unwrap();
+        let counted = store.key_counts(&Condemnation::default()).await.unwrap();
+        store.close().await;
+        let counted: Vec<(String, String, u64)> = counted
+            .into_iter()
+            .map(|alike| (alike.source, format!("BADGE_{}", alike.badge.as_str()), alike.count))
+            .collect();
+        let source = format!("{self:?}").to_lowercase();
+        assert_eq!(counted, [(source, badge.as_str_name().to_owned(), 1)]);
+        badge
     }
 
     pub(super) async fn revision(self, byokd: &Byokd) -> u64 {
