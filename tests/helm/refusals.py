@@ -266,8 +266,8 @@ FAULTS = {
         "podDisruptionBudget.maxUnavailable is 0, which holds up every drain of a node: set it to 1",
     ),
     "no time to end": (
-        merged(PRODUCTION, {"terminationGracePeriodSeconds": 30}),
-        "terminationGracePeriodSeconds is 30, which ends running calls: set it to 45 at least (config.server.shutdown_delay_ms, 25 s for calls, 15 s to close",
+        merged(PRODUCTION, {"terminationGracePeriodSeconds": 44}),
+        "terminationGracePeriodSeconds is 44, which ends running calls: set it to 45 at least (config.server.shutdown_delay_ms, 25 s for calls, 15 s to close",
     ),
     "no time for a long delay": (
         merged(PRODUCTION, {"config": {"server": {"shutdown_delay_ms": 15500}}}),
