@@ -36,7 +36,9 @@ binary() { cargo build --locked --profile "$profile" --bin byokd; }
 
 # cargo-cyclonedx writes beside Cargo.toml, and takes a name without its ending.
 sbom() {
-    cargo cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu --override-filename byokd.cdx
+    # Of what is linked here: another target has other dependencies.
+    cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$(rustc -vV | sed -n 's/^host: //p')" \
+        --override-filename byokd.cdx
     mv byokd.cdx.json "$1"
 }
 

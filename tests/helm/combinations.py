@@ -35,6 +35,9 @@ WATCHED = {
         "dashboard": {"enabled": True, "annotations": {"grafana_folder": "LLM"}},
     },
     "telemetry": {"otlp": {"endpoint": "http://collector.monitoring:4317"}},
+    "networkPolicy": {
+        "monitoring": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    },
 }
 ROUTED = {
     "grpcRoute": {
@@ -65,6 +68,9 @@ COMBINATIONS = {
         PRODUCTION, {"tls": {"clientCaConfigMap": "callers-ca", "clientCertificates": "optional"}}
     ),
     "mesh": merged(PRODUCTION, {"tls": {"source": "mesh", "existingSecret": ""}, "config": {"auth": TOKENS}}),
+    "mesh, with a migration by a Job": merged(
+        PRODUCTION, {"tls": {"source": "mesh"}, "config": {"auth": TOKENS}, "migrations": {"mode": "job"}}
+    ),
     "mesh of Istio": merged(
         PRODUCTION, {"tls": {"source": "mesh"}, "service": {"appProtocol": "grpc"}, "config": {"auth": TOKENS}}
     ),
@@ -90,6 +96,9 @@ COMBINATIONS = {
     ),
     "audit on a volume, durable": merged(
         PRODUCTION, {"audit": {"output": "file", "mode": "durable", "volume": {"storageClass": "efs"}}}
+    ),
+    "audit on a volume of one node": merged(
+        PRODUCTION, {"replicaCount": 1, "audit": {"output": "file", "volume": {"accessMode": "ReadWriteOnce"}}}
     ),
     "audit on a claim": merged(PRODUCTION, {"audit": {"output": "file", "volume": {"existingClaim": "audit"}}}),
     "autoscaling": merged(

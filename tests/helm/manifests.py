@@ -4,9 +4,12 @@ hang together?"""
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
+
+import yaml
 
 import chart
 import restricted
@@ -52,6 +55,15 @@ class Manifests(unittest.TestCase):
                     self.assertEqual(restricted.faults(spec), [], name)
                     pods += 1
         print(f"{pods} pods are restricted")
+
+    def test_pods_of_the_runbooks_are_taken_and_restricted(self):
+        pages = "".join(page.read_text() for page in sorted((chart.ROOT / "docs" / "runbooks").glob("*.md")))
+        told = [yaml.load(text, chart.Loader) for text in re.findall(r"<<'EOF'\n(.+?)\nEOF\n", pages, re.DOTALL)]
+        self.assertGreater(len(told), 0)
+        for pod in told:
+            for version in schemas.VERSIONS:
+                self.assertEqual(schemas.faults(pod, version), [], f"{pod['metadata']}, Kubernetes {version}")
+            self.assertEqual(restricted.faults(pod["spec"]), [])
 
     def test_services_budgets_and_policies_select_servers_alone(self):
         for combination, found in self.rendered.items():

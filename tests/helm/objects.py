@@ -37,10 +37,10 @@ class Objects(unittest.TestCase):
         self.assertNotEqual(checksum(), checksum({"config": {"resolution": {"lease_seconds": 61}}}))
 
     def test_byokd_toml_says_what_the_values_say(self):
-        config = {"limits": {"calls": 1234567}, "auth": TOKENS, "kms": {"previous_keys": ["alias/a", "alias/b"]}}
+        config = {"checks": {"per_provider_per_second": 1234567}, "auth": TOKENS, "kms": {"previous_keys": ["alias/a", "alias/b"]}}
         read = chart.settings(of({"config": config}))
-        self.assertEqual(read["limits"], {"calls": 1234567})
-        self.assertIsInstance(read["limits"]["calls"], int)
+        self.assertEqual(read["checks"], {"per_provider_per_second": 1234567})
+        self.assertIsInstance(read["checks"]["per_provider_per_second"], int)
         self.assertEqual(read["auth"], TOKENS)
         self.assertEqual(read["kms"], {"key": "alias/byokd", "previous_keys": ["alias/a", "alias/b"]})
         self.assertEqual(read["log"], {"format": "json"})
@@ -114,6 +114,28 @@ class Objects(unittest.TestCase):
         strategy = of()["Deployment", "byokd"]["spec"]["strategy"]
         self.assertEqual(strategy["rollingUpdate"]["maxUnavailable"], 0)
 
+    def test_a_new_pod_does_not_wait_for_a_volume_that_the_old_one_holds(self):
+        def strategy(volume):
+            audit = {"audit": {"output": "file", "volume": volume}, "replicaCount": 1}
+            return of(audit)["Deployment", "byokd"]["spec"]["strategy"]["type"]
+
+        self.assertEqual(strategy({"accessMode": "ReadWriteOnce"}), "Recreate")
+        self.assertEqual(strategy({"accessMode": "ReadWriteOncePod"}), "Recreate")
+        self.assertEqual(strategy({}), "RollingUpdate")
+        self.assertEqual(strategy({"accessMode": "ReadWriteOnce", "existingClaim": "audit"}), "RollingUpdate")
+
+    def test_no_sidecar_keeps_a_pod_from_ending_that_should(self):
+        values = COMBINATIONS["mesh, with a migration by a Job"]
+        for found, expected in ((chart.objects(values), True), (chart.objects(COMBINATIONS["migration by a Job"]), False)):
+            pods = {name: metadata for name, metadata, _ in chart.pod_specs(found)}
+            for name in ("Job byokd-migrate", "Pod byokd-test"):
+                istio = pods[name]["labels"].get("sidecar.istio.io/inject") == "false"
+                linkerd = pods[name].get("annotations", {}).get("linkerd.io/inject") == "disabled"
+                self.assertEqual((istio, linkerd), (expected, expected), name)
+            server = pods["Deployment byokd"]
+            self.assertNotIn("sidecar.istio.io/inject", server["labels"])
+            self.assertNotIn("linkerd.io/inject", server["annotations"])
+
     def test_each_pod_has_an_audit_file_of_its_own(self):
         (container,) = chart.deployment(of({"audit": {"output": "file", "mode": "durable"}}))["containers"]
         variables = {variable["name"]: variable.get("value") for variable in container["env"]}
@@ -153,6 +175,27 @@ class Objects(unittest.TestCase):
         otlp = of(WATCHED)["NetworkPolicy", "byokd"]["spec"]["egress"][-1]
         self.assertEqual(otlp["ports"], [{"port": 4317, "protocol": "TCP"}])
 
+    def test_the_admin_port_is_for_prometheus_and_the_test_alone(self):
+        def peers(*layers):
+            ingress = of(*layers)["NetworkPolicy", "byokd"]["spec"]["ingress"]
+            return [rule["from"] for rule in ingress if rule["ports"] == [{"port": 9464, "protocol": "TCP"}]]
+
+        labels = of()["Pod", "byokd-test"]["metadata"]["labels"]
+        ((test,),) = peers()
+        self.assertEqual(list(test), ["podSelector"])
+        self.assertLessEqual(test["podSelector"]["matchLabels"].items(), labels.items())
+        self.assertEqual(peers(WATCHED), [[*WATCHED["networkPolicy"]["monitoring"], test]])
+        # No peers at all would be everybody.
+        untested = {"test": {"enabled": False}}
+        self.assertEqual(peers(untested), [])
+        self.assertEqual(peers(WATCHED, untested), [WATCHED["networkPolicy"]["monitoring"]])
+
+    def test_two_releases_are_two_jobs_of_prometheus(self):
+        found = of(WATCHED)
+        label = found["ServiceMonitor", "byokd"]["spec"]["jobLabel"]
+        self.assertEqual(label, "app.kubernetes.io/instance")
+        self.assertEqual(found["Service", "byokd"]["metadata"]["labels"][label], "byokd")
+
     def test_alerts_and_dashboard_are_the_files_and_lead_to_the_runbooks(self):
         found = of(WATCHED)
         rules = [rule for group in found["PrometheusRule", "byokd"]["spec"]["groups"] for rule in group["rules"]]
@@ -180,6 +223,8 @@ class Objects(unittest.TestCase):
             "production": ({}, ["-cert client.crt", "byok.v1.KeyService/ResolveCredentials", "networkPolicy.kms"], ["WARNING"]),
             "tokens": ({"tls": {"clientCertificates": "off"}}, ["Bearer $(cat token)"], ["client.crt", "-plaintext"]),
             "mesh": ({"tls": {"source": "mesh"}}, ["-plaintext", "Bearer"], ["client.crt"]),
+            "route": (ROUTED, ["give it a client certificate", "tls.clientCertificates to optional"], []),
+            "route for tokens": (merged(ROUTED, {"tls": {"clientCertificates": "optional"}}), [], ["client certificate"]),
             "one replica": ({"replicaCount": 1}, ["WARNING: one replica"], []),
             "migrations": ({"migrations": {"mode": "none"}}, ["byokd migrate up"], []),
         }

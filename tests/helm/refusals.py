@@ -4,7 +4,7 @@ import unittest
 
 import chart
 from chart import PRODUCTION, merged
-from combinations import DEV, TOKENS
+from combinations import DEV, ROUTED, TOKENS, WATCHED
 
 KEY = "sk-proj-SYNTHETIC-0123456789abcdef"
 
@@ -49,6 +49,24 @@ SCHEMA = {
         {"podAnnotations": {"x": "-----BEGIN EC PRIVATE KEY-----\nhunter2"}},
         "at '/podAnnotations/x': 'not' failed",
     ),
+    "a key of Groq in an annotation": ({"podAnnotations": {"x": "gsk_SYNTHETIC0123456789"}}, "at '/podAnnotations/x': 'not' failed"),
+    "a key of xAI in an annotation": ({"podAnnotations": {"x": "xai-SYNTHETIC0123456789"}}, "at '/podAnnotations/x': 'not' failed"),
+    "a key of Google in an annotation": (
+        {"podAnnotations": {"x": "AIzaSYNTHETIC0123456789abcdefghijklmnop"}},
+        "at '/podAnnotations/x': 'not' failed",
+    ),
+    "a token in an annotation": (
+        {"podAnnotations": {"x": "eyJTWU5USEVUSUM.eyJTWU5USEVUSUM.SYNTHETIC"}},
+        "at '/podAnnotations/x': 'not' failed",
+    ),
+    "a password as libpq writes it": (
+        {"extraObjects": [{"kind": "ConfigMap", "data": {"dsn": "host=db PASSWORD=hunter2"}}]},
+        "at '/extraObjects/0/data/dsn': 'not' failed",
+    ),
+    "a List among the objects": (
+        {"extraObjects": [{"apiVersion": "v1", "kind": "List", "items": []}]},
+        "at '/extraObjects/0/kind': 'not' failed",
+    ),
     "a Secret among the objects": (
         {"extraObjects": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}]},
         "at '/extraObjects/0/kind': 'not' failed",
@@ -57,6 +75,7 @@ SCHEMA = {
     "a misspelt name, further down": ({"image": {"sha": "x"}}, "at '/image': additional properties 'sha' not allowed"),
     "an unknown section of byokd": ({"config": {"limit": {}}}, "at '/config': additional properties 'limit' not allowed"),
     "an unknown setting of byokd": ({"config": {"limits": {"call": 1}}}, "at '/config/limits': additional properties"),
+    "a protocol of OTLP": ({"telemetry": {"otlp": {"protocol": "grpc"}}}, "at '/telemetry/otlp': additional properties 'protocol'"),
     "a lease that is too long": ({"config": {"resolution": {"lease_seconds": 301}}}, "maximum: got 301, want 300"),
     "an unknown role": ({"config": {"auth": {"rules": [{"roles": ["root"]}]}}}, "at '/config/auth/rules/0/roles/0'"),
     "an unknown profile": ({"profile": "staging"}, "at '/profile': value must be one of 'production', 'dev'"),
@@ -86,6 +105,50 @@ FAULTS = {
         "tls.files.clientCa is missing: set it to the path",
     ),
     "no Gateway": (merged(PRODUCTION, {"grpcRoute": {"enabled": True}}), "grpcRoute.parentRefs is missing: set it to"),
+    "a setting of byokd as a variable": (
+        merged(PRODUCTION, {"extraEnv": [{"name": "BYOKD__AUTH__EMBEDDED", "value": "allow"}]}),
+        "extraEnv sets BYOKD__AUTH__EMBEDDED, which goes before every value of this chart: use config instead",
+    ),
+    "settings of byokd as variables, however they are written": (
+        merged(
+            PRODUCTION,
+            {
+                "extraEnv": [
+                    {"name": "byokd__server__plaintext", "value": "mesh"},
+                    {"name": "BYOKD__TLS__CERT_FILE", "value": ""},
+                    {"name": "BYOKD_CONFIG", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "x"}}},
+                ]
+            },
+        ),
+        "extraEnv sets byokd__server__plaintext, which goes before every value of this chart: use config instead",
+        "extraEnv sets BYOKD__TLS__CERT_FILE, which",
+        "extraEnv sets BYOKD_CONFIG, which",
+    ),
+    "a Secret that a template makes": (
+        merged(PRODUCTION, {"extraObjects": [{"apiVersion": "v1", "kind": '{{ print "Sec" "ret" }}', "metadata": {"name": "x"}}]}),
+        "extraObjects renders a Secret, which the release would hold: make it outside of the chart",
+    ),
+    "a List that a template makes": (
+        merged(PRODUCTION, {"extraObjects": [{"apiVersion": "v1", "kind": '{{ print "Li" "st" }}', "items": []}]}),
+        "extraObjects renders a List, which may hold a Secret: name its items one by one",
+    ),
+    "a route to loopback": (
+        merged(DEV, ROUTED),
+        "grpcRoute leads to a byokd that listens on loopback alone, by tls.source none: set tls.source to secret",
+    ),
+    "a mesh that is published": (
+        merged(PRODUCTION, {"tls": {"source": "mesh"}, "service": {"type": "LoadBalancer"}}),
+        "service.type is LoadBalancer and tls.source mesh: callers outside the mesh would read keys in clear text; set "
+        "service.type to ClusterIP and publish by a gateway of the mesh, or give byokd TLS",
+    ),
+    "a mesh that is published on the nodes": (
+        merged(PRODUCTION, {"tls": {"source": "mesh"}, "service": {"type": "NodePort"}}),
+        "service.type is NodePort and tls.source mesh: callers outside the mesh would read keys in clear text",
+    ),
+    "a Prometheus that may be anywhere": (
+        merged(PRODUCTION, {"metrics": {"serviceMonitor": {"enabled": True}}}),
+        "networkPolicy.monitoring is missing: say where Prometheus is",
+    ),
     "clear text": (merged(PRODUCTION, {"tls": {"source": "none"}}), "tls.source is none: keys would travel in clear text. Set it to"),
     "a local KMS key": (
         merged(PRODUCTION, {"kms": {"provider": "local"}, "replicaCount": 1}),
@@ -118,6 +181,40 @@ FAULTS = {
     "as root": (
         merged(PRODUCTION, {"podSecurityContext": {"runAsNonRoot": False}, "securityContext": {"runAsNonRoot": False}}),
         "podSecurityContext.runAsNonRoot is off: set it to true",
+    ),
+    "as root for the container alone": (
+        merged(PRODUCTION, {"securityContext": {"runAsNonRoot": False}}),
+        "podSecurityContext.runAsNonRoot is off: set it to true",
+    ),
+    "as user 0": (
+        merged(PRODUCTION, {"podSecurityContext": {"runAsUser": 0}}),
+        "podSecurityContext.runAsUser is 0, which is root: set it to 65532",
+    ),
+    "as user 0 for the container alone": (
+        merged(PRODUCTION, {"securityContext": {"runAsUser": 0}}),
+        "securityContext.runAsUser is 0, which is root: set it to 65532",
+    ),
+    "no hardening of the pod": (
+        merged(PRODUCTION, {"podSecurityContext": None}),
+        "podSecurityContext.seccompProfile is missing: set it to {type: RuntimeDefault}",
+    ),
+    "every system call": (
+        merged(PRODUCTION, {"securityContext": {"seccompProfile": {"type": "Unconfined"}}}),
+        "podSecurityContext.seccompProfile is Unconfined: set it to {type: RuntimeDefault}",
+    ),
+    "no hardening of the container": (
+        merged(PRODUCTION, {"securityContext": None}),
+        "securityContext.readOnlyRootFilesystem is off: set it to true",
+        "securityContext.allowPrivilegeEscalation is on: set it to false",
+        "securityContext.capabilities.drop lacks ALL: set it to [ALL]",
+    ),
+    "capabilities that stay": (
+        merged(PRODUCTION, {"securityContext": {"capabilities": {"drop": ["NET_RAW"]}}}),
+        "securityContext.capabilities.drop lacks ALL: set it to [ALL]",
+    ),
+    "capabilities that come": (
+        merged(PRODUCTION, {"securityContext": {"capabilities": {"add": ["SYS_ADMIN", "NET_RAW"]}}}),
+        "securityContext.capabilities.add gives SYS_ADMIN, NET_RAW, which byokd does not need: leave it out",
     ),
     "a root file system that can be written": (
         merged(PRODUCTION, {"securityContext": {"readOnlyRootFilesystem": False}}),
@@ -169,15 +266,15 @@ FAULTS = {
         "podDisruptionBudget.maxUnavailable is 0, which holds up every drain of a node: set it to 1",
     ),
     "no time to end": (
-        merged(PRODUCTION, {"terminationGracePeriodSeconds": 30}),
-        "terminationGracePeriodSeconds is 30, which ends running calls: set it to 35 at least",
+        merged(PRODUCTION, {"terminationGracePeriodSeconds": 44}),
+        "terminationGracePeriodSeconds is 44, which ends running calls: set it to 45 at least (config.server.shutdown_delay_ms, 25 s for calls, 15 s to close",
     ),
     "no time for a long delay": (
         merged(PRODUCTION, {"config": {"server": {"shutdown_delay_ms": 15500}}}),
-        "terminationGracePeriodSeconds is 45, which ends running calls: set it to 46 at least",
+        "terminationGracePeriodSeconds is 45, which ends running calls: set it to 56 at least",
     ),
     "metrics where there are none": (
-        merged(PRODUCTION, {"service": {"type": "NodePort"}, "metrics": {"serviceMonitor": {"enabled": True}}}),
+        merged(PRODUCTION, WATCHED, {"service": {"type": "NodePort"}}),
         "metrics.serviceMonitor reads the admin port of the Service, which a NodePort does not have: set service.type",
     ),
 }
@@ -234,7 +331,8 @@ class Refusals(unittest.TestCase):
             self.assertIn(f"config.{setting} is decided by the chart: set {value} instead", said)
 
     def test_dev_allows_what_production_refuses(self):
-        for name in ("clear text", "no resources", "as root", "the latest image", "the embedded signer"):
+        hardening = ("as root", "as user 0", "no hardening of the pod", "no hardening of the container", "capabilities that come")
+        for name in ("clear text", "a mesh that is published", "no resources", *hardening, "the latest image", "the embedded signer"):
             with self.subTest(name):
                 values, *_ = FAULTS[name]
                 chart.rendered(merged(values, {"profile": "dev"}))

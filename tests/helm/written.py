@@ -85,6 +85,32 @@ class Written(unittest.TestCase):
         known = {section: set(settings["properties"]) for section, settings in schema["properties"].items()}
         self.assertEqual(known, byokd, "helm/byokd/values.schema.json, properties.config")
 
+    def test_the_schema_allows_no_number_that_byokd_refuses(self):
+        """The ends of each range, as byokd judges them; one without an end has the largest whole number."""
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())["properties"]["config"]["properties"]
+        # A default deadline is never longer than the longest.
+        beside = {"limits.default_deadline_ms": "limits.longest_deadline_ms", "limits.longest_deadline_ms": "limits.default_deadline_ms"}
+        tried = 0
+        for section, settings in schema.items():
+            for key, setting in settings["properties"].items():
+                if setting is True or setting.get("type") != "integer":
+                    continue
+                for value in (setting["minimum"], setting.get("maximum", 2**32 - 1)):
+                    config = {f"{section}.{key}": value}
+                    if other := beside.get(f"{section}.{key}"):
+                        other_section, other_key = other.split(".")
+                        ends = schema[other_section]["properties"][other_key]
+                        config[other] = ends["maximum" if other_key == "longest_deadline_ms" else "minimum"]
+                    with self.subTest(str(config)), tempfile.TemporaryDirectory() as folder:
+                        names = {f"BYOKD__{name.replace('.', '__').upper()}": str(number) for name, number in config.items()}
+                        run = subprocess.run(
+                            [os.environ["BYOKD_TEST_BINARY"], "config", "check"], cwd=folder,
+                            env={"PATH": os.environ["PATH"], **names}, capture_output=True, text=True, timeout=30, check=False,
+                        )  # fmt: skip
+                        self.assertEqual(run.returncode, 0, run.stderr)
+                        tried += 1
+        self.assertGreater(tried, 30)
+
     def test_the_schema_is_closed_at_every_level_of_its_own(self):
         open_, closed = [], 0
 

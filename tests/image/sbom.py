@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -31,7 +32,9 @@ def check(file: Path, schemas: Path) -> None:
     about = bom["metadata"]["component"]
     expect((about["name"], about["version"]) == ("byokd", package["version"]), "it is about this byokd", about)
 
-    command = ["cargo", "tree", "--locked", "--target", "x86_64-unknown-linux-gnu", "--prefix", "none"]
+    about_rustc = subprocess.run(["rustc", "-vV"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    (host,) = re.findall(r"^host: (.+)$", about_rustc, re.MULTILINE)
+    command = ["cargo", "tree", "--locked", "--target", host, "--prefix", "none"]
     command += ["--edges", "normal", "--format", "{p}"]
     tree = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
     words = [line.split() for line in tree.splitlines()]

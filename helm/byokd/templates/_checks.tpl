@@ -4,7 +4,8 @@
 {{- $faults := concat
     (include "byokd.faults.owned" . | fromJsonArray)
     (include "byokd.faults.missing" . | fromJsonArray)
-    (include "byokd.faults.together" . | fromJsonArray) -}}
+    (include "byokd.faults.together" . | fromJsonArray)
+    (include "byokd.faults.objects" . | fromJsonArray) -}}
 {{- if eq .Values.profile "production" }}{{ $faults = concat $faults (include "byokd.faults.production" . | fromJsonArray) }}{{ end -}}
 {{- if $faults }}{{ fail (printf "\n\nthese values do not make a byokd:\n  - %s\n" (join "\n  - " $faults)) }}{{ end -}}
 {{- end -}}
@@ -23,6 +24,11 @@
 {{- $at := splitList "." $setting -}}
 {{- if hasKey (default dict (get $.Values.config (first $at))) (last $at) -}}
 {{- $faults = append $faults (printf "config.%s is decided by the chart: set %s instead" $setting (get $owned $setting)) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if hasPrefix "BYOKD_" (upper .name) -}}
+{{- $faults = append $faults (printf "extraEnv sets %s, which goes before every value of this chart: use config instead" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
@@ -108,9 +114,28 @@
 {{- if and $v.metrics.serviceMonitor.enabled (ne $v.service.type "ClusterIP") -}}
 {{- $faults = append $faults (printf "metrics.serviceMonitor reads the admin port of the Service, which a %s does not have: set service.type to ClusterIP, and publish the contract by grpcRoute" $v.service.type) -}}
 {{- end -}}
+{{- if and $v.grpcRoute.enabled (eq $v.tls.source "none") -}}
+{{- $faults = append $faults "grpcRoute leads to a byokd that listens on loopback alone, by tls.source none: set tls.source to secret, certManager or files, or to mesh if a service mesh encrypts" -}}
+{{- end -}}
 {{- $delay := divf (float64 (dig "server" "shutdown_delay_ms" 5000 $v.config)) 1000 -}}
-{{- if lt (float64 $v.terminationGracePeriodSeconds) (addf $delay 30) -}}
-{{- $faults = append $faults (printf "terminationGracePeriodSeconds is %d, which ends running calls: set it to %d at least (config.server.shutdown_delay_ms, 25 s for calls, 5 s for audit)" (int $v.terminationGracePeriodSeconds) (int (ceil (addf $delay 30)))) -}}
+{{- if lt (float64 $v.terminationGracePeriodSeconds) (addf $delay 40) -}}
+{{- $faults = append $faults (printf "terminationGracePeriodSeconds is %d, which ends running calls: set it to %d at least (config.server.shutdown_delay_ms, 25 s for calls, 15 s to close audit, database and telemetry)" (int $v.terminationGracePeriodSeconds) (int (ceil (addf $delay 40)))) -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{/* What extraObjects render, which the schema cannot see. */}}
+{{- define "byokd.faults.objects" -}}
+{{- $faults := list -}}
+{{- range .Values.extraObjects -}}
+{{- range $document := splitList "\n---" (tpl (toYaml .) $) -}}
+{{- $kind := get ($document | fromYaml) "kind" -}}
+{{- if eq $kind "Secret" -}}
+{{- $faults = append $faults "extraObjects renders a Secret, which the release would hold: make it outside of the chart, or let an ExternalSecret make it" -}}
+{{- else if has $kind (list "List" "SecretList") -}}
+{{- $faults = append $faults (printf "extraObjects renders a %s, which may hold a Secret: name its items one by one" $kind) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
 {{- end -}}
@@ -121,6 +146,12 @@
 {{- if eq $v.tls.source "none" -}}
 {{- $faults = append $faults "tls.source is none: keys would travel in clear text. Set it to secret, certManager or files, or to mesh if a service mesh encrypts" -}}
 {{- end -}}
+{{- if and (eq $v.tls.source "mesh") (ne $v.service.type "ClusterIP") -}}
+{{- $faults = append $faults (printf "service.type is %s and tls.source mesh: callers outside the mesh would read keys in clear text; set service.type to ClusterIP and publish by a gateway of the mesh, or give byokd TLS" $v.service.type) -}}
+{{- end -}}
+{{- if and $v.metrics.serviceMonitor.enabled $v.networkPolicy.enabled (not $v.networkPolicy.monitoring) -}}
+{{- $faults = append $faults "networkPolicy.monitoring is missing: say where Prometheus is, e.g. [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" -}}
+{{- end -}}
 {{- if eq $v.kms.provider "local" -}}
 {{- $faults = append $faults "kms.provider is local: who reads the volume reads every key. Set it to aws, and kms.key" -}}
 {{- end -}}
@@ -130,17 +161,7 @@
 {{- $faults = append $faults (printf "resources.%s is missing: a byokd without it is the first to go when a node is short, or takes others with it" $path) -}}
 {{- end -}}
 {{- end -}}
-{{- $pod := default dict $v.podSecurityContext -}}
-{{- $container := default dict $v.securityContext -}}
-{{- if not (or $pod.runAsNonRoot $container.runAsNonRoot) -}}
-{{- $faults = append $faults "podSecurityContext.runAsNonRoot is off: set it to true" -}}
-{{- end -}}
-{{- if not $container.readOnlyRootFilesystem -}}
-{{- $faults = append $faults "securityContext.readOnlyRootFilesystem is off: set it to true" -}}
-{{- end -}}
-{{- if ne (toString $container.allowPrivilegeEscalation) "false" -}}
-{{- $faults = append $faults "securityContext.allowPrivilegeEscalation is on: set it to false" -}}
-{{- end -}}
+{{- $faults = concat $faults (include "byokd.faults.hardening" . | fromJsonArray) -}}
 {{- if eq (dig "auth" "embedded" "" $v.config) "allow" -}}
 {{- $faults = append $faults "config.auth.embedded is allow, which is for a single private machine: leave it out, and name issuers or certificates in config.auth" -}}
 {{- end -}}
@@ -151,5 +172,38 @@
 {{- $faults = append $faults "image.tag is latest, which is another image tomorrow: set a version, or image.digest" -}}
 {{- end -}}
 {{- if $faults }}{{ $faults = append $faults "(profile is production; dev allows what the lines about clear text, local KMS, resources and hardening refuse)" }}{{ end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{/* PSS restricted. What the container says goes before what the pod says. */}}
+{{- define "byokd.faults.hardening" -}}
+{{- $pod := default dict .Values.podSecurityContext -}}
+{{- $container := default dict .Values.securityContext -}}
+{{- $capabilities := default dict $container.capabilities -}}
+{{- $faults := list -}}
+{{- if ne (toString (ternary $container.runAsNonRoot $pod.runAsNonRoot (hasKey $container "runAsNonRoot"))) "true" -}}
+{{- $faults = append $faults "podSecurityContext.runAsNonRoot is off: set it to true" -}}
+{{- end -}}
+{{- range $name, $context := dict "podSecurityContext" $pod "securityContext" $container -}}
+{{- if eq (toString $context.runAsUser) "0" -}}
+{{- $faults = append $faults (printf "%s.runAsUser is 0, which is root: set it to 65532" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $seccomp := dig "type" "missing" (default (default dict $pod.seccompProfile) $container.seccompProfile) -}}
+{{- if not (has $seccomp (list "RuntimeDefault" "Localhost")) -}}
+{{- $faults = append $faults (printf "podSecurityContext.seccompProfile is %s: set it to {type: RuntimeDefault}" $seccomp) -}}
+{{- end -}}
+{{- if not $container.readOnlyRootFilesystem -}}
+{{- $faults = append $faults "securityContext.readOnlyRootFilesystem is off: set it to true" -}}
+{{- end -}}
+{{- if ne (toString $container.allowPrivilegeEscalation) "false" -}}
+{{- $faults = append $faults "securityContext.allowPrivilegeEscalation is on: set it to false" -}}
+{{- end -}}
+{{- if not (has "ALL" (default list $capabilities.drop)) -}}
+{{- $faults = append $faults "securityContext.capabilities.drop lacks ALL: set it to [ALL]" -}}
+{{- end -}}
+{{- if $capabilities.add -}}
+{{- $faults = append $faults (printf "securityContext.capabilities.add gives %s, which byokd does not need: leave it out" (join ", " $capabilities.add)) -}}
+{{- end -}}
 {{- toJson $faults -}}
 {{- end -}}

@@ -59,6 +59,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if .Values.autoscaling.enabled }}{{ .Values.autoscaling.maxReplicas }}{{ else }}{{ .Values.replicaCount }}{{ end -}}
 {{- end -}}
 
+{{/* Whether there is a pod of `helm test`; beyond ClusterIP the Service has no admin port to ask. Empty: no. */}}
+{{- define "byokd.tested" -}}
+{{- if and .Values.test.enabled (eq .Values.service.type "ClusterIP") }}yes{{ end -}}
+{{- end -}}
+
 {{/* Whether anything is kept in the data folder. Empty: no. */}}
 {{- define "byokd.embedded" -}}
 {{- if or (eq .Values.database.type "sqlite") (eq .Values.kms.provider "local") }}yes{{ end -}}

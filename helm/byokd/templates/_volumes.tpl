@@ -1,5 +1,11 @@
 {{/* What byokd reads and writes. Everything is mounted as files: an environment is shown by too many tools. */}}
 
+{{/* Whether the chart's claim for the audit stream is for one node, or one pod, at a time. Empty: no. */}}
+{{- define "byokd.auditOfOneNode" -}}
+{{- $audit := .Values.audit -}}
+{{- if and (eq $audit.output "file") (not $audit.volume.existingClaim) (ne $audit.volume.accessMode "ReadWriteMany") }}yes{{ end -}}
+{{- end -}}
+
 {{- define "byokd.mounts" -}}
 {{- $v := .Values -}}
 - { name: config, mountPath: /etc/byokd/config, readOnly: true }
