@@ -27,7 +27,7 @@ const WORST: Duration = Duration::from_secs(35);
 const WORKSPACE: &str = "acme";
 
 fn revocations() -> u32 {
-    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 1_000 } else { 100 }
+    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 1_000 } else { 50 }
 }
 
 /// What a replica handed out last: the key, and when the caller had asked for it.
