@@ -12,6 +12,7 @@
 mod export;
 mod logs;
 pub mod metrics;
+mod resource;
 pub mod trace;
 
 use std::io::IsTerminal as _;

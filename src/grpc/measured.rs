@@ -13,6 +13,7 @@ use tracing::{Instrument as _, Span};
 
 use super::status::Because;
 use crate::{
+    contract::code_name,
     domain::principal::Rpc,
     telemetry::{
         metrics,
@@ -62,7 +63,7 @@ impl Measured {
     }
 
     fn tell(&self, code: Code, reason: Option<&'static str>) {
-        let status = name(code);
+        let status = code_name(code);
         let error = (code != Code::Ok).then(|| reason.unwrap_or(status));
         metrics::call_ended(method(self.rpc), status, error, self.began.elapsed());
         if let (Some(Rpc::ResolveCredentials), Some(error)) = (self.rpc, error) {
@@ -83,27 +84,4 @@ impl Drop for Measured {
 
 fn method(rpc: Option<Rpc>) -> &'static str {
     rpc.map_or(OTHER, Rpc::method)
-}
-
-/// A code as gRPC writes it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

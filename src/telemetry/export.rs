@@ -7,7 +7,6 @@
 //! Absent: OTLP over HTTP, logs, and a file of settings of its own: collectors are configured like everybody else's.
 
 use std::{
-    env,
     fmt::Debug,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -34,7 +33,11 @@ use opentelemetry_sdk::{
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
-use super::{metrics, trace::Sampling};
+use super::{
+    metrics,
+    resource::{resource, set},
+    trace::Sampling,
+};
 
 /// How long what is left may take to leave at the end.
 const LAST: Duration = Duration::from_secs(1);
@@ -108,20 +111,6 @@ impl Exports {
             }
         }
     }
-}
-
-/// Who this is: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, and byokd's own name and version beneath them.
-pub(super) fn resource() -> Resource {
-    let builder =
-        Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    let named = set("OTEL_SERVICE_NAME").is_some()
-        || set("OTEL_RESOURCE_ATTRIBUTES")
-            .is_some_and(|all| all.split(',').any(|one| one.trim().starts_with("service.name=")));
-    if named { builder.build() } else { builder.with_service_name("byokd").build() }
-}
-
-fn set(variable: &str) -> Option<String> {
-    env::var(variable).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// What the variables may ask for, and nobody here does.

@@ -17,6 +17,8 @@ use opentelemetry::{
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
+use super::resource::resource;
+
 pub use opentelemetry::KeyValue as Label;
 
 /// In seconds: from a warm resolve to a test call at its deadline.
@@ -99,7 +101,7 @@ pub(super) fn provider(resource: Resource) -> opentelemetry_sdk::metrics::MeterP
 }
 
 fn meter() -> Meter {
-    PROVIDER.get_or_init(|| provider(super::export::resource()).build()).meter("byokd")
+    PROVIDER.get_or_init(|| provider(resource()).build()).meter("byokd")
 }
 
 /// A call has ended: its method, the status as gRPC names it, and what was wrong.
