@@ -194,9 +194,13 @@ cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binar
 
 prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: nothing starts, and no root is needed
     cd "$1"
-    apt-get download --quiet -o APT::Sandbox::User=root prometheus >/dev/null
+    # Lists of its own: those of the machine may be old, or gone.
+    local apt=(apt-get -q -o APT::Sandbox::User=root -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache")
+    mkdir -p lists/partial cache/archives/partial
+    timeout 600 "${apt[@]}" update >/dev/null
+    timeout 600 "${apt[@]}" download prometheus >/dev/null
     dpkg --extract prometheus_*.deb .
-    rm prometheus_*.deb
+    rm -r prometheus_*.deb lists cache
 }
 
 export -f pip_install pip_unpack go_install go_build_load copy_crds npm_install cargo_install prometheus_unpack
