@@ -60,7 +60,7 @@ use crate::domain::{
 /// How long opening may take, migrating and waiting for another one's migration included.
 const OPEN: Duration = Duration::from_secs(300);
 /// How long a connection may take to close.
-const CLOSE: Duration = Duration::from_secs(3);
+const CLOSE: Duration = Duration::from_secs(2);
 
 /// Which database, and how to use it.
 #[derive(Clone)]
@@ -271,7 +271,9 @@ impl Store {
             Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
             Err(_) => tracing::warn!("a database connection did not close within {CLOSE:?}"),
         };
-        tokio::join!(close(&self.log_reader), close(&self.readers), close(&self.writer));
+        tokio::join!(close(&self.log_reader), close(&self.readers));
+        // The last one: SQLite empties its log when the last connection closes, if that one may write.
+        close(&self.writer).await;
     }
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.

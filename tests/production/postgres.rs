@@ -13,7 +13,7 @@ use sea_orm::ConnectionTrait as _;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Network, OwnPostgres, Proxy, Rows, Site, ask, new_key, openai_key, postgres,
+    Network, OwnPostgres, Proxy, Rows, Site, answered, ask, new_key, openai_key, postgres,
     rows::{number, select},
     until,
 };
@@ -158,8 +158,13 @@ async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
                 let workspace = format!("w{n}");
                 let mut set = new_key(&workspace, "openai", &openai_key(n));
                 set.enable_byo = true;
-                admin.set_key(set).await.unwrap();
-                let resolved = resolver.resolve_credentials(ask(&workspace, "", "openai", "")).await.unwrap();
+                while answered(admin.set_key(set.clone()).await).await.is_none() {}
+                let resolved = loop {
+                    let answer = resolver.resolve_credentials(ask(&workspace, "", "openai", "")).await;
+                    if let Some(resolved) = answered(answer).await {
+                        break resolved;
+                    }
+                };
                 assert_eq!(resolved.into_inner().credential.unwrap().api_key, openai_key(n));
             });
         }

@@ -14,11 +14,10 @@ use std::{
 
 use byokd::{contract::v1, domain::principal::Role};
 use tokio::task::JoinSet;
-use tonic::Status;
 use uuid::Uuid;
 
 use super::fleet::Fleet;
-use crate::support::{Network, Process, Proxy, Site, ask, byokd::Keys, new_key, openai_key, reason, until};
+use crate::support::{Network, Process, Proxy, Site, answered, ask, byokd::Keys, new_key, openai_key, until};
 
 const REPLICAS: usize = 5;
 /// The promise to a healthy fleet, and the one for any fault.
@@ -87,20 +86,8 @@ async fn set(admin: &mut Keys, n: u32) -> String {
     let request_id = Uuid::new_v4().to_string();
     let key = new_key(WORKSPACE, "openai", &openai_key(n));
     let request = v1::SetKeyRequest { enable_byo: true, request_id, ..key };
-    while !made(admin.set_key(request.clone()).await).await {}
+    while answered(admin.set_key(request.clone()).await).await.is_none() {}
     openai_key(n)
-}
-
-/// Whether a change was made. On a machine that is busy the database may be late; who is told so comes again.
-async fn made<T>(answer: Result<T, Status>) -> bool {
-    match answer {
-        Ok(_) => true,
-        Err(status) if reason(&status) == "STORE_UNAVAILABLE" => {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            false
-        }
-        Err(status) => panic!("{status:?}"),
-    }
 }
 
 /// Revokes the key of the moment and answers the one that follows, if one does.
@@ -114,7 +101,7 @@ async fn revoke(admin: &mut Keys, n: u32) -> Option<String> {
         request_id: Uuid::new_v4().to_string(),
         ..Default::default()
     };
-    while !made(admin.delete_key(delete.clone()).await).await {}
+    while answered(admin.delete_key(delete.clone()).await).await.is_none() {}
     None
 }
 

@@ -41,4 +41,4 @@ pub(crate) use reply::Reply;
 pub(crate) use rows::Rows;
 pub(crate) use stream::{lines, lines_until};
 pub(crate) use token_key::TokenKey;
-pub(crate) use wait::until;
+pub(crate) use wait::{answered, until};

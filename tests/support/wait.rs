@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use tonic::Status;
+
+use super::reason;
+
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
+const COME_BACK: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Looks until there is something to see; panics when the limit is over.
@@ -24,5 +29,18 @@ pub(crate) async fn until_within<T>(
         }
         assert!(Instant::now() < end, "not within {limit:?}: {what}");
         tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+/// What a call was answered with. On a machine that is busy the database or the KMS may be late; who is told so waits a
+/// moment and comes again.
+pub(crate) async fn answered<T>(answer: Result<T, Status>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(status) if ["STORE_UNAVAILABLE", "KMS_UNAVAILABLE"].contains(&reason(&status).as_str()) => {
+            tokio::time::sleep(COME_BACK).await;
+            None
+        }
+        Err(status) => panic!("{status:?}"),
     }
 }
