@@ -4,7 +4,7 @@
 //!
 //! Absent: the health of one key, which is read with its holder.
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, QueryResult, Statement, TransactionTrait as _};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, QueryResult, Statement};
 
 use super::{
     Engine, Store,
@@ -47,8 +47,8 @@ impl Store {
             match &self.engine {
                 Engine::Sqlite { .. } => self.rows(statement).await,
                 // All keys of all workspaces may take longer than a read may.
-                Engine::Postgres(_) => {
-                    let transaction = self.readers.begin().await.map_err(unavailable)?;
+                Engine::Postgres(postgres) => {
+                    let transaction = postgres.begin(&self.readers).await?;
                     transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
                     let rows = transaction.query_all_raw(statement).await.map_err(unavailable)?;
                     transaction.commit().await.map_err(unavailable)?;

@@ -141,8 +141,8 @@ impl Postgres {
     }
 
     /// A transaction to look around in, or to prepare the database.
-    pub(super) async fn begin(&self, writer: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
-        let transaction = writer.begin().await.map_err(unavailable)?;
+    pub(super) async fn begin(&self, connection: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+        let transaction = connection.begin().await.map_err(unavailable)?;
         if self.pooler == Pooler::Transaction {
             transaction.execute_unprepared(FORGET_STATEMENTS).await.map_err(unavailable)?;
         }
