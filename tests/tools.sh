@@ -287,7 +287,7 @@ install_prometheus() {
     ensure "$prometheus" prometheus_unpack
 }
 
-# Built from crates.io, once: a few minutes each.
+# Built from source, once: a few minutes each.
 install_cargo_tools() {
     local deny fuzz
     deny=$(folder cargo-deny "$CARGO_DENY_VERSION")
