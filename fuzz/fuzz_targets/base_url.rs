@@ -1,9 +1,7 @@
 //! A base URL: what is admitted is https to a name or a public address, and nothing else.
 #![no_main]
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use byokd::egress::Egress;
 use libfuzzer_sys::fuzz_target;
