@@ -5,7 +5,8 @@
 //! the operator must mend ends the start with an error; a database that does not answer is awaited.
 //!
 //! End: not ready → the delay, for those who route calls to notice → no new connection, and GOAWAY on those there are →
-//! calls in flight end → the audit stream is closed → the database is closed → data keys are zeroed.
+//! calls in flight end, and changes whose callers are gone → the audit stream is closed → data keys are zeroed → the
+//! database is closed.
 //!
 //! Invariants: the address is written to the data folder once byokd listens and removed when it stops; a task that dies
 //! ends the server with an error; the admin port answers until the calls have ended.

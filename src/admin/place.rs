@@ -26,7 +26,7 @@ pub(super) fn bounded(listener: TcpListener, room: usize) -> impl Stream<Item = 
     let room = Arc::new(Semaphore::new(room));
     let mut failing = false;
     let accepted = TcpListenerStream::new(listener).then(move |accepted| {
-        let first = accepted.is_err() && !std::mem::replace(&mut failing, accepted.is_err());
+        let first = accepted.is_err() && !failing;
         failing = accepted.is_err();
         async move {
             let error = match accepted {

@@ -197,15 +197,15 @@ where
 
 /// The changes that run, also those whose callers are gone.
 #[derive(Default)]
-pub struct Changes(Arc<watch::Sender<usize>>);
+pub struct Changes(watch::Sender<usize>);
 
 /// A change that runs, until this is dropped.
-struct Running(Arc<watch::Sender<usize>>);
+struct Running(watch::Sender<usize>);
 
 impl Changes {
     fn begin(&self) -> Running {
         self.0.send_modify(|running| *running = running.saturating_add(1));
-        Running(Arc::clone(&self.0))
+        Running(self.0.clone())
     }
 
     /// Waits until none runs.

@@ -9,16 +9,6 @@ use crate::support::{Process, Site, ask, byokd::Keys, lines, reason, stream::ver
 /// How much is on record before the disk is full.
 const BEFORE: u64 = 100;
 
-/// Files of the process end here; `None`: nowhere.
-fn limit_files(process: &Process, bytes: Option<u64>) {
-    let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
-    let status = Command::new("prlimit")
-        .args(["--pid", &process.id().to_string(), &format!("--fsize={limit}:")])
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
 /// A byokd whose stream is longer than its log will be, so that the limit lets that be written.
 async fn start(site: &Site, mode: &str) -> (Process, Keys) {
     let mut serve = site.serve();
@@ -56,7 +46,7 @@ async fn durable_grants_nothing_that_it_cannot_put_on_record_and_recovers_by_its
     let mut granted = Vec::new();
     // Three times: the end of the disk falls into the middle of a line.
     for extra in [100, 1000, 1700] {
-        limit_files(&process, Some(fs::metadata(&file).unwrap().len() + extra));
+        process.limit_files(Some(fs::metadata(&file).unwrap().len() + extra));
         let (some, refused) = until_refused(&mut resolver).await;
         granted.extend(some);
         assert_eq!(reason(&refused), "AUDIT_UNAVAILABLE");
@@ -68,7 +58,7 @@ async fn durable_grants_nothing_that_it_cannot_put_on_record_and_recovers_by_its
         let read = v1::GetWorkspaceRequest { workspace_id: "acme".into() };
         let workspace = admin.get_workspace(read).await.unwrap().into_inner().workspace.unwrap();
         assert_eq!(workspace.revision, 0);
-        limit_files(&process, None);
+        process.limit_files(None);
         let resolved = until("it is granted again", async || {
             resolver.resolve_credentials(ask("acme", "llama", "", "")).await.ok()
         });
@@ -92,7 +82,7 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
     let site = Site::new().await;
     let file = site.data().join("audit.jsonl");
     let (mut process, mut resolver) = start(&site, "buffered").await;
-    limit_files(&process, Some(fs::metadata(&file).unwrap().len() + 100));
+    process.limit_files(Some(fs::metadata(&file).unwrap().len() + 100));
     let mut asked = BEFORE;
     until("the disk is full", async || {
         resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
@@ -100,7 +90,7 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
         process.said().contains("the audit stream cannot be written").then_some(())
     })
     .await;
-    limit_files(&process, None);
+    process.limit_files(None);
     until("it is said", async || (count(&site, "lost") > 0).then_some(())).await;
     resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
     asked += 1;
@@ -141,7 +131,7 @@ async fn a_start_on_a_full_disk_recovers_by_itself() {
     let mut resolver = process.keys(Role::Resolver).await;
     let refused = resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap_err();
     assert_eq!(reason(&refused), "AUDIT_UNAVAILABLE");
-    limit_files(&process, None);
+    process.limit_files(None);
     until("it is granted", async || resolver.resolve_credentials(ask("acme", "llama", "", "")).await.ok())
         .await;
 }

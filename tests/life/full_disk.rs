@@ -1,22 +1,13 @@
 //! A disk that is full, as a limit on the size of files makes it: it costs readiness where calls are refused without a
 //! record, and nowhere else.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use byokd::domain::principal::Role;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{Admin, serve};
 use crate::support::{Process, Site, ask, byokd::Keys, reason, until};
-
-fn limit_files(process: &Process, bytes: Option<u64>) {
-    let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
-    let status = Command::new("prlimit")
-        .args(["--pid", &process.id().to_string(), &format!("--fsize={limit}:")])
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
 
 /// A ready byokd, and a caller of whom nothing is on record yet.
 async fn start(site: &Site, mode: &str) -> (Process, Admin, Keys) {
@@ -35,7 +26,7 @@ async fn fill(site: &Site, process: &Process, resolver: &mut Keys) -> Option<ton
     let file = site.data().join("audit.jsonl");
     // What it says goes to a file, too, and is to find room.
     let said = u64::try_from(process.said().len()).unwrap() + 16 * 1024;
-    limit_files(process, Some(said.max(fs::metadata(&file).unwrap().len() + 10)));
+    process.limit_files(Some(said.max(fs::metadata(&file).unwrap().len() + 10)));
     until("the stream has met the end of the disk", async || {
         let refused = resolver.resolve_credentials(ask("acme", "llama", "", "")).await.err();
         process.said().contains("the audit stream cannot be written").then_some(refused)
@@ -51,7 +42,7 @@ async fn durable_is_not_ready_until_there_is_room_again() {
     let refused = fill(&site, &process, &mut resolver).await;
     assert_eq!(reason(&refused.unwrap()), "AUDIT_UNAVAILABLE");
     admin.awaits("audit: the stream cannot be written").await;
-    limit_files(&process, None);
+    process.limit_files(None);
     // Nobody calls who is not sent: it recovers without calls.
     admin.ready().await;
     resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();

@@ -1,20 +1,8 @@
 //! A disk that is full, as a limit on the size of files makes it: byokd over SQLite, whose log cannot grow any more.
 
-use std::process::Command;
-
 use byokd::domain::principal::Role;
 
-use crate::support::{Process, Site, ask, new_key, openai_key, reason, until};
-
-/// Files of the process end here; `None`: nowhere.
-fn limit_files(process: &Process, bytes: Option<u32>) {
-    let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
-    let status = Command::new("prlimit")
-        .args(["--pid", &process.id().to_string(), &format!("--fsize={limit}:")])
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
+use crate::support::{Site, ask, new_key, openai_key, reason, until};
 
 #[tokio::test]
 async fn a_full_disk_refuses_changes_answers_resolves_and_is_left_behind_without_a_restart() {
@@ -36,14 +24,14 @@ async fn a_full_disk_refuses_changes_answers_resolves_and_is_left_behind_without
         resolved.into_inner().credential.unwrap().api_key.clone()
     };
     assert_eq!(held().await, openai_key(1));
-    limit_files(&process, Some(4096));
+    process.limit_files(Some(4096));
     for n in 2..6 {
         let refused = admin.set_key(set(n)).await.unwrap_err();
         assert!(process.has_ended().is_none(), "it died of a full disk: {}", process.said());
         assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{refused:?}");
         assert_eq!(held().await, openai_key(1));
     }
-    limit_files(&process, None);
+    process.limit_files(None);
     until("keys are set again", async || admin.set_key(set(9)).await.ok()).await;
     assert_eq!(held().await, openai_key(9));
     assert!(!process.said().contains("panicked"), "{}", process.said());

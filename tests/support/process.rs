@@ -250,6 +250,14 @@ impl Process {
         self.signal("-CONT");
     }
 
+    /// Its files end here, as on a disk that is full; `None`: nowhere.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let (id, limit) = (self.id().to_string(), format!("--fsize={limit}:"));
+        let status = Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap();
+        assert!(status.success());
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();
