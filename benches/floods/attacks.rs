@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     callers::{Callers, What, percentile},
-    site::{self, Site, Target},
+    site::{Site, Target},
 };
 
 /// Attackers at once.
@@ -85,11 +85,11 @@ impl Attack {
                 "callers"
             }
             Self::Overload => {
-                overload = Some(crowd(What::Resolves, 40, site::CALLS / 4));
+                overload = Some(crowd(What::Resolves, 40, super::CALLS / 4));
                 "callers"
             }
             Self::Lists => {
-                overload = Some(crowd(What::Lists, 40, site::CALLS / 4));
+                overload = Some(crowd(What::Lists, 40, super::CALLS / 4));
                 "callers"
             }
             Self::RapidReset => {

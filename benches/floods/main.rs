@@ -21,16 +21,20 @@
 
 mod attacks;
 mod callers;
+#[path = "../support/site.rs"]
+#[allow(dead_code, reason = "each program uses its part")]
 mod site;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use attacks::Attack;
 use callers::{Callers, What};
-use site::Site;
+use site::{Site, Start};
 
 /// How long each row is measured.
 const ROW: Duration = Duration::from_secs(4);
+/// Calls at once that the server allows.
+const CALLS: usize = 256;
 /// Honest callers: connections, and calls at once on each.
 const HONEST: (usize, usize) = (4, 4);
 
@@ -40,7 +44,9 @@ async fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let site = Site::start().await;
+    let site =
+        Site::start(Start { env: vec![("BYOKD__LIMITS__CALLS", CALLS.to_string())], ..Start::default() })
+            .await;
     println!(
         "byokd {}, {} processors\n",
         env!("CARGO_PKG_VERSION"),
@@ -57,9 +63,9 @@ async fn main() {
         let undisturbed = Callers::run(&site.target, What::Resolves, HONEST, ROW).await;
         let flood = attack.begin(&site);
         let (disturbed, most) =
-            tokio::join!(Callers::run(&site.target, What::Resolves, HONEST, ROW), site.most_memory(ROW));
+            tokio::join!(Callers::run(&site.target, What::Resolves, HONEST, ROW), most_memory(&site));
         let done = flood.end().await;
-        let after = site.settled_memory().await;
+        let after = settled_memory(&site).await;
         println!(
             "| {attack} | {:.0} | {:.2} | {:.2} | {:.2} | {} | {done} | {} | {before:.0} / {most:.0} / {after:.0} |",
             disturbed.per_second(),
@@ -70,4 +76,21 @@ async fn main() {
             done.refusals(),
         );
     }
+}
+
+/// The most that the server has in memory while a row is measured, in MB.
+async fn most_memory(site: &Site) -> f64 {
+    let began = Instant::now();
+    let mut most = site.memory();
+    while began.elapsed() < ROW {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        most = most.max(site.memory());
+    }
+    most
+}
+
+/// What it has once the flood's connections are gone.
+async fn settled_memory(site: &Site) -> f64 {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    site.memory()
 }

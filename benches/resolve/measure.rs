@@ -1,0 +1,141 @@
+//! What is measured, in which order.
+
+use std::time::Duration;
+
+use crate::{
+    bare::Bare,
+    certificates::Certificates,
+    client::{Call, Until, Where},
+    collector::Collector,
+    instructions::Instructions,
+    rounds::{Rows, Spread, figure, interleaved, ratio},
+    servers::{Byokd, Setting},
+};
+
+/// How long one server is measured in one round.
+const TURN: Duration = Duration::from_millis(1_500);
+/// Connections, and calls at once on each, where calls are as many as possible.
+const SHAPE: (usize, usize) = (4, 16);
+/// Of what the bare server can do: a moderate load.
+const MODERATE: f64 = 0.5;
+/// Of the same: the loads of the picture.
+const LOADS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+pub(crate) struct Measured {
+    pub(crate) rounds: usize,
+    /// Calls a second of the bare server, and its processor time for each in µs.
+    pub(crate) bare: [Spread; 2],
+    /// The same of byokd.
+    pub(crate) byokd: [Spread; 2],
+    /// The other bare server's calls a second against the first one's.
+    pub(crate) control: Spread,
+    /// byokd's against the bare server's: calls a second, and processor time for each.
+    pub(crate) plain: [Spread; 2],
+    /// Latency at a moderate load: p50 and p99 against the bare server's, and those of the bare servers.
+    pub(crate) moderate: [Spread; 2],
+    pub(crate) moderate_control: [Spread; 2],
+    pub(crate) encrypted: [Spread; 2],
+    /// Calls a second of `durable` against `buffered`.
+    pub(crate) durable: Spread,
+    pub(crate) instructions: Instructions,
+    pub(crate) curves: Vec<Curve>,
+}
+
+/// Latency against load: calls a second, p50 and p99 in ms.
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    pub(crate) points: Vec<(f64, f64, f64)>,
+}
+
+impl Measured {
+    pub(crate) async fn take(rounds: usize) -> Self {
+        let under = pinned();
+        let collector = Collector::start().await;
+        let setting = || Setting { under: &under, collector: Some(&collector), ..Setting::default() };
+        let instructions = Instructions::count(&collector).await;
+        println!("{instructions}");
+
+        let byokd = Byokd::start(setting()).await;
+        let (call, answer) = (byokd.call.clone(), byokd.answer.clone());
+        let bare = Bare::start(&under, &answer, None).await;
+        let other = Bare::start(&under, &answer, None).await;
+        let places = [bare.at(), other.at(), byokd.at()];
+        let plain = flooded(rounds, &places.each_ref().map(|place| (&call, place))).await;
+        let most = figure(&plain[0], 0).median;
+        let moderate: Vec<Rows<2>> = interleaved(rounds, places.len(), async |place| {
+            let paced = call.paced(&places[place], SHAPE.0, most * MODERATE, TURN).await;
+            let mut felt = paced.expect("a server that bears a moderate load");
+            assert_eq!(felt.failed, 0, "calls failed");
+            [felt.percentile(0.5), felt.percentile(0.99)]
+        })
+        .await;
+        let curves = curves(&call, &[("bare tonic", &places[0]), ("byokd", &places[2])], most).await;
+        drop((byokd, bare, other));
+
+        let certificates = Certificates::new();
+        let byokd = Byokd::start(Setting { encrypted: Some(&certificates), ..setting() }).await;
+        let bare = Bare::start(&under, &answer, Some(&certificates)).await;
+        let encrypted = flooded(rounds, &[(&byokd.call, &bare.at()), (&byokd.call, &byokd.at())]).await;
+        drop((byokd, bare));
+
+        let buffered = Byokd::start(setting()).await;
+        let durable = Byokd::start(Setting { durable: true, ..setting() }).await;
+        let modes =
+            flooded(rounds, &[(&buffered.call, &buffered.at()), (&durable.call, &durable.at())]).await;
+
+        let both = |of: &Rows<2>, to: &Rows<2>| [ratio(of, to, 0), ratio(of, to, 1)];
+        Self {
+            rounds,
+            bare: [figure(&plain[0], 0), figure(&plain[0], 1)],
+            byokd: [figure(&plain[2], 0), figure(&plain[2], 1)],
+            control: ratio(&plain[1], &plain[0], 0),
+            plain: both(&plain[2], &plain[0]),
+            moderate: both(&moderate[2], &moderate[0]),
+            moderate_control: both(&moderate[1], &moderate[0]),
+            encrypted: both(&encrypted[1], &encrypted[0]),
+            durable: ratio(&modes[1], &modes[0], 0),
+            instructions,
+            curves,
+        }
+    }
+}
+
+/// As many calls as possible to each, in turns: calls a second, and the server's processor time for each in µs.
+async fn flooded(rounds: usize, servers: &[(&Call, &Where)]) -> Vec<Rows<2>> {
+    for (call, place) in servers {
+        call.flood(place, SHAPE.0, SHAPE.1, Until::Over(TURN)).await;
+    }
+    interleaved(rounds, servers.len(), async |place| {
+        let (call, to) = servers[place];
+        let felt = call.flood(to, SHAPE.0, SHAPE.1, Until::Over(TURN)).await;
+        assert_eq!(felt.failed, 0, "calls failed");
+        [felt.per_second(), felt.per_call()]
+    })
+    .await
+}
+
+async fn curves(call: &Call, servers: &[(&'static str, &Where)], most: f64) -> Vec<Curve> {
+    let mut curves: Vec<Curve> = servers.iter().map(|(name, _)| Curve { name, points: Vec::new() }).collect();
+    for load in LOADS {
+        for (curve, (_, place)) in curves.iter_mut().zip(servers) {
+            if let Some(mut felt) = call.paced(place, SHAPE.0, most * load, TURN).await {
+                curve.points.push((most * load, felt.percentile(0.5), felt.percentile(0.99)));
+            }
+        }
+    }
+    curves
+}
+
+/// The servers get the first processor, this program the others. On a single one all share it.
+fn pinned() -> Vec<String> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let mut own = sched_getaffinity(None).unwrap();
+    if own.count() < 2 {
+        println!("one processor for servers and client: the figures are worth less");
+        return Vec::new();
+    }
+    let first = (0..CpuSet::MAX_CPU).find(|processor| own.is_set(*processor)).unwrap();
+    own.unset(first);
+    sched_setaffinity(None, &own).unwrap();
+    ["taskset", "-c", &first.to_string()].map(str::to_owned).to_vec()
+}
