@@ -92,6 +92,8 @@ impl Drop for Bare {
 /// What `--bare` runs, until its standard input is closed.
 pub(crate) fn run(folder: &Path) {
     let answer = ResolveCredentialsResponse::decode(&*fs::read(folder.join("answer")).unwrap()).unwrap();
+    // Without one, every span and event of the libraries takes a slow road.
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {

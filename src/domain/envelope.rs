@@ -23,10 +23,13 @@
 //! keys. A record that was cut, changed, moved to another row or pointed at another host does not open; nothing here
 //! panics on any input.
 //!
+//! Deriving costs more than all the rest of opening; so a data key remembers what it derived last, until it ends itself.
+//! No opened secret is kept.
+//!
 //! Absent: where data keys come from (`keyring`), and protection against the replay of an old row, which this format
 //! does not claim.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -34,6 +37,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, KeyType, Salt},
     rand::{SecureRandom as _, SystemRandom},
 };
+use quick_cache::{UnitWeighter, sync::Cache};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -50,6 +54,10 @@ const COMMITMENT_LEN: usize = 32;
 const PREFIX_LEN: usize = 1 + 2 + 4;
 const HEADER_LEN: usize = PREFIX_LEN + SALT_LEN + COMMITMENT_LEN;
 const TAG_LEN: usize = 16;
+/// For how many records a data key remembers what it derived, at the most: a few hundred bytes each.
+const REMEMBERED: u64 = 512;
+/// For how many there is room from the beginning.
+const REMEMBERED_AT_FIRST: usize = 32;
 const LABEL: &[u8] = b"byokd record 1";
 
 /// Which data key sealed a record.
@@ -66,12 +74,21 @@ pub struct DataKey {
     /// Which one it is.
     pub id: DataKeyId,
     secret: Zeroizing<[u8; KEY_LEN]>,
+    /// By salt and deployment.
+    derived: Cache<([u8; SALT_LEN], Uuid), Arc<Derived>>,
 }
 
 impl DataKey {
     /// A data key of exactly 32 bytes.
     pub fn new(id: DataKeyId, secret: &[u8]) -> Option<Self> {
-        Some(Self { id, secret: Zeroizing::new(secret.try_into().ok()?) })
+        let derived = Cache::with_weighter(REMEMBERED_AT_FIRST, REMEMBERED, UnitWeighter);
+        Some(Self { id, secret: Zeroizing::new(secret.try_into().ok()?), derived })
+    }
+
+    /// What this key and a record's salt make, derived at most once while it is remembered.
+    fn derived(&self, salt: &[u8], deployment: Uuid) -> Result<Arc<Derived>, EnvelopeFault> {
+        let place = (salt.try_into().map_err(|_| EnvelopeFault::TooShort)?, deployment);
+        self.derived.get_or_insert_with(&place, || derive(self, salt, deployment).map(Arc::new))
     }
 
     /// HMAC-SHA-256 of `payload` under a key derived from this one: what a retried change is compared by.
@@ -178,7 +195,7 @@ pub fn open(data_key: &DataKey, context: &RecordContext<'_>, sealed: &[u8]) -> R
     let (before, commitment) =
         header.split_at_checked(PREFIX_LEN.saturating_add(SALT_LEN)).ok_or(EnvelopeFault::TooShort)?;
     let (_, salt) = before.split_at_checked(PREFIX_LEN).ok_or(EnvelopeFault::TooShort)?;
-    let derived = derive(data_key, salt, context.deployment)?;
+    let derived = data_key.derived(salt, context.deployment)?;
     verify_slices_are_equal(derived.commitment()?, commitment).map_err(|_| EnvelopeFault::Commitment)?;
     let aad = associated_data(header, context);
     let mut text = Zeroizing::new(text.to_vec());
@@ -186,7 +203,7 @@ pub fn open(data_key: &DataKey, context: &RecordContext<'_>, sealed: &[u8]) -> R
         .cipher()?
         .open_in_place(derived.nonce()?, Aad::from(aad), &mut text)
         .map_err(|_| EnvelopeFault::NotAuthentic)?;
-    ApiKey::from_stored(opened.to_vec()).ok_or(EnvelopeFault::NotAuthentic)
+    ApiKey::from_stored(opened).ok_or(EnvelopeFault::NotAuthentic)
 }
 
 /// Record key, nonce and commitment, in this order.

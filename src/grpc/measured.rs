@@ -5,7 +5,7 @@
 //!
 //! Absent: health checks.
 
-use std::{error::Error as _, time::Instant};
+use std::{error::Error as _, sync::LazyLock, time::Instant};
 
 use http::{HeaderMap, Response};
 use tonic::{Code, Status};
@@ -23,6 +23,10 @@ use crate::{
 
 /// The name of a method that is not served (OpenTelemetry, RPC conventions).
 const OTHER: &str = "_OTHER";
+
+/// What nearly all calls are.
+static RESOLVED: LazyLock<metrics::GoodCalls> =
+    LazyLock::new(|| metrics::GoodCalls::of(Rpc::ResolveCredentials.method(), code_name(Code::Ok)));
 
 /// A call that is measured. One that is dropped before its end was given up.
 pub(super) struct Measured {
@@ -63,6 +67,10 @@ impl Measured {
     }
 
     fn tell(&self, code: Code, reason: Option<&'static str>) {
+        if let (Some(Rpc::ResolveCredentials), Code::Ok) = (self.rpc, code) {
+            RESOLVED.ended(self.began.elapsed());
+            return trace::ended(&self.span, code_name(code), None);
+        }
         let status = code_name(code);
         let error = (code != Code::Ok).then(|| reason.unwrap_or(status));
         metrics::call_ended(method(self.rpc), status, error, self.began.elapsed());

@@ -32,7 +32,7 @@ pub use signer::Signer;
 use issuer::Issuer;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use verified::{Proof, Verified, VerifiedCallers};
+use verified::{Verified, VerifiedCallers};
 
 use crate::domain::{
     clock::Clock,
@@ -99,7 +99,7 @@ impl Identity {
                 "no credentials; send `authorization: Bearer <token>` (byokd token mints one) or a client certificate",
             ));
         }
-        let (proof, now) = (Proof::of(token, certificate), self.clock.now().unix_timestamp());
+        let (proof, now) = (self.verified.proof(token, certificate), self.clock.now().unix_timestamp());
         if let Some(found) = self.verified.find(&proof, now)
             && found.keys.is_none_or(|(issuer, generation)| self.stands(issuer, generation))
         {

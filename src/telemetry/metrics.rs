@@ -12,7 +12,7 @@ use std::{
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter, MeterProvider as _},
+    metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter, MeterProvider as _},
 };
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
@@ -25,6 +25,9 @@ pub use opentelemetry::KeyValue as Label;
 const BOUNDARIES: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// The contract's billing modes, as labels.
+const BILLING_MODES: [&str; 3] = ["byo", "credits", "unmetered"];
+
 /// What Prometheus reads.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 /// Where instruments come from; the first use makes one that only Prometheus reads.
@@ -34,7 +37,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new(&meter()));
 struct Metrics {
     calls: Histogram<f64>,
     resolutions: Counter<u64>,
+    /// The same, granted, by billing mode.
+    granted: [(&'static str, BoundCounter<u64>); 3],
     degraded: Counter<u64>,
+    hits: BoundCounter<u64>,
     lookups: Counter<u64>,
     kms_calls: Histogram<f64>,
     statements: Histogram<f64>,
@@ -49,19 +55,19 @@ impl Metrics {
         };
         let count =
             |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        let resolutions =
+            count("byokd.resolutions", "Calls of ResolveCredentials, by outcome, billing mode and reason.");
+        let lookups =
+            count("byokd.directory.lookups", "How workspaces were found: in memory, by a load, or not.");
         Self {
+            granted: BILLING_MODES.map(|mode| (mode, resolutions.bind(&resolution("granted", mode, "")))),
+            resolutions,
+            hits: lookups.bind(&[KeyValue::new("result", "hit")]),
+            lookups,
             calls: seconds("rpc.server.call.duration", "How long calls took, by method, status and reason."),
-            resolutions: count(
-                "byokd.resolutions",
-                "Calls of ResolveCredentials, by outcome, billing mode and reason.",
-            ),
             degraded: count(
                 "byokd.resolutions.degraded",
                 "Credentials given from what was known while the database did not answer.",
-            ),
-            lookups: count(
-                "byokd.directory.lookups",
-                "How workspaces were found: in memory, by a load, or not.",
             ),
             kms_calls: seconds(
                 "byokd.kms.call.duration",
@@ -106,18 +112,40 @@ fn meter() -> Meter {
 
 /// A call has ended: its method, the status as gRPC names it, and what was wrong.
 pub fn call_ended(method: &'static str, code: &'static str, error: Option<&'static str>, took: Duration) {
-    let labels = [
+    METRICS.calls.record(took.as_secs_f64(), with_error(&call(method, code, error), error));
+}
+
+/// Calls of one method that end well, with their labels looked up once and for all: for those that are many.
+pub struct GoodCalls(BoundHistogram<f64>);
+
+impl GoodCalls {
+    /// Those of this method. `code` is `OK` as gRPC names it.
+    pub fn of(method: &'static str, code: &'static str) -> Self {
+        Self(METRICS.calls.bind(with_error(&call(method, code, None), None)))
+    }
+
+    /// One of them has ended.
+    pub fn ended(&self, took: Duration) {
+        self.0.record(took.as_secs_f64());
+    }
+}
+
+fn call(method: &'static str, code: &'static str, error: Option<&'static str>) -> [KeyValue; 4] {
+    [
         KeyValue::new("rpc.system.name", "grpc"),
         KeyValue::new("rpc.method", method),
         KeyValue::new("rpc.response.status_code", code),
         KeyValue::new("error.type", error.unwrap_or_default()),
-    ];
-    METRICS.calls.record(took.as_secs_f64(), with_error(&labels, error));
+    ]
 }
 
-/// A credential is given, or a local model granted.
+/// A credential is given, or a local model granted. `billing_mode` is one of those of the contract.
 pub fn granted(billing_mode: &str, degraded: bool) {
-    resolution("granted", billing_mode.to_ascii_lowercase(), "");
+    for (mode, count) in &METRICS.granted {
+        if mode.eq_ignore_ascii_case(billing_mode) {
+            count.add(1);
+        }
+    }
     if degraded {
         METRICS.degraded.add(1, &[]);
     }
@@ -125,18 +153,15 @@ pub fn granted(billing_mode: &str, degraded: bool) {
 
 /// A resolution was refused.
 pub fn refused(reason: &'static str) {
-    resolution("refused", "none".to_owned(), reason);
+    METRICS.resolutions.add(1, &resolution("refused", "none", reason));
 }
 
-fn resolution(outcome: &'static str, billing_mode: String, reason: &'static str) {
-    METRICS.resolutions.add(
-        1,
-        &[
-            KeyValue::new("outcome", outcome),
-            KeyValue::new("billing_mode", billing_mode),
-            KeyValue::new("reason", reason),
-        ],
-    );
+fn resolution(outcome: &'static str, billing_mode: &'static str, reason: &'static str) -> [KeyValue; 3] {
+    [
+        KeyValue::new("outcome", outcome),
+        KeyValue::new("billing_mode", billing_mode),
+        KeyValue::new("reason", reason),
+    ]
 }
 
 /// How a workspace was found.
@@ -155,7 +180,7 @@ pub enum Lookup {
 /// A workspace was looked up.
 pub fn looked_up(lookup: Lookup) {
     let result = match lookup {
-        Lookup::Hit => "hit",
+        Lookup::Hit => return METRICS.hits.add(1),
         Lookup::Load => "load",
         Lookup::Degraded => "degraded",
         Lookup::Failed => "failed",
