@@ -121,7 +121,8 @@ impl Server {
             Reflection::Off => false,
             Reflection::Loopback => address.ip().is_loopback(),
         };
-        let served = Admission::new(routes(services, readiness.contract_service(), reflected)?, calls);
+        let others = routes(&services, readiness.contract_service(), reflected)?;
+        let served = Admission::new(services.key_service(), others, calls);
         let (stop, stopping) = watch::channel(false);
         let counts = KeyCounts::default();
         let places = Places { running: served.running(), all: calls.calls };
@@ -237,14 +238,14 @@ impl Admin {
     }
 }
 
-/// What is served on the contract's port.
+/// What is served on the contract's port beside `KeyService`.
 fn routes(
-    services: Services,
+    services: &Services,
     health: HealthServer<impl Health>,
     reflected: bool,
 ) -> Result<Routes, StartError> {
     let mut routes = Routes::builder();
-    routes.add_service(health).add_service(services.key_service()).add_service(services.platform_service());
+    routes.add_service(health).add_service(services.platform_service());
     if reflected {
         let reflection = || {
             tonic_reflection::server::Builder::configure()

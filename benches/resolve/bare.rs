@@ -9,6 +9,7 @@ use std::{
     path::Path,
     pin::Pin,
     process::{Child, ChildStdin, Command, Stdio},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -112,7 +113,7 @@ pub(crate) fn run(folder: &Path) {
             server = server.tls_config(tls).unwrap();
         }
         let serving = server
-            .add_service(Nothing(answer))
+            .add_service(Nothing(Arc::new(answer)))
             .serve_with_incoming(NoDelay(TcpListenerStream::new(listener)));
         tokio::select! {
             ended = serving => ended.unwrap(),
@@ -138,7 +139,7 @@ impl tokio_stream::Stream for NoDelay {
 
 /// The service: what tonic generates for one unary method.
 #[derive(Clone)]
-struct Nothing(ResolveCredentialsResponse);
+struct Nothing(Arc<ResolveCredentialsResponse>);
 
 impl NamedService for Nothing {
     const NAME: &'static str = "byok.v1.KeyService";
@@ -164,6 +165,6 @@ impl UnaryService<ResolveCredentialsRequest> for Nothing {
     type Future = std::future::Ready<Result<tonic::Response<Self::Response>, tonic::Status>>;
 
     fn call(&mut self, _: tonic::Request<ResolveCredentialsRequest>) -> Self::Future {
-        std::future::ready(Ok(tonic::Response::new(self.0.clone())))
+        std::future::ready(Ok(tonic::Response::new((*self.0).clone())))
     }
 }

@@ -54,6 +54,8 @@ const COMMITMENT_LEN: usize = 32;
 const PREFIX_LEN: usize = 1 + 2 + 4;
 const HEADER_LEN: usize = PREFIX_LEN + SALT_LEN + COMMITMENT_LEN;
 const TAG_LEN: usize = 16;
+/// What associated data take, mostly.
+const AAD_ROOM: usize = 512;
 /// For how many records a data key remembers what it derived, at the most: a few hundred bytes each.
 const REMEMBERED: u64 = 512;
 /// For how many there is room from the beginning.
@@ -247,7 +249,8 @@ fn derive(data_key: &DataKey, salt: &[u8], deployment: Uuid) -> Result<Derived, 
 }
 
 fn associated_data(header: &[u8], context: &RecordContext<'_>) -> Vec<u8> {
-    let mut data = header.to_vec();
+    let mut data = Vec::with_capacity(AAD_ROOM);
+    data.extend(header);
     lp(&mut data, context.deployment.as_bytes());
     lp(&mut data, context.scope.kind().as_bytes());
     lp(&mut data, context.scope.workspace_id().as_bytes());

@@ -48,6 +48,15 @@ impl Role {
     }
 }
 
+/// One of the contract's services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// What concerns one workspace.
+    KeyService,
+    /// What concerns the operator's keys.
+    PlatformService,
+}
+
 macro_rules! rpcs {
     ($($service:ident/$rpc:ident: $($role:ident)|+;)+) => {
         /// A call of the contract.
@@ -69,6 +78,11 @@ macro_rules! rpcs {
                 match self {
                     $(Self::$rpc => concat!("byok.v1.", stringify!($service), "/", stringify!($rpc))),+
                 }
+            }
+
+            /// The service that it belongs to.
+            pub fn service(self) -> Service {
+                match self { $(Self::$rpc => Service::$service),+ }
             }
 
             /// The roles that may call it.

@@ -123,9 +123,9 @@ impl fmt::Debug for ApiKey {
 /// The faults in the order in which they help most: a quoted "Bearer …" is told about the quotes first, and a
 /// "Bearer …" is told about the word, not about the space after it.
 fn fault(key: &str) -> Option<KeyFault> {
-    // What nearly every key is, seen in one pass: each resolve looks at one.
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`');
-    if (1..=MAX_BYTES).contains(&key.len()) && key.bytes().all(plain) {
+    // What nearly every key is, seen in one pass without a branch: each resolve looks at one.
+    let plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'"') & (byte != b'\'') & (byte != b'`');
+    if (1..=MAX_BYTES).contains(&key.len()) && key.bytes().fold(true, |all, byte| all & plain(byte)) {
         return names_bearer(key).then_some(KeyFault::BearerPrefix);
     }
     let quote = |c| matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');

@@ -19,16 +19,20 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::Service};
-use tokio::time::timeout;
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
 
-use super::{MAX_REQUEST_BYTES, measured::Measured, status};
-use crate::domain::{
-    error::{Error, Reason},
-    principal::Rpc,
+use super::{MAX_REQUEST_BYTES, Services, measured::Measured, status};
+use crate::{
+    contract::v1::key_service_server::KeyServiceServer,
+    domain::{
+        error::{Error, Reason},
+        principal::{Rpc, Service as Of},
+    },
 };
 
 /// How long a message may take to come, once its call has begun.
@@ -37,6 +41,8 @@ const MESSAGE: Duration = Duration::from_secs(5);
 const LONGEST_MESSAGE: usize = MAX_REQUEST_BYTES.saturating_add(5);
 /// When a refused call may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
+
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How much is served at once, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -52,63 +58,99 @@ pub struct CallLimits {
 /// The services behind the limits.
 #[derive(Clone)]
 pub struct Admission {
+    /// Called without a detour: all calls that are many are its.
+    key_service: KeyServiceServer<Services>,
+    /// Everything else.
     routes: Routes,
     limits: CallLimits,
-    running: Arc<AtomicU32>,
+    room: Room,
 }
 
 impl Admission {
-    /// Lets calls through to these services.
-    pub fn new(routes: Routes, limits: CallLimits) -> Self {
-        Self { routes: routes.prepare(), limits, running: Arc::default() }
+    /// Lets calls through to `KeyService` and to whatever else is served.
+    pub fn new(key_service: KeyServiceServer<Services>, others: Routes, limits: CallLimits) -> Self {
+        Self { key_service, routes: others.prepare(), limits, room: Room::new(limits.calls) }
     }
 
     /// How many calls hold a place now.
     pub fn running(&self) -> impl Fn() -> u32 + Send + Sync + use<> {
-        let running = Arc::clone(&self.running);
+        let running = Arc::clone(&self.room.running);
         move || running.load(Ordering::Relaxed)
+    }
+
+    /// Lets one call in, and waits for its answer.
+    async fn serve(
+        &self,
+        called: Called,
+        request: Request<Incoming>,
+        until: Instant,
+    ) -> Result<Response<Body>, Status> {
+        let (request, _place) = match called {
+            Called::Contract(rpc) => {
+                // Who would be refused anyway is not waited for.
+                drop(self.room.enter(called)?);
+                let request = whole(request, until).await?;
+                let _place = self.room.enter(called)?;
+                if rpc.service() == Of::KeyService {
+                    return ended(timeout_at(until, self.key_service.clone().call(request)).await);
+                }
+                (request.map(Body::new), Some(_place))
+            }
+            Called::Other => (request.map(Body::new), Some(self.room.enter(called)?)),
+            Called::Health => (request.map(Body::new), None),
+        };
+        ended(timeout_at(until, self.routes.clone().call(request)).await)
+    }
+}
+
+/// The answer of a call, if it came in time.
+fn ended(answered: Result<Result<Response<Body>, Infallible>, Elapsed>) -> Result<Response<Body>, Status> {
+    match answered {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(never)) => match never {},
+        Err(_) => Err(too_late()),
+    }
+}
+
+fn too_late() -> Status {
+    Status::deadline_exceeded("the call's deadline has passed")
+}
+
+/// A request whose message is all there.
+async fn whole(request: Request<Incoming>, until: Instant) -> Result<Request<Full<Bytes>>, Status> {
+    let (parts, body) = request.into_parts();
+    let limit = Instant::now().checked_add(MESSAGE).unwrap_or(until);
+    match timeout_at(until.min(limit), Limited::new(body, LONGEST_MESSAGE).collect()).await {
+        Ok(Ok(message)) => Ok(Request::from_parts(parts, Full::new(message.to_bytes()))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Status::out_of_range(format!("the message is longer than {MAX_REQUEST_BYTES} bytes")))
+        }
+        Ok(Err(_)) => Err(Status::cancelled("the message broke off")),
+        Err(_) if until <= limit => Err(too_late()),
+        Err(_) => Err(Status::deadline_exceeded("the call's message did not come within 5 s")),
+    }
+}
+
+/// Places for calls.
+#[derive(Clone)]
+struct Room {
+    running: Arc<AtomicU32>,
+    calls: u32,
+}
+
+impl Room {
+    fn new(calls: u32) -> Self {
+        Self { running: Arc::default(), calls }
     }
 
     /// A place among the calls that run at once, or what there is to say to who gets none.
     fn enter(&self, called: Called) -> Result<Place, Status> {
         let place = Place(Arc::clone(&self.running));
         // One more is counted already; it is taken back when the place is dropped.
-        match place.0.fetch_add(1, Ordering::Relaxed) < called.most(self.limits.calls) {
+        match place.0.fetch_add(1, Ordering::Relaxed) < called.most(self.calls) {
             true => Ok(place),
             false => Err(overloaded(called)),
         }
-    }
-
-    /// Lets one call in, and waits for its answer.
-    async fn serve(&self, called: Called, request: Request<Incoming>) -> Result<Response<Body>, Status> {
-        let (request, _place) = match called {
-            Called::Contract(_) => {
-                // Who would be refused anyway is not waited for.
-                drop(self.enter(called)?);
-                let request = whole(request).await?;
-                (request, Some(self.enter(called)?))
-            }
-            Called::Other => (request.map(Body::new), Some(self.enter(called)?)),
-            Called::Health => (request.map(Body::new), None),
-        };
-        match self.routes.clone().call(request).await {
-            Ok(answer) => Ok(answer),
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// A request whose message is all there.
-async fn whole(request: Request<Incoming>) -> Result<Request<Body>, Status> {
-    let (parts, body) = request.into_parts();
-    let collected = timeout(MESSAGE, Limited::new(body, LONGEST_MESSAGE).collect()).await;
-    match collected {
-        Ok(Ok(message)) => Ok(Request::from_parts(parts, Body::new(Full::new(message.to_bytes())))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Status::out_of_range(format!("the message is longer than {MAX_REQUEST_BYTES} bytes")))
-        }
-        Ok(Err(_)) => Err(Status::cancelled("the message broke off")),
-        Err(_) => Err(Status::deadline_exceeded("the call's message did not come within 5 s")),
     }
 }
 
@@ -128,19 +170,16 @@ impl Service<Request<Incoming>> for Admission {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let called = Called::at(request.uri().path());
-        let deadline = asked_for(request.headers())
-            .unwrap_or(self.limits.default_deadline)
-            .min(self.limits.longest_deadline);
-        let admission = self.clone();
+        let most = self.limits.longest_deadline;
+        let deadline = asked_for(request.headers()).unwrap_or(self.limits.default_deadline).min(most);
+        let (admission, now) = (self.clone(), Instant::now());
         let measured = called.measured().map(|rpc| Measured::begin(rpc, request.headers()));
         Box::pin(async move {
-            let served = timeout(deadline, admission.serve(called, request));
+            let served = admission.serve(called, request, now.checked_add(deadline).unwrap_or(now));
             let answered = match &measured {
                 Some(measured) => measured.run(served).await,
                 None => served.await,
             };
-            let answered =
-                answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("the call's deadline has passed")));
             let answer = answered.unwrap_or_else(Status::into_http);
             if let Some(measured) = measured {
                 measured.end(&answer);
@@ -220,7 +259,7 @@ fn overloaded(called: Called) -> Status {
 
 /// The caller's deadline (gRPC over HTTP/2, `grpc-timeout`): up to 8 digits and a unit.
 fn asked_for(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let text = headers.get(&GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -273,23 +312,16 @@ mod tests {
 
     #[test]
     fn the_last_places_are_for_resolves_and_each_is_given_back() {
-        let second = Duration::from_secs(1);
-        let limits = CallLimits { calls: 4, default_deadline: second, longest_deadline: second };
-        let admission = Admission::new(Routes::default(), limits);
+        let room = Room::new(4);
         let rpcs = [Rpc::GetWorkspace, Rpc::SetKey, Rpc::ResolveCredentials].map(Called::Contract);
         let mut running = Vec::new();
         for expected in [[true, true, true], [true, true, true], [false, true, true], [false, false, true]] {
-            assert_eq!(
-                rpcs.map(|rpc| admission.enter(rpc).is_ok()),
-                expected,
-                "{} are running",
-                running.len()
-            );
-            running.push(admission.enter(Called::Contract(Rpc::ResolveCredentials)).unwrap());
+            assert_eq!(rpcs.map(|rpc| room.enter(rpc).is_ok()), expected, "{} are running", running.len());
+            running.push(room.enter(Called::Contract(Rpc::ResolveCredentials)).unwrap());
         }
-        let refused = admission.enter(Called::Contract(Rpc::ResolveCredentials)).err().unwrap();
+        let refused = room.enter(Called::Contract(Rpc::ResolveCredentials)).err().unwrap();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         drop(running);
-        assert_eq!(rpcs.map(|rpc| admission.enter(rpc).is_ok()), [true, true, true]);
+        assert_eq!(rpcs.map(|rpc| room.enter(rpc).is_ok()), [true, true, true]);
     }
 }

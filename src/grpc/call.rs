@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, metadata::MetadataMap};
+use http::{HeaderMap, header::AUTHORIZATION};
+use tonic::Request;
 
 use crate::identity::Certificate;
 
 /// A call without its message.
 pub(super) struct Call {
-    metadata: MetadataMap,
+    headers: HeaderMap,
     certificate: Option<Arc<Certificate>>,
 }
 
@@ -21,13 +22,13 @@ impl Call {
     /// Takes a request apart.
     pub(super) fn of<T>(request: Request<T>) -> (Self, T) {
         let (metadata, mut extensions, body) = request.into_parts();
-        (Self { metadata, certificate: extensions.remove() }, body)
+        (Self { headers: metadata.into_headers(), certificate: extensions.remove() }, body)
     }
 
     /// The `authorization` metadata, if there is any. What is not one text comes as an empty one, which `identity`
     /// refuses.
     pub(super) fn authorization(&self) -> Option<&str> {
-        let mut values = self.metadata.get_all("authorization").iter();
+        let mut values = self.headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
             (None, _) => None,
             (Some(only), None) => Some(only.to_str().unwrap_or_default()),

@@ -7,7 +7,7 @@
 
 use std::{error::Error as _, sync::LazyLock, time::Instant};
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
@@ -23,6 +23,8 @@ use crate::{
 
 /// The name of a method that is not served (OpenTelemetry, RPC conventions).
 const OTHER: &str = "_OTHER";
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What nearly all calls are.
 static RESOLVED: LazyLock<metrics::GoodCalls> =
@@ -41,7 +43,7 @@ impl Measured {
     /// From here on. `None` is a method that is not served.
     pub(super) fn begin(rpc: Option<Rpc>, headers: &HeaderMap) -> Self {
         let began = Instant::now();
-        let parent = headers.get("traceparent").and_then(|text| TraceParent::parse(text.to_str().ok()?));
+        let parent = headers.get(&TRACEPARENT).and_then(|text| TraceParent::parse(text.to_str().ok()?));
         Self { rpc, began, span: trace::server(method(rpc), parent), parent, ended: false }
     }
 

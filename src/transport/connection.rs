@@ -7,7 +7,7 @@
 //!
 //! Absent: what the calls are.
 
-use std::{io::Cursor, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
@@ -26,7 +26,7 @@ use super::{
 use crate::identity::Certificate;
 
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4).
-const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+static PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long it may take to say so.
 const BEGIN: Duration = Duration::from_secs(5);
 /// How often a silent client is asked whether it is there.
@@ -59,9 +59,7 @@ pub(super) async fn serve<B>(
         }
     }
     let resets = Arc::new(Resets::new(limits.resets_per_second));
-    let (rest, answers) = tokio::io::split(stream);
-    let rest = Counted::new(rest, Arc::clone(&resets));
-    let stream = tokio::io::join(Cursor::new(said).chain(rest), answers);
+    let stream = Counted::new(stream, &PREFACE, Arc::clone(&resets));
     let service = service_fn(move |mut request: Request<_>| {
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(Arc::clone(certificate));

@@ -16,7 +16,7 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::{
-    io::{AsyncRead, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
 };
 
@@ -48,9 +48,11 @@ impl Resets {
     }
 }
 
-/// What a client sends behind its preface.
-pub(super) struct Counted<R> {
-    reader: R,
+/// A connection whose preface has been read: it is given again, and what comes behind it is looked through.
+pub(super) struct Counted<S> {
+    stream: S,
+    /// What is still to be given of the preface.
+    preface: &'static [u8],
     resets: Arc<Resets>,
     /// As much of a frame's header as has come.
     header: Vec<u8>,
@@ -58,9 +60,9 @@ pub(super) struct Counted<R> {
     rest: usize,
 }
 
-impl<R> Counted<R> {
-    pub(super) fn new(reader: R, resets: Arc<Resets>) -> Self {
-        Self { reader, resets, header: Vec::with_capacity(HEADER), rest: 0 }
+impl<S> Counted<S> {
+    pub(super) fn new(stream: S, preface: &'static [u8], resets: Arc<Resets>) -> Self {
+        Self { stream, preface, resets, header: Vec::with_capacity(HEADER), rest: 0 }
     }
 
     fn look(&mut self, mut bytes: &[u8]) {
@@ -87,17 +89,54 @@ impl<R> Counted<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.preface.is_empty() {
+            let (given, left) = self.preface.split_at(self.preface.len().min(buffer.remaining()));
+            buffer.put_slice(given);
+            self.preface = left;
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.reader).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let come = buffer.filled().get(before..).unwrap_or_default();
         self.look(come);
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Passed on as it is.
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 
@@ -129,9 +168,15 @@ mod tests {
         for at_once in [1, 2, 8, 9, 10, 13, 4096, sent.len()] {
             for (allowed, too_many) in [(1, true), (2, false)] {
                 let resets = Arc::new(Resets::new(NonZeroU32::new(allowed).unwrap()));
-                let mut counted = Counted::new(sent.as_slice(), Arc::clone(&resets));
-                let mut buffer = vec![0; at_once];
-                while counted.read(&mut buffer).await.unwrap() > 0 {}
+                let mut counted = Counted::new(sent.as_slice(), b"PREFACE", Arc::clone(&resets));
+                let (mut buffer, mut come) = (vec![0; at_once], Vec::new());
+                loop {
+                    match counted.read(&mut buffer).await.unwrap() {
+                        0 => break,
+                        count => come.extend_from_slice(&buffer[..count]),
+                    }
+                }
+                assert_eq!(come, [b"PREFACE", sent.as_slice()].concat());
                 let told = std::pin::pin!(resets.too_many()).poll(&mut Context::from_waker(Waker::noop()));
                 assert_eq!(told.is_ready(), too_many, "{at_once} at once, {allowed} allowed");
                 assert!(counted.header.is_empty() && counted.rest == 0);
