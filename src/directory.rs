@@ -43,8 +43,6 @@ pub use follow::Failing;
 use follow::Followed;
 use slot::Slot;
 
-/// How many workspaces are held at the most.
-const CAPACITY: usize = 100_000;
 /// How old an entry may be at the most and still be served while the database does not answer.
 const GRACE: Duration = Duration::from_secs(35);
 /// How many loads run at once.
@@ -89,12 +87,12 @@ pub struct View<T> {
 }
 
 impl Directory {
-    /// An empty directory. While the database does not answer, entries are served for `GRACE`, and never for longer
-    /// than a lease lasts.
-    pub fn new(store: Arc<Store>, clock: Clock, lease: Duration) -> Self {
+    /// An empty directory that keeps this many workspaces at the most: the ones in use, by and large. While the database
+    /// does not answer, entries are served for `GRACE`, and never for longer than a lease lasts.
+    pub fn new(store: Arc<Store>, clock: Clock, lease: Duration, workspaces: usize) -> Self {
         Self {
             shared: Arc::new(Shared::new(store, clock, GRACE.min(lease))),
-            workspaces: Cache::new(CAPACITY),
+            workspaces: Cache::new(workspaces),
             platform: Arc::default(),
             followed: tokio::sync::Mutex::default(),
         }

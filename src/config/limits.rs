@@ -1,10 +1,10 @@
-//! How much is served at once, and for how long.
+//! How much is served at once and kept in memory, and for how long.
 //!
 //! Absent: limits on test calls (`checks`) and on calls to the KMS (`kms`).
 
 use serde::{Deserialize, Serialize};
 
-/// How much is served at once, and for how long.
+/// How much is served at once and kept in memory, and for how long.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
@@ -22,6 +22,8 @@ pub struct LimitsConfig {
     pub longest_deadline_ms: u64,
     /// How long a connection is used, in seconds, a tenth more or less; then its callers are told to open another.
     pub connection_age_seconds: u64,
+    /// Workspaces in memory; the rarely used ones beyond it are read from the database on each use.
+    pub workspaces: u32,
 }
 
 impl Default for LimitsConfig {
@@ -34,6 +36,7 @@ impl Default for LimitsConfig {
             default_deadline_ms: 25_000,
             longest_deadline_ms: 30_000,
             connection_age_seconds: 30 * 60,
+            workspaces: 100_000,
         }
     }
 }
@@ -69,6 +72,11 @@ impl LimitsConfig {
             (10..=86_400).contains(&self.connection_age_seconds),
             "limits.connection_age_seconds",
             "must be 10 to 86400",
+        );
+        unless(
+            (1_000..=10_000_000).contains(&self.workspaces),
+            "limits.workspaces",
+            "must be 1000 to 10000000",
         );
         faults
     }

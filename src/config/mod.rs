@@ -39,7 +39,7 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Who may call.
     pub auth: AuthConfig,
-    /// How much is served at once.
+    /// How much is served at once and kept in memory.
     pub limits: LimitsConfig,
     /// What everything is kept in.
     pub database: DatabaseConfig,

@@ -5,6 +5,7 @@
 mod floor;
 mod follow;
 mod history;
+mod kept;
 mod slot;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +25,8 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// How many workspaces a replica keeps.
+const KEPT: usize = 64;
 
 /// One replica, and another process on the same database.
 struct World {
@@ -47,7 +50,7 @@ impl World {
     /// A replica that was just started, and knows nothing yet.
     fn started_again(self) -> Self {
         let store = Arc::clone(&self.directory.shared.store);
-        Self { directory: Directory::new(store, self.clock.clone(), 60 * SECOND), ..self }
+        Self { directory: Directory::new(store, self.clock.clone(), 60 * SECOND, KEPT), ..self }
     }
 
     /// A replica that found its place in the log; `acme` has BYO off, at revision 1, and is in memory.
@@ -57,7 +60,7 @@ impl World {
         let store = Arc::new(Store::open(&settings, Duty::Serve).await.unwrap());
         let other = Store::open(&settings, Duty::Maintain).await.unwrap();
         let clock = Clock::manual(time::OffsetDateTime::UNIX_EPOCH);
-        let directory = Directory::new(store, clock.clone(), 60 * SECOND);
+        let directory = Directory::new(store, clock.clone(), 60 * SECOND, KEPT);
         let world = Self { directory, clock, other, _folder: folder };
         world.toggle(false).await;
         world.poll().await;

@@ -52,8 +52,9 @@ pub(super) async fn open(
     let keyring = open_keyring(config, &store, &clock).await?;
     let lease = Duration::from_secs(config.resolution.lease_seconds);
     let audit = audit(config, &store, &clock).await?;
+    let workspaces = usize::try_from(config.limits.workspaces).map_err(Error::internal)?;
     Ok(Arc::new(Parts {
-        directory: Directory::new(Arc::clone(&store), clock.clone(), lease),
+        directory: Directory::new(Arc::clone(&store), clock.clone(), lease, workspaces),
         store,
         keyring,
         providers: Providers::new(egress, Duration::from_millis(config.checks.deadline_ms))
