@@ -224,7 +224,7 @@ impl Audit {
         if !self.queue.push(Entry { at, since, event, waiter: Some(waiter) }, true) {
             return Err(unavailable(outcome));
         }
-        match tokio::time::timeout(LINE, written).await {
+        match Box::pin(tokio::time::timeout(LINE, written)).await {
             Ok(Ok(true)) => Ok(()),
             _ => Err(unavailable(outcome)),
         }

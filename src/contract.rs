@@ -5,6 +5,8 @@
 //!
 //! Absent: any conversion. `grpc` turns messages into the domain's types, `cli` into text.
 
+mod codec;
+
 use std::fmt;
 
 use tonic::Code;

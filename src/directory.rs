@@ -110,7 +110,8 @@ impl Directory {
             let id = id.clone();
             async move { store.workspace(&id).await }
         };
-        let renewed = slot.renewed(&self.shared, load, |workspace| workspace.revision).await;
+        // In a box, so that the many calls that need no load do not carry the room for one.
+        let renewed = Box::pin(slot.renewed(&self.shared, load, |workspace| workspace.revision)).await;
         metrics::looked_up(lookup(&renewed));
         renewed
     }
@@ -122,7 +123,7 @@ impl Directory {
             return Ok(view);
         }
         let load = |store: Arc<Store>| async move { store.platform().await };
-        let renewed = self.platform.renewed(&self.shared, load, |platform| platform.revision).await;
+        let renewed = Box::pin(self.platform.renewed(&self.shared, load, |platform| platform.revision)).await;
         metrics::looked_up(lookup(&renewed));
         renewed
     }

@@ -166,10 +166,15 @@ impl Keyring {
 
     /// The data key of this name.
     pub async fn get(&self, id: DataKeyId) -> Result<Arc<DataKey>, Error> {
-        let ready = || self.ready(id);
-        if let Some(key) = ready() {
-            return Ok(key);
+        match self.ready(id) {
+            Some(key) => Ok(key),
+            // In a box, so that the many calls whose data key is held do not carry the room for it.
+            None => Box::pin(self.fetched(id)).await,
         }
+    }
+
+    async fn fetched(&self, id: DataKeyId) -> Result<Arc<DataKey>, Error> {
+        let ready = || self.ready(id);
         self.refuse_closed(Some(id))?;
         let work = Box::pin(async {
             let row = match self.store.data_key(id).await {

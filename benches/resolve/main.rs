@@ -5,6 +5,7 @@
 //! ratio within a turn. A second bare server is measured along with them: how far it is from the first says what a ratio
 //! of this run is worth. What was measured is printed and written to `docs/performance.md`, with the pictures beside it.
 //!
+//! `-- --load` only keeps byokd busy for `LOADED` and says its process, for a profiler.
 //! `-- --instructions` counts instructions only, `-- --gate` compares them with those that the page has, and ends with
 //! an error if a call has become dearer. `-- --try` measures three rounds and writes nothing.
 //!
@@ -47,6 +48,7 @@ use measure::Measured;
 
 /// How long a run may take.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LOADED: Duration = Duration::from_secs(30);
 /// Rounds of a run whose figures count, and of one to try.
 const ROUNDS: usize = 9;
 const ROUNDS_TO_TRY: usize = 3;
@@ -74,6 +76,10 @@ fn main() -> ExitCode {
             let counted = Instructions::count(&Collector::start().await).await;
             println!("{counted}");
             return if said("--gate") { report::gate(counted) } else { ExitCode::SUCCESS };
+        }
+        if said("--load") {
+            measure::load(LOADED).await;
+            return ExitCode::SUCCESS;
         }
         let rounds = if said("--try") { ROUNDS_TO_TRY } else { ROUNDS };
         let measured = Measured::take(rounds).await;

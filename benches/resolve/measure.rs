@@ -100,6 +100,18 @@ impl Measured {
     }
 }
 
+/// Keeps byokd and a bare server busy, one after the other.
+pub(crate) async fn load(during: Duration) {
+    let (under, collector) = (pinned(), Collector::start().await);
+    let byokd =
+        Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
+    let bare = Bare::start(&under, &byokd.answer, None).await;
+    for (name, place) in [("byokd", byokd.at()), ("bare", bare.at())] {
+        println!("{name}: process {}", place.process);
+        byokd.call.flood(&place, SHAPE.0, SHAPE.1, Until::Over(during)).await;
+    }
+}
+
 /// As many calls as possible to each, in turns: calls a second, and the server's processor time for each in µs.
 async fn flooded(rounds: usize, servers: &[(&Call, &Where)]) -> Vec<Rows<2>> {
     for (call, place) in servers {

@@ -94,7 +94,9 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let known = self.known();
         let loaded = known.loaded.as_ref()?;
         let (now, validated_at) = loaded.validated(shared);
-        let old = shared.age(validated_at) > FRESH_FOR || shared.age(loaded.began) > MAX_AGE;
+        let time = shared.clock.elapsed();
+        let old =
+            time.saturating_sub(validated_at) > FRESH_FOR || time.saturating_sub(loaded.began) > MAX_AGE;
         let doubted = known.doubts != known.settled || loaded.era != now || known.lost_a_commit(shared);
         (!old && !doubted).then(|| loaded.view(validated_at, false))
     }

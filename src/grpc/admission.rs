@@ -83,13 +83,14 @@ impl Admission {
         &self,
         called: Called,
         request: Request<Incoming>,
+        began: Instant,
         until: Instant,
     ) -> Result<Response<Body>, Status> {
         let (request, _place) = match called {
             Called::Contract(rpc) => {
                 // Who would be refused anyway is not waited for.
                 drop(self.room.enter(called)?);
-                let request = whole(request, until).await?;
+                let request = whole(request, began, until).await?;
                 let _place = self.room.enter(called)?;
                 if rpc.service() == Of::KeyService {
                     return ended(timeout_at(until, self.key_service.clone().call(request)).await);
@@ -117,9 +118,13 @@ fn too_late() -> Status {
 }
 
 /// A request whose message is all there.
-async fn whole(request: Request<Incoming>, until: Instant) -> Result<Request<Full<Bytes>>, Status> {
+async fn whole(
+    request: Request<Incoming>,
+    began: Instant,
+    until: Instant,
+) -> Result<Request<Full<Bytes>>, Status> {
     let (parts, body) = request.into_parts();
-    let limit = Instant::now().checked_add(MESSAGE).unwrap_or(until);
+    let limit = began.checked_add(MESSAGE).unwrap_or(until);
     match timeout_at(until.min(limit), Limited::new(body, LONGEST_MESSAGE).collect()).await {
         Ok(Ok(message)) => Ok(Request::from_parts(parts, Full::new(message.to_bytes()))),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
@@ -172,10 +177,11 @@ impl Service<Request<Incoming>> for Admission {
         let called = Called::at(request.uri().path());
         let most = self.limits.longest_deadline;
         let deadline = asked_for(request.headers()).unwrap_or(self.limits.default_deadline).min(most);
-        let (admission, now) = (self.clone(), Instant::now());
-        let measured = called.measured().map(|rpc| Measured::begin(rpc, request.headers()));
+        let (admission, began) = (self.clone(), Instant::now());
+        let measured = called.measured().map(|rpc| Measured::begin(rpc, began, request.headers()));
         Box::pin(async move {
-            let served = admission.serve(called, request, now.checked_add(deadline).unwrap_or(now));
+            let until = began.checked_add(deadline).unwrap_or(began);
+            let served = admission.serve(called, request, began, until);
             let answered = match &measured {
                 Some(measured) => measured.run(served).await,
                 None => served.await,

@@ -39,7 +39,7 @@ impl Services {
             },
             Err(Refusal { error, caller }) => (error, caller),
         };
-        let recorded = self.parts.audit.refused(rpc, caller, workspace, error.reason()).await;
+        let recorded = Box::pin(self.parts.audit.refused(rpc, caller, workspace, error.reason())).await;
         Err(status::of(recorded.err().unwrap_or(error), rpc))
     }
 }

@@ -5,9 +5,10 @@
 //!
 //! Absent: health checks.
 
-use std::{error::Error as _, sync::LazyLock, time::Instant};
+use std::{error::Error as _, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, Response};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
@@ -40,9 +41,8 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// From here on. `None` is a method that is not served.
-    pub(super) fn begin(rpc: Option<Rpc>, headers: &HeaderMap) -> Self {
-        let began = Instant::now();
+    /// From `began` on. `None` is a method that is not served.
+    pub(super) fn begin(rpc: Option<Rpc>, began: Instant, headers: &HeaderMap) -> Self {
         let parent = headers.get(&TRACEPARENT).and_then(|text| TraceParent::parse(text.to_str().ok()?));
         Self { rpc, began, span: trace::server(method(rpc), parent), parent, ended: false }
     }

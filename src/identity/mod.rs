@@ -105,7 +105,8 @@ impl Identity {
         {
             return Ok(found.principal);
         }
-        let verified = self.verify(token, certificate).await.map_err(refused)?;
+        // In a box, so that the many calls of who is known do not carry the room for it.
+        let verified = Box::pin(self.verify(token, certificate)).await.map_err(refused)?;
         self.verified.keep(proof, verified.clone());
         Ok(verified.principal)
     }
