@@ -1,7 +1,8 @@
-//! How many user instructions one call costs a server: what two runs of different length differ by.
+//! What one call costs a server in user instructions and in allocations: what two runs of different length differ by.
 //!
-//! cachegrind counts them, on one worker, and without a cache model; a count can be repeated where a time cannot. It
-//! knows no AVX-512, so the ciphers cost more here than in the field.
+//! valgrind counts them, on one worker: instructions by cachegrind, without a cache model, allocations by DHAT. A count
+//! can be repeated where a time cannot. valgrind knows neither AVX-512 nor the instructions for SHA-256, so that ciphers
+//! and hashes cost much more here than in the field.
 
 use std::{fs, path::PathBuf};
 
@@ -10,45 +11,62 @@ use tempfile::TempDir;
 use crate::{
     bare::Bare,
     client::{Call, Until, Where},
+    collector::Collector,
     servers::{Byokd, Setting},
 };
 
 /// Calls of the shorter run, and how many more the longer one has.
-const FEW: usize = 500;
+const FEW: usize = 480;
 const MORE: usize = 4_000;
 /// Connections, and calls at once on each.
 const SHAPE: (usize, usize) = (4, 4);
 
-/// Instructions for each call.
+/// For each call.
 #[derive(Clone, Copy)]
-pub(crate) struct Instructions {
+pub(crate) struct Counted {
     pub(crate) bare: f64,
     pub(crate) byokd: f64,
 }
 
-impl Instructions {
-    pub(crate) async fn count(collector: &crate::collector::Collector) -> Self {
+impl Counted {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.byokd / self.bare
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum What {
+    Instructions,
+    Allocations,
+}
+
+impl What {
+    pub(crate) async fn count(self, collector: &Collector) -> Counted {
         let mut totals = [[0.0; 2]; 2];
         for (run, calls) in [FEW, FEW + MORE].into_iter().enumerate() {
-            let counter = Counter::new();
+            let counter = Counter::of(self);
             let setting = Setting { under: &counter.words, collector: Some(collector), ..Setting::default() };
             let byokd = Byokd::start(setting).await;
             send(&byokd.call, &byokd.at(), calls).await;
             let (call, answer) = (byokd.call.clone(), byokd.answer.clone());
             byokd.end();
             totals[1][run] = counter.total();
-            let counter = Counter::new();
+            let counter = Counter::of(self);
             let bare = Bare::start(&counter.words, &answer, None).await;
             send(&call, &bare.at(), calls).await;
             bare.end();
             totals[0][run] = counter.total();
         }
         let [bare, byokd] = totals.map(|[few, more]| (more - few) / MORE as f64);
-        Self { bare, byokd }
+        Counted { bare, byokd }
     }
 
-    pub(crate) fn ratio(&self) -> f64 {
-        self.byokd / self.bare
+    fn tool(self) -> [&'static str; 2] {
+        match self {
+            Self::Instructions => ["--tool=cachegrind", "--cache-sim=no"],
+            Self::Allocations => ["--tool=dhat", "--mode=heap"],
+        }
     }
 }
 
@@ -57,40 +75,40 @@ async fn send(call: &Call, to: &Where, calls: usize) {
     assert_eq!(felt.failed, 0, "calls failed");
 }
 
-/// cachegrind around one run.
+/// valgrind around one run.
 struct Counter {
+    what: What,
     words: Vec<String>,
     out: PathBuf,
     _folder: TempDir,
 }
 
 impl Counter {
-    fn new() -> Self {
+    fn of(what: What) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("counts");
-        let words =
-            ["env", "TOKIO_WORKER_THREADS=1", "valgrind", "-q", "--tool=cachegrind", "--cache-sim=no"];
-        let mut words = words.map(str::to_owned).to_vec();
-        words.push(format!("--cachegrind-out-file={}", out.display()));
-        if let Ok(keep) = std::env::var("XKEEP") {
-            words = ["env", "TOKIO_WORKER_THREADS=1", "valgrind", "-q", "--tool=callgrind"]
-                .map(str::to_owned)
-                .to_vec();
-            words.push(format!(
-                "--callgrind-out-file={keep}/cg.{}",
-                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
-            ));
-        }
-        Self { words, out, _folder: folder }
+        let [tool, mode] = what.tool();
+        let mut words =
+            ["env", "TOKIO_WORKER_THREADS=1", "valgrind", "-q", tool, mode].map(str::to_owned).to_vec();
+        words.push(format!("{}-out-file={}", tool.replace("tool=", ""), out.display()));
+        Self { what, words, out, _folder: folder }
     }
 
-    /// All instructions of the run, once it has ended.
+    /// All that was counted, once the run has ended.
     fn total(&self) -> f64 {
-        if std::env::var("XKEEP").is_ok() {
-            return 1.0;
-        }
         let counts = fs::read_to_string(&self.out).unwrap();
-        let summary = counts.lines().find_map(|line| line.strip_prefix("summary: "));
-        summary.expect("a summary of cachegrind's").trim().parse().unwrap()
+        let number = |text: &str| text.trim().trim_end_matches(',').parse::<f64>().unwrap();
+        match self.what {
+            What::Instructions => {
+                let summary = counts.lines().find_map(|line| line.strip_prefix("summary: "));
+                number(summary.expect("cachegrind's summary"))
+            }
+            // `tbk`: the blocks of one place in the program.
+            What::Allocations => counts
+                .split("\"tbk\":")
+                .skip(1)
+                .map(|rest| number(rest.split([',', '}', '\n']).next().unwrap()))
+                .sum(),
+        }
     }
 }

@@ -43,7 +43,7 @@ mod site;
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use collector::Collector;
-use instructions::Instructions;
+use instructions::What;
 use measure::Measured;
 
 /// How long a run may take.
@@ -73,8 +73,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let run = async {
         if said("--instructions") || said("--gate") {
-            let counted = Instructions::count(&Collector::start().await).await;
-            println!("{counted}");
+            let collector = Collector::start().await;
+            let counted = What::Instructions.count(&collector).await;
+            println!("{}", report::instructions(counted));
             return if said("--gate") { report::gate(counted) } else { ExitCode::SUCCESS };
         }
         if said("--load") {

@@ -7,7 +7,7 @@ use crate::{
     certificates::Certificates,
     client::{Call, Until, Where},
     collector::Collector,
-    instructions::Instructions,
+    instructions::{Counted, What},
     rounds::{Rows, Spread, figure, interleaved, ratio},
     servers::{Byokd, Setting},
 };
@@ -37,7 +37,8 @@ pub(crate) struct Measured {
     pub(crate) encrypted: [Spread; 2],
     /// Calls a second of `durable` against `buffered`.
     pub(crate) durable: Spread,
-    pub(crate) instructions: Instructions,
+    pub(crate) instructions: Counted,
+    pub(crate) allocations: Counted,
     pub(crate) curves: Vec<Curve>,
 }
 
@@ -52,8 +53,8 @@ impl Measured {
         let under = pinned();
         let collector = Collector::start().await;
         let setting = || Setting { under: &under, collector: Some(&collector), ..Setting::default() };
-        let instructions = Instructions::count(&collector).await;
-        println!("{instructions}");
+        let instructions = What::Instructions.count(&collector).await;
+        let allocations = What::Allocations.count(&collector).await;
 
         let byokd = Byokd::start(setting()).await;
         let (call, answer) = (byokd.call.clone(), byokd.answer.clone());
@@ -64,7 +65,7 @@ impl Measured {
         let most = figure(&plain[0], 0).median;
         let moderate: Vec<Rows<2>> = interleaved(rounds, places.len(), async |place| {
             let paced = call.paced(&places[place], SHAPE.0, most * MODERATE, TURN).await;
-            let mut felt = paced.expect("a server that bears a moderate load");
+            let mut felt = paced.expect("a server that bears half of what bare did; if it does not, the machine is busy with something else");
             assert_eq!(felt.failed, 0, "calls failed");
             [felt.percentile(0.5), felt.percentile(0.99)]
         })
@@ -95,6 +96,7 @@ impl Measured {
             encrypted: both(&encrypted[1], &encrypted[0]),
             durable: ratio(&modes[1], &modes[0], 0),
             instructions,
+            allocations,
             curves,
         }
     }

@@ -4,7 +4,7 @@
 
 use std::{fmt, fs, path::PathBuf, process::Command, process::ExitCode};
 
-use crate::{instructions::Instructions, measure::Measured, picture, rounds::Spread};
+use crate::{instructions::Counted, measure::Measured, picture, rounds::Spread};
 
 const BEGIN: &str = "<!-- measured by `cargo bench --bench resolve` -->\n";
 const END: &str = "<!-- end of what was measured -->\n";
@@ -43,12 +43,17 @@ pub(crate) fn table(measured: &Measured) -> String {
     text += &at_most("p99 at the same load", 1.15, measured.moderate[1]);
     text += &at_least("requests/s with audit `durable`, against `buffered`", 0.60, measured.durable);
     text += "\n| for comparison | median (least to most) |\n|---|---|\n";
-    let mut also = |what: &str, spread: Spread| text += &format!("| {what} | {spread} |\n");
-    also("the second bare server against the first: requests/s", measured.control);
-    also("the same: p50 at half load", measured.moderate_control[0]);
-    also("the same: p99 at half load", measured.moderate_control[1]);
-    also("processor time for each call, against bare", measured.plain[1]);
-    also("the same over mTLS", measured.encrypted[1]);
+    let also = |text: &mut String, what: &str, spread: Spread| *text += &format!("| {what} | {spread} |\n");
+    also(&mut text, "the second bare server against the first: requests/s", measured.control);
+    also(&mut text, "the same: p50 at half load", measured.moderate_control[0]);
+    also(&mut text, "the same: p99 at half load", measured.moderate_control[1]);
+    let allocations = &measured.allocations;
+    text += &format!(
+        "| allocations for each call: byokd, bare | **{:.1}**, {:.1} |\n",
+        allocations.byokd, allocations.bare
+    );
+    also(&mut text, "processor time for each call, against bare", measured.plain[1]);
+    also(&mut text, "the same over mTLS", measured.encrypted[1]);
     let absolute =
         |[rate, each]: [Spread; 2]| format!("{:.0} requests/s, {:.1} µs", rate.median, each.median);
     text += &format!(
@@ -88,7 +93,7 @@ fn said(program: &str, arguments: &[&str]) -> String {
 }
 
 /// Whether a call costs no more instructions, against the bare server's, than the page says.
-pub(crate) fn gate(counted: Instructions) -> ExitCode {
+pub(crate) fn gate(counted: Counted) -> ExitCode {
     let text = fs::read_to_string(page()).unwrap();
     let line = text.lines().find(|line| line.starts_with(INSTRUCTIONS)).expect("the instructions' line");
     let committed: f64 = line.split("**").nth(1).unwrap().parse().unwrap();
@@ -100,14 +105,8 @@ pub(crate) fn gate(counted: Instructions) -> ExitCode {
     ExitCode::FAILURE
 }
 
-impl fmt::Display for Instructions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "user instructions for each call: byokd {:.0}, bare {:.0}, ratio {:.3}",
-            self.byokd,
-            self.bare,
-            self.ratio()
-        )
-    }
+/// What was counted, as a line.
+pub(crate) fn instructions(counted: Counted) -> String {
+    let Counted { bare, byokd } = counted;
+    format!("user instructions for each call: byokd {byokd:.0}, bare {bare:.0}, ratio {:.3}", counted.ratio())
 }

@@ -43,6 +43,7 @@ const READS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Slot<T>(Mutex<Known<T>>);
 
+/// What most entries do not have is in a box: there may be a million of them.
 #[derive(Debug)]
 struct Known<T> {
     /// The highest revision seen in this history; nothing lower is loaded.
@@ -51,13 +52,13 @@ struct Known<T> {
     /// The highest revision that the log told of in this history.
     logged: u64,
     /// The last commit of this process that the log has to tell of, and since when.
-    owed: Option<(u64, Duration)>,
+    owed: Option<Box<(u64, Duration)>>,
     loaded: Option<Loaded<T>>,
     /// Counts the doubts about the entry, and those that a later load has settled.
     doubts: u64,
     settled: u64,
     /// Why the last load failed, and when.
-    failure: Option<(Duration, Error)>,
+    failure: Option<Box<(Duration, Error)>>,
     /// The load that runs; closed when it ends.
     flight: Option<watch::Receiver<()>>,
 }
@@ -124,7 +125,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             if let Some(view) = self.fresh(shared).or_else(|| self.degraded(shared)) {
                 return Ok(view);
             }
-            if let Some((_, error)) = &self.known().failure {
+            if let Some((_, error)) = self.known().failure.as_deref() {
                 return Err(error.repeated());
             }
             // What was loaded is outdated already.
@@ -148,8 +149,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             return Some(flight.clone());
         }
         known.enter(shared.epochs.now().history);
-        let paused = |(at, _): &(Duration, Error)| shared.age(*at) < PAUSE;
-        if known.failure.as_ref().is_some_and(paused) {
+        if known.failure.as_ref().is_some_and(|failure| shared.age(failure.0) < PAUSE) {
             return None;
         }
         let (running, flight) = watch::channel(());
@@ -164,7 +164,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
                 // The database answered, and what it said is not what is known.
                 known.loaded = None;
             }
-            known.failure = failure.map(|error| (shared.clock.elapsed(), error));
+            known.failure = failure.map(|error| Box::new((shared.clock.elapsed(), error)));
             known.flight = None;
             drop(running);
         };
@@ -216,7 +216,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let mut known = self.known();
         known.outdate(shared, revision, history);
         if history == known.history && known.logged < revision {
-            known.owed = Some((revision, shared.clock.elapsed()));
+            known.owed = Some(Box::new((revision, shared.clock.elapsed())));
         }
     }
 
@@ -225,7 +225,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let mut known = self.known();
         known.outdate(shared, revision, shared.epochs.now().history);
         known.logged = known.logged.max(revision);
-        known.owed = known.owed.filter(|(owed, _)| *owed > revision);
+        known.owed.take_if(|owed| owed.0 <= revision);
     }
 
     /// Something may have changed: what is known is only served while the database does not answer.
@@ -237,7 +237,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
     /// The entry, if the last load failed as in an outage, not long ago, and the grace lasts.
     fn degraded(&self, shared: &Shared) -> Option<View<T>> {
         let known = self.known();
-        let (at, error) = known.failure.as_ref()?;
+        let (at, error) = known.failure.as_deref()?;
         let loaded = known.loaded.as_ref()?;
         let (_, validated_at) = loaded.validated(shared);
         let outage = error.reason() == Reason::StoreUnavailable && shared.age(*at) <= FAILED_FOR;
@@ -283,7 +283,7 @@ impl<T> Known<T> {
             let (_, polled) = shared.epochs.now_and_poll_of(shared.epochs.now());
             polled.is_some_and(|polled| polled > since)
         };
-        self.owed.is_some_and(|(_, since)| read_since(since))
+        self.owed.as_ref().is_some_and(|owed| read_since(owed.1))
     }
 }
 
@@ -304,4 +304,19 @@ fn too_slow() -> Error {
     Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
         .retry_after(Duration::from_secs(1))
         .caused_by(format!("a load took longer than {LOAD_LIMIT:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::workspace::{StoredKey, Workspace};
+
+    /// There may be a million of each.
+    #[test]
+    fn an_entry_takes_little_room() {
+        assert_eq!(
+            (size_of::<Slot<Workspace>>(), size_of::<Workspace>(), size_of::<StoredKey>()),
+            (128, 128, 256)
+        );
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! Absent: the transaction that makes it true (`store`), and the rules of each RPC (`ops`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
     error::Error,
     names::{ModelName, ProviderName},
     verdict::{Condemnation, Verdict},
-    workspace::{Holder, Listing, Platform, Selection, StoredKey, Workspace},
+    workspace::{ByProvider, Holder, Listing, Platform, Selection, StoredKey, Workspace},
 };
 
 /// What happens to one row of keys.
@@ -206,7 +206,7 @@ impl Draft {
     }
 
     /// Counts the change, once.
-    fn touch(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
+    fn touch(&mut self) -> (&mut ByProvider<StoredKey>, &mut ByProvider<u64>) {
         let revision = self.before.revision().saturating_add(1);
         match &mut self.after {
             Holder::Workspace(workspace) => workspace.revision = revision,
@@ -215,7 +215,7 @@ impl Draft {
         self.holdings()
     }
 
-    fn holdings(&mut self) -> (&mut BTreeMap<ProviderName, StoredKey>, &mut BTreeMap<ProviderName, u64>) {
+    fn holdings(&mut self) -> (&mut ByProvider<StoredKey>, &mut ByProvider<u64>) {
         match &mut self.after {
             Holder::Workspace(Workspace { keys, generations, .. })
             | Holder::Platform(Platform { keys, generations, .. }) => (keys, generations),

@@ -3,9 +3,11 @@
 //! Invariant: a value of one of these types has the form that its `parse` promises; there is no other way to make one.
 //! An error says what is wrong with the form and never repeats the input, which may be a misplaced secret.
 //!
+//! A copy of a name shares its text: one that is in memory a million times, or in every line of a record, is cheap to pass on.
+//!
 //! Absent: whether a name means anything. The catalog knows providers, models and purposes; the store knows workspaces.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Why a text is not a name of its kind; for people, in the words "it must …".
 pub type Malformed = &'static str;
@@ -14,7 +16,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $max:expr, $allowed:expr, $form:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(Box<str>);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Checks the form; the error is a sentence for people that does not repeat the input.

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use litemap::LiteMap;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -18,6 +19,10 @@ use super::{
     names::{ModelName, OnBehalfOf, ProviderName, WorkspaceId},
     verdict::Health,
 };
+
+/// Some things by provider, in the order of the names. A holder has few of each, and there may be a million holders in
+/// memory: a sorted list takes what is in it, a tree room for eleven.
+pub type ByProvider<T> = LiteMap<ProviderName, T>;
 
 /// For how long a key's model list counts as what the key can use.
 pub const LIST_FRESH_FOR: Duration = Duration::hours(24);
@@ -34,11 +39,11 @@ pub struct Workspace {
     /// Counts the changes; never restarts. 0: never seen.
     pub revision: u64,
     /// The active keys.
-    pub keys: BTreeMap<ProviderName, StoredKey>,
+    pub keys: ByProvider<StoredKey>,
     /// What was selected, by provider.
-    pub selections: BTreeMap<ProviderName, Selection>,
+    pub selections: ByProvider<Selection>,
     /// How many keys it has had, by provider; outlives keys and tombstones.
-    pub generations: BTreeMap<ProviderName, u64>,
+    pub generations: ByProvider<u64>,
     /// The providers whose active key's row cannot be read. They have no entry in `keys`.
     pub damaged: BTreeSet<ProviderName>,
 }
@@ -51,9 +56,9 @@ impl Workspace {
             exists: false,
             byo_enabled: false,
             revision: 0,
-            keys: BTreeMap::new(),
-            selections: BTreeMap::new(),
-            generations: BTreeMap::new(),
+            keys: LiteMap::new(),
+            selections: LiteMap::new(),
+            generations: LiteMap::new(),
             damaged: BTreeSet::new(),
         }
     }
@@ -72,9 +77,9 @@ pub struct Platform {
     /// Counts the changes; never restarts. 0: never changed.
     pub revision: u64,
     /// The active keys.
-    pub keys: BTreeMap<ProviderName, StoredKey>,
+    pub keys: ByProvider<StoredKey>,
     /// How many keys it has had, by provider.
-    pub generations: BTreeMap<ProviderName, u64>,
+    pub generations: ByProvider<u64>,
     /// The providers whose active key's row cannot be read.
     pub damaged: BTreeSet<ProviderName>,
 }
@@ -98,7 +103,7 @@ impl Holder {
     }
 
     /// Its active keys.
-    pub fn keys(&self) -> &BTreeMap<ProviderName, StoredKey> {
+    pub fn keys(&self) -> &ByProvider<StoredKey> {
         match self {
             Self::Workspace(workspace) => &workspace.keys,
             Self::Platform(platform) => &platform.keys,
@@ -114,7 +119,7 @@ impl Holder {
     }
 
     /// How many keys it has had.
-    pub fn generations(&self) -> &BTreeMap<ProviderName, u64> {
+    pub fn generations(&self) -> &ByProvider<u64> {
         match self {
             Self::Workspace(workspace) => &workspace.generations,
             Self::Platform(platform) => &platform.generations,

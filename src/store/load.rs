@@ -25,7 +25,7 @@ use crate::domain::{
     error::{Error, Reason},
     names::{ModelName, OnBehalfOf, ProviderName, Scope, WorkspaceId},
     verdict::{Health, Verdict},
-    workspace::{Binding, Holder, Listing, Platform, Selection, StoredKey, Workspace},
+    workspace::{Binding, ByProvider, Holder, Listing, Platform, Selection, StoredKey, Workspace},
 };
 
 /// A selection as it stands in `holders.selections`.
@@ -80,7 +80,7 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
         });
     }
     let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
-    let (mut keys, mut damaged) = (BTreeMap::new(), BTreeSet::new());
+    let (mut keys, mut damaged) = (ByProvider::with_capacity(rows.len()), BTreeSet::new());
     for row in rows {
         // A holder without keys has one row without.
         let Some(name) = row.try_get::<Option<String>>("", "provider").map_err(unavailable)? else {
@@ -99,7 +99,7 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
         }
     }
     let revision = u64::try_from(row.revision).map_err(|_| corrupt("a negative revision"))?;
-    let generations = names(row.generations)?;
+    let generations = names(row.generations, Ok)?;
     Ok(match scope {
         Scope::Platform => Holder::Platform(Platform { revision, keys, generations, damaged }),
         Scope::Workspace(id) => Holder::Workspace(Workspace {
@@ -219,24 +219,23 @@ impl KeyRow {
     }
 }
 
-fn selections(value: Value) -> Result<BTreeMap<ProviderName, Selection>, Error> {
-    let stored: BTreeMap<ProviderName, SelectionJson> = names(value)?;
-    stored
-        .into_iter()
-        .map(|(provider, selection)| {
-            let model = ModelName::parse(&selection.model).map_err(corrupt)?;
-            Ok((provider, Selection { model, revision: selection.revision }))
-        })
-        .collect()
+fn selections(value: Value) -> Result<ByProvider<Selection>, Error> {
+    names(value, |SelectionJson { model, revision }| {
+        Ok(Selection { model: ModelName::parse(&model).map_err(corrupt)?, revision })
+    })
 }
 
-/// A JSON object whose keys are providers' names.
-fn names<T: DeserializeOwned>(value: Value) -> Result<BTreeMap<ProviderName, T>, Error> {
-    let stored: BTreeMap<String, T> = json(value)?;
-    stored
-        .into_iter()
-        .map(|(name, value)| Ok((ProviderName::parse(&name).map_err(corrupt)?, value)))
-        .collect()
+/// A JSON object whose keys are providers' names. There is room for what is in it and no more.
+fn names<J: DeserializeOwned, T>(
+    value: Value,
+    read: impl Fn(J) -> Result<T, Error>,
+) -> Result<ByProvider<T>, Error> {
+    let stored: BTreeMap<String, J> = json(value)?;
+    let mut named = ByProvider::with_capacity(stored.len());
+    for (name, value) in stored {
+        named.insert(ProviderName::parse(&name).map_err(corrupt)?, read(value)?);
+    }
+    Ok(named)
 }
 
 fn json<T: DeserializeOwned>(value: Value) -> Result<T, Error> {

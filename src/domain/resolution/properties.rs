@@ -12,7 +12,7 @@ use crate::domain::{
     names::PurposeName,
     resolution::{BillingMode, UnknownWorkspace},
     verdict::{Health, Verdict},
-    workspace::{Listing, StoredKey},
+    workspace::{ByProvider, Listing, StoredKey},
 };
 
 const MODELS: [&str; 10] =
@@ -80,7 +80,7 @@ proptest! {
         let asked = ask(model, name, purpose);
         let payer = world.catalog.payer(&asked.purpose);
         let Ok(decision) = decide(world.facts(), &asked) else { return Ok(()) };
-        let of = |keys: &std::collections::BTreeMap<_, StoredKey>, key: &StoredKey| {
+        let of = |keys: &ByProvider<StoredKey>, key: &StoredKey| {
             keys.get(&decision.provider.name).is_some_and(|held| held.key_id == key.key_id)
         };
         match &decision.grant {
