@@ -5,6 +5,7 @@ mod full_disk;
 mod kms;
 mod pages;
 mod shutdown;
+mod warm;
 
 use std::process::Command;
 

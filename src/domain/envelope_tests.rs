@@ -59,6 +59,15 @@ fn sealed_for_acme() -> Vec<u8> {
     seal(&data_key(7, 42, 1), &Place::acme().context(), &key).unwrap()
 }
 
+/// The data key of `sealed_for_acme`: one that has seen no record yet, and one that remembers this one.
+fn data_keys(sealed: &[u8]) -> [DataKey; 2] {
+    let [new, used] = [data_key(7, 42, 1), data_key(7, 42, 1)];
+    for _ in 0..2 {
+        assert_eq!(open(&used, &Place::acme().context(), sealed).unwrap().expose(), SECRET);
+    }
+    [new, used]
+}
+
 #[test]
 fn opens_where_it_was_sealed_and_is_different_each_time() {
     let (first, second) = (sealed_for_acme(), sealed_for_acme());
@@ -72,10 +81,12 @@ fn opens_where_it_was_sealed_and_is_different_each_time() {
 #[test]
 fn every_single_bit_flip_is_refused() {
     let sealed = sealed_for_acme();
-    for bit in 0..sealed.len() * 8 {
-        let mut flipped = sealed.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(open(&data_key(7, 42, 1), &Place::acme().context(), &flipped).is_err(), "bit {bit}");
+    for key in data_keys(&sealed) {
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&key, &Place::acme().context(), &flipped).is_err(), "bit {bit}");
+        }
     }
 }
 
@@ -120,9 +131,11 @@ fn every_move_to_another_place_is_refused() {
             Place { binding: with_headers(&[("A", "b"), ("OpenAI-Project", "proj_1")]), ..Place::acme() },
         ),
     ];
-    for (what, place) in places {
-        let result = open(&data_key(7, 42, 1), &place.context(), &sealed);
-        assert!(result.is_err(), "another {what} was accepted");
+    for key in data_keys(&sealed) {
+        for (what, place) in &places {
+            let result = open(&key, &place.context(), &sealed);
+            assert!(result.is_err(), "another {what} was accepted");
+        }
     }
 }
 
