@@ -98,7 +98,9 @@ install_debian_packages() {
     # libFuzzer is C++; the tests of the way out have a network of their own.
     have c++ || missing+=(g++)
     have ip || [[ -x /usr/sbin/ip ]] || missing+=(iproute2)
-    have unshare || missing+=(util-linux)
+    # It counts what a call costs.
+    have valgrind || missing+=(valgrind libc6-dbg)
+    { have unshare && have chrt && have taskset; } || missing+=(util-linux)
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
     # Debian ships the venv module without ensurepip until python3-venv is there.
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
