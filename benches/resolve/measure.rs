@@ -105,7 +105,7 @@ impl Measured {
 
 /// Keeps byokd and a bare server busy, one after the other.
 pub(crate) async fn load(during: Duration) {
-    let (under, collector) = (pinned(), Collector::start().await);
+    let (under, collector) = (site::pinned(), Collector::start().await);
     let byokd =
         Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
     let bare = Bare::start(&under, &byokd.answer, None).await;
