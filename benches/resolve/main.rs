@@ -27,11 +27,20 @@ mod bare;
 #[path = "../../tests/support/ca.rs"]
 #[allow(dead_code, reason = "tests need more of it")]
 mod ca;
+#[path = "../support/catalog.rs"]
+#[allow(dead_code, reason = "each program uses its part")]
+mod catalog;
 mod certificates;
+#[path = "../support/chart.rs"]
+mod chart;
+#[path = "../support/client.rs"]
+#[allow(dead_code, reason = "each program uses its part")]
 mod client;
 mod collector;
 mod instructions;
 mod measure;
+#[path = "../support/page.rs"]
+mod page;
 mod picture;
 mod report;
 mod rounds;

@@ -10,6 +10,7 @@ use crate::{
     instructions::{Counted, What},
     rounds::{Rows, Spread, figure, interleaved, ratio},
     servers::{Byokd, Setting},
+    site,
 };
 
 /// How long one server is measured in one round.
@@ -50,7 +51,7 @@ pub(crate) struct Curve {
 
 impl Measured {
     pub(crate) async fn take(rounds: usize) -> Self {
-        let under = pinned();
+        let under = site::pinned();
         let collector = Collector::start().await;
         let setting = || Setting { under: &under, collector: Some(&collector), ..Setting::default() };
         let instructions = What::Instructions.count(&collector).await;
@@ -104,7 +105,7 @@ impl Measured {
 
 /// Keeps byokd and a bare server busy, one after the other.
 pub(crate) async fn load(during: Duration) {
-    let (under, collector) = (pinned(), Collector::start().await);
+    let (under, collector) = (site::pinned(), Collector::start().await);
     let byokd =
         Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
     let bare = Bare::start(&under, &byokd.answer, None).await;
@@ -138,18 +139,4 @@ async fn curves(call: &Call, servers: &[(&'static str, &Where)], most: f64) -> V
         }
     }
     curves
-}
-
-/// The servers get the first processor, this program the others. On a single one all share it.
-fn pinned() -> Vec<String> {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let mut own = sched_getaffinity(None).unwrap();
-    if own.count() < 2 {
-        println!("one processor for servers and client: the figures are worth less");
-        return Vec::new();
-    }
-    let first = (0..CpuSet::MAX_CPU).find(|processor| own.is_set(*processor)).unwrap();
-    own.unset(first);
-    sched_setaffinity(None, &own).unwrap();
-    ["taskset", "-c", &first.to_string()].map(str::to_owned).to_vec()
 }

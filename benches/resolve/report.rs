@@ -1,23 +1,15 @@
 //! What was measured, as the page `docs/performance.md` has it.
-//!
-//! The page is written by people but for what stands between two marks, which is this program's.
 
-use std::{fmt, fs, path::PathBuf, process::Command, process::ExitCode};
+use std::{fmt, fs, process::ExitCode};
 
-use crate::{instructions::Counted, measure::Measured, picture, rounds::Spread};
+use crate::{instructions::Counted, measure::Measured, page, picture, rounds::Spread};
 
-const BEGIN: &str = "<!-- measured by `cargo bench --bench resolve` -->\n";
-const END: &str = "<!-- end of what was measured -->\n";
 /// By how much the instructions of a call may exceed what the page has.
 const GROWTH: f64 = 1.02;
 /// How far two bare servers may be apart for the run to say anything.
 const NOISE: f64 = 0.03;
 /// How the line of the instructions begins.
 const INSTRUCTIONS: &str = "| user instructions for each call, against bare";
-
-fn page() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "docs", "performance.md"].iter().collect()
-}
 
 /// One line of the table.
 fn line(what: &str, goal: &str, met: bool, measured: impl fmt::Display) -> String {
@@ -69,32 +61,14 @@ pub(crate) fn table(measured: &Measured) -> String {
 
 /// Writes the page's own part and the picture.
 pub(crate) fn write(measured: &Measured) {
-    let mut text = fs::read_to_string(page()).unwrap();
-    let begin = text.find(BEGIN).expect("the mark in docs/performance.md") + BEGIN.len();
-    let end = text.find(END).expect("the other mark in docs/performance.md");
-    let stamp = format!(
-        "\nCommit `{}`, {} rounds, {}.\n\n",
-        said("git", &["describe", "--always", "--dirty", "--abbrev=10"]),
-        measured.rounds,
-        said("sh", &["-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1; nproc; rustc --version"])
-            .replacen('\n', " × ", 1)
-            .replace('\n', ", "),
-    );
-    text.replace_range(begin..end, &format!("{stamp}{}\n", table(measured)));
-    fs::write(page(), text).unwrap();
-    let picture = page().with_file_name("latency.svg");
-    fs::write(&picture, picture::latency(&measured.curves)).unwrap();
-    println!("written: {} and {}", page().display(), picture.display());
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let how = format!("{} rounds", measured.rounds);
+    let drawing = picture::latency(&measured.curves);
+    page::write("resolve", &how, &table(measured), ("latency.svg", &drawing));
 }
 
 /// Whether a call costs no more instructions, against the bare server's, than the page says.
 pub(crate) fn gate(counted: Counted) -> ExitCode {
-    let text = fs::read_to_string(page()).unwrap();
+    let text = fs::read_to_string(page::page()).unwrap();
     let line = text.lines().find(|line| line.starts_with(INSTRUCTIONS)).expect("the instructions' line");
     let committed: f64 = line.split("**").nth(1).unwrap().parse().unwrap();
     if counted.ratio() <= committed * GROWTH {

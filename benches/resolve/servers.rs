@@ -8,26 +8,12 @@ use tonic::{Request, transport::Endpoint};
 
 use crate::{
     ca,
+    catalog::CATALOG,
     certificates::{CALLER, Certificates},
     client::{Call, Where},
     collector::Collector,
     site::{Site, Start},
 };
-
-const CATALOG: &str = r#"
-version = "bench"
-default_model = "small"
-[providers.openai]
-protocol = "openai"
-hosts = ["http://127.0.0.1:1/v1"]
-headers = ["OpenAI-Organization", "OpenAI-Project"]
-default_model = "small"
-[models.small]
-provider = "openai"
-ids = [{ id = "small-2030-01-01", aliases = ["small-latest"] }]
-credits = { unit = "credits", micros_per_call = 1_000_000 }
-byo_fee = { unit = "USD", micros_per_call = 1_000 }
-"#;
 
 /// What is asked all the time.
 pub(crate) fn ask() -> ResolveCredentialsRequest {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,6 +16,13 @@ pub(crate) struct Site {
     folder: TempDir,
     server: Child,
     pub(crate) target: Target,
+    /// The port of probes and metrics.
+    pub(crate) admin: SocketAddr,
+    pub(crate) spawned: Instant,
+    /// From exec until it listened.
+    pub(crate) listening: Duration,
+    /// What it used of the processors until then, in seconds.
+    pub(crate) processor: f64,
 }
 
 /// How a server is started.
@@ -51,9 +59,12 @@ impl Site {
         }
         let mut words = start.under;
         words.push(env!("CARGO_BIN_EXE_byokd").to_owned());
+        // One that was free a moment ago.
+        let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let spawned = Instant::now();
         let server = Command::new(&words[0])
             .args(&words[1..])
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin.to_string(), "--data-dir"])
             .arg(&data)
             .envs(start.env)
             .current_dir(folder.path())
@@ -61,19 +72,21 @@ impl Site {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut site = Self { folder, server, target: Target::default() };
-        let began = Instant::now();
+        let (target, listening) = (Target::default(), Duration::ZERO);
+        let mut site = Self { folder, server, target, admin, spawned, listening, processor: 0.0 };
         site.target.address = loop {
             match fs::read_to_string(data.join("server")) {
                 Ok(address) if address.ends_with('\n') => break address.trim().to_owned(),
                 _ => assert!(
-                    began.elapsed() < STARTS && site.server.try_wait().unwrap().is_none(),
+                    spawned.elapsed() < STARTS && site.server.try_wait().unwrap().is_none(),
                     "the server did not start: {}",
                     site.log()
                 ),
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         };
+        site.listening = spawned.elapsed();
+        site.processor = processor(site.id());
         site.target.token = site.mint(&["resolver", "viewer", "admin"]);
         site
     }
@@ -115,10 +128,32 @@ impl Site {
     }
 }
 
+/// The servers get the first processor, this program the others. On a single one all share it.
+pub(crate) fn pinned() -> Vec<String> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let mut own = sched_getaffinity(None).unwrap();
+    if own.count() < 2 {
+        println!("one processor for servers and client: the figures are worth less");
+        return Vec::new();
+    }
+    let first = (0..CpuSet::MAX_CPU).find(|processor| own.is_set(*processor)).unwrap();
+    own.unset(first);
+    sched_setaffinity(None, &own).unwrap();
+    ["taskset", "-c", &first.to_string()].map(str::to_owned).to_vec()
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
         // The process that this one started, and no other.
         let _gone = self.server.kill();
         let _reaped = self.server.wait();
     }
+}
+
+/// What a process has used of the processors, in seconds (`proc_pid_stat(5)`, fields 14 and 15).
+pub(crate) fn processor(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / rustix::param::clock_ticks_per_second() as f64
 }

@@ -1,4 +1,4 @@
-//! The client of both servers: HTTP/2 as a gRPC client speaks it, and as little else as possible.
+//! The client of the servers that are measured: HTTP/2 as a gRPC client speaks it, and as little else as possible.
 //!
 //! It runs on one thread. Where calls come at a rate, each one's time counts from the moment it was due, whether or not
 //! the client was able to send it then (so a slow server cannot hide what it makes others wait).
@@ -17,6 +17,8 @@ use tokio_rustls::TlsConnector;
 
 use byokd::contract::v1::ResolveCredentialsRequest;
 
+use crate::site::processor;
+
 /// Calls that are due and not answered, at the most. Beyond it a rate is more than the server can bear.
 const OUTSTANDING: usize = 1_000;
 
@@ -31,7 +33,8 @@ pub(crate) struct Where {
 #[derive(Clone)]
 pub(crate) struct Call {
     headers: HeaderMap,
-    message: Bytes,
+    /// The next call's message.
+    next: Arc<dyn Fn() -> Bytes + Send + Sync>,
     encrypted: Option<TlsConnector>,
 }
 
@@ -47,17 +50,27 @@ pub(crate) struct Felt {
 }
 
 impl Call {
+    /// The same all the time.
     pub(crate) fn new(token: &str, ask: &ResolveCredentialsRequest, encrypted: Option<TlsConnector>) -> Self {
+        let message = framed(ask);
+        Self::of(token, Arc::new(move || message.clone()), encrypted)
+    }
+
+    /// Each call what `next` says.
+    pub(crate) fn each(
+        token: &str,
+        next: impl Fn() -> ResolveCredentialsRequest + Send + Sync + 'static,
+    ) -> Self {
+        Self::of(token, Arc::new(move || framed(&next())), None)
+    }
+
+    fn of(token: &str, next: Arc<dyn Fn() -> Bytes + Send + Sync>, encrypted: Option<TlsConnector>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("te", "trailers".parse().unwrap());
         headers.insert("content-type", "application/grpc".parse().unwrap());
         headers.insert("user-agent", "byokd-bench/1".parse().unwrap());
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        let mut message = BytesMut::new();
-        message.put_u8(0);
-        message.put_u32(ask.encoded_len().try_into().unwrap());
-        ask.encode(&mut message).unwrap();
-        Self { headers, message: message.freeze(), encrypted }
+        Self { headers, next, encrypted }
     }
 
     async fn connect(&self, to: &Where) -> SendRequest<Bytes> {
@@ -88,7 +101,7 @@ impl Call {
         let mut request = Request::post(uri).body(()).unwrap();
         *request.headers_mut() = self.headers.clone();
         let (answer, mut stream) = sender.send_request(request, false)?;
-        stream.send_data(self.message.clone(), true)?;
+        stream.send_data((self.next)(), true)?;
         let mut body = answer.await?.into_body();
         let mut length = 0;
         while let Some(data) = body.data().await {
@@ -218,10 +231,11 @@ impl Felt {
     }
 }
 
-/// What a process has used of the processors, in seconds (`proc_pid_stat(5)`, fields 14 and 15).
-fn processor(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / rustix::param::clock_ticks_per_second() as f64
+/// A message as gRPC sends it.
+fn framed(ask: &ResolveCredentialsRequest) -> Bytes {
+    let mut message = BytesMut::new();
+    message.put_u8(0);
+    message.put_u32(ask.encoded_len().try_into().unwrap());
+    ask.encode(&mut message).unwrap();
+    message.freeze()
 }
