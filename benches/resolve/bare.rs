@@ -11,6 +11,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use byokd::contract::v1::{ResolveCredentialsRequest, ResolveCredentialsResponse};
@@ -27,6 +28,9 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{certificates::Certificates, client::Where};
+
+/// How long a start may take.
+const STARTS: Duration = Duration::from_secs(60);
 
 /// A running bare server.
 pub(crate) struct Bare {
@@ -60,14 +64,13 @@ impl Bare {
             .spawn()
             .unwrap();
         let stdin = server.stdin.take();
-        let address = folder.path().join("address");
-        for _ in 0..10_000 {
-            if fs::read_to_string(&address).is_ok_and(|text| text.ends_with('\n')) {
-                return Self { server, stdin, folder };
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        let bare = Self { server, stdin, folder };
+        let (address, began) = (bare.folder.path().join("address"), Instant::now());
+        while !fs::read_to_string(&address).is_ok_and(|text| text.ends_with('\n')) {
+            assert!(began.elapsed() < STARTS, "the bare server did not start");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the bare server did not start");
+        bare
     }
 
     pub(crate) fn at(&self) -> Where {

@@ -19,6 +19,7 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::indexing_slicing,
+    clippy::string_slice,
     missing_docs,
     reason = "a program that measures and prints; it fails by panicking"
 )]

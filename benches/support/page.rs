@@ -19,9 +19,12 @@ pub(crate) fn write(program: &str, how: &str, text: &str, picture: (&str, &str))
         "\nCommit `{}`, {how}, {}.\n\n",
         said("git", &["describe", "--always", "--dirty", "--abbrev=10"]),
         // The machine, and what built it.
-        said("sh", &["-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1; nproc; rustc --version"])
-            .replacen('\n', " × ", 1)
-            .replace('\n', ", "),
+        said(
+            "sh",
+            &["-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1; nproc --all; rustc --version"]
+        )
+        .replacen('\n', " × ", 1)
+        .replace('\n', ", "),
     );
     page_text.replace_range(begin..end, &format!("{stamp}{text}\n"));
     fs::write(page(), page_text).unwrap();
