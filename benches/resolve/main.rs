@@ -5,6 +5,7 @@
 //! ratio within a turn. A second bare server is measured along with them: how far it is from the first says what a ratio
 //! of this run is worth. What was measured is printed and written to `docs/performance.md`, with the pictures beside it.
 //!
+//! `-- --ghz PROGRAM` lets another client compare the two.
 //! `-- --load` only keeps byokd busy for `LOADED` and says its process, for a profiler.
 //! `-- --instructions` counts instructions only, `-- --gate` compares them with those that the page has, and ends with
 //! an error if a call has become dearer. `-- --try` measures three rounds and writes nothing.
@@ -38,6 +39,7 @@ mod chart;
 #[allow(dead_code, reason = "each program uses its part")]
 mod client;
 mod collector;
+mod foreign;
 mod instructions;
 mod measure;
 #[path = "../support/page.rs"]
@@ -90,6 +92,10 @@ fn main() -> ExitCode {
         }
         if said("--load") {
             measure::load(LOADED).await;
+            return ExitCode::SUCCESS;
+        }
+        if let Some(ghz) = arguments.iter().skip_while(|argument| *argument != "--ghz").nth(1) {
+            println!("{}", measure::by_ghz(ghz, ROUNDS).await);
             return ExitCode::SUCCESS;
         }
         let rounds = if said("--try") { ROUNDS_TO_TRY } else { ROUNDS };

@@ -7,6 +7,7 @@ use crate::{
     certificates::Certificates,
     client::{Call, Until, Where},
     collector::Collector,
+    foreign,
     instructions::{Counted, What},
     rounds::{Rows, Spread, figure, interleaved, ratio},
     servers::{Byokd, Setting},
@@ -16,7 +17,7 @@ use crate::{
 /// How long one server is measured in one round.
 const TURN: Duration = Duration::from_millis(1_500);
 /// Connections, and calls at once on each, where calls are as many as possible.
-const SHAPE: (usize, usize) = (4, 16);
+pub(crate) const SHAPE: (usize, usize) = (4, 16);
 /// Of what the bare server can do: a moderate load.
 const MODERATE: f64 = 0.5;
 /// Of the same: the loads of the picture.
@@ -101,6 +102,15 @@ impl Measured {
             curves,
         }
     }
+}
+
+/// The same comparison by ghz.
+pub(crate) async fn by_ghz(ghz: &str, rounds: usize) -> String {
+    let (under, collector) = (site::pinned(), Collector::start().await);
+    let byokd =
+        Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
+    let bare = Bare::start(&under, &byokd.answer, None).await;
+    foreign::compared(ghz, rounds, byokd.token(), &bare.at(), &byokd.at()).await
 }
 
 /// Keeps byokd and a bare server busy, one after the other.

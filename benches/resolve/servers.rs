@@ -98,6 +98,11 @@ impl Byokd {
         Where { host: self.site.target.host().to_owned(), process: self.site.id() }
     }
 
+    /// The caller's.
+    pub(crate) fn token(&self) -> &str {
+        &self.site.target.token
+    }
+
     /// Ends it in order, and waits for that.
     pub(crate) fn end(mut self) {
         self.site.end();
