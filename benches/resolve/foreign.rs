@@ -1,6 +1,6 @@
 //! The same comparison by a client that is not ours: `-- --ghz PROGRAM`, where ghz 0.121 is (`go install
-//! github.com/bojand/ghz/cmd/ghz@v0.121.0`). A Go client takes more of the processors than either server, so that the
-//! difference between the two is diluted; what it shows is that ours does not flatter byokd.
+//! github.com/bojand/ghz/cmd/ghz@v0.121.0`). It shows whether our own client flatters byokd. The token that it is given on
+//! its command line is good for the server of this run alone.
 
 use std::process::Command;
 

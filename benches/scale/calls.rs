@@ -21,7 +21,10 @@ pub(crate) async fn flooded(call: &Call, to: &Replica, until: Until) -> Felt {
 /// Counts them. On a machine that is busy with something else the database is late, and some calls are refused.
 pub(crate) fn granted(felt: Felt) -> Felt {
     let (answered, refused) = (felt.took.len(), felt.failed);
-    assert!(answered >= refused, "{refused} calls were refused, {answered} answered: the keys do not resolve");
+    assert!(
+        answered >= refused,
+        "{refused} calls were refused, {answered} answered: the keys do not resolve"
+    );
     ANSWERED.fetch_add(felt.took.len(), Ordering::Relaxed);
     REFUSED.fetch_add(felt.failed, Ordering::Relaxed);
     felt
