@@ -6,6 +6,7 @@
 //! of this run is worth. What was measured is printed and written to `docs/performance.md`, with the pictures beside it.
 //!
 //! `-- --ghz PROGRAM` lets another client compare the two.
+//! `-- --workers` compares two threads on the one processor with one.
 //! `-- --load` only keeps byokd busy for `LOADED` and says its process, for a profiler.
 //! `-- --instructions` counts instructions only, `-- --gate` compares them with those that the page has, and ends with
 //! an error if a call has become dearer. `-- --try` measures three rounds and writes nothing.
@@ -96,6 +97,10 @@ fn main() -> ExitCode {
         }
         if let Some(ghz) = arguments.iter().skip_while(|argument| *argument != "--ghz").nth(1) {
             println!("{}", measure::by_ghz(ghz, ROUNDS).await);
+            return ExitCode::SUCCESS;
+        }
+        if said("--workers") {
+            println!("{}", measure::two_workers(ROUNDS).await);
             return ExitCode::SUCCESS;
         }
         let rounds = if said("--try") { ROUNDS_TO_TRY } else { ROUNDS };

@@ -113,6 +113,30 @@ pub(crate) async fn by_ghz(ghz: &str, rounds: usize) -> String {
     foreign::compared(ghz, rounds, byokd.token(), &bare.at(), &byokd.at()).await
 }
 
+/// What it means to serve with two threads on one processor: against one thread, as a sentence.
+pub(crate) async fn two_workers(rounds: usize) -> String {
+    let (under, collector) = (site::pinned(), Collector::start().await);
+    let setting =
+        |workers| Setting { under: &under, collector: Some(&collector), workers, ..Setting::default() };
+    let (one, two) = (Byokd::start(setting(Some(1))).await, Byokd::start(setting(Some(2))).await);
+    let calls = [&one, &two];
+    let places = calls.map(Byokd::at);
+    let most = flooded(rounds, &[(&one.call, &places[0]), (&two.call, &places[1])]).await;
+    let rate = figure(&most[0], 0).median * MODERATE;
+    let moderate: Vec<Rows<2>> = interleaved(rounds, places.len(), async |place| {
+        let paced = calls[place].call.paced(&places[place], SHAPE.0, rate, TURN).await;
+        let mut felt = paced.expect("a server that bears half of what it did before");
+        [felt.percentile(0.5), felt.percentile(0.99)]
+    })
+    .await;
+    format!(
+        "two threads on one processor against one, {rounds} rounds: requests/s {}, p50 at half load {}, p99 {}",
+        ratio(&most[1], &most[0], 0),
+        ratio(&moderate[1], &moderate[0], 0),
+        ratio(&moderate[1], &moderate[0], 1)
+    )
+}
+
 /// Keeps byokd and a bare server busy, one after the other.
 pub(crate) async fn load(during: Duration) {
     let (under, collector) = (site::pinned(), Collector::start().await);

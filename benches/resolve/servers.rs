@@ -33,6 +33,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) collector: Option<&'a Collector>,
     pub(crate) encrypted: Option<&'a Certificates>,
     pub(crate) durable: bool,
+    /// Threads that serve; as many as processors, if nothing is said.
+    pub(crate) workers: Option<usize>,
 }
 
 /// byokd, and its answer to `ask`.
@@ -60,6 +62,7 @@ impl Byokd {
         }
         files.push(("byokd.toml", config));
         let mut env = Vec::new();
+        env.extend(setting.workers.map(|workers| ("TOKIO_WORKER_THREADS", workers.to_string())));
         if let Some(collector) = setting.collector {
             env.push(("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone()));
             env.push(("OTEL_TRACES_SAMPLER", "parentbased_traceidratio".to_owned()));
