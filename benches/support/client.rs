@@ -19,8 +19,9 @@ use byokd::contract::v1::ResolveCredentialsRequest;
 
 use crate::site::processor;
 
-/// Calls that are due and not answered, at the most. Beyond it a rate is more than the server can bear.
-const OUTSTANDING: usize = 1_000;
+/// Calls that are due and not answered, at the most. Beyond it a rate is more than the server can bear; a processor that
+/// was away for a moment is none.
+const OUTSTANDING: usize = 10_000;
 
 /// Where a server listens, and its process.
 #[derive(Clone)]
