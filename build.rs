@@ -15,9 +15,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("byok.v1.descriptors"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        .skip_debug(SECRET)
-        .codec_path("crate::contract::codec::SmallBuffers")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().skip_debug(SECRET).compile_fds(descriptors)?;
     Ok(())
 }

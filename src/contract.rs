@@ -5,8 +5,6 @@
 //!
 //! Absent: any conversion. `grpc` turns messages into the domain's types, `cli` into text.
 
-mod codec;
-
 use std::fmt;
 
 use tonic::Code;

@@ -65,13 +65,7 @@ impl Measured {
         let places = [bare.at(), other.at(), byokd.at()];
         let plain = flooded(rounds, &places.each_ref().map(|place| (&call, place))).await;
         let most = figure(&plain[0], 0).median;
-        let moderate: Vec<Rows<2>> = interleaved(rounds, places.len(), async |place| {
-            let paced = call.paced(&places[place], SHAPE.0, most * MODERATE, TURN).await;
-            let mut felt = paced.expect("a server that bears half of what bare did; if it does not, the machine is busy with something else");
-            assert_eq!(felt.failed, 0, "calls failed");
-            [felt.percentile(0.5), felt.percentile(0.99)]
-        })
-        .await;
+        let moderate = paced(rounds, &places.each_ref().map(|place| (&call, place)), most * MODERATE).await;
         let curves = curves(&call, &[("bare tonic", &places[0]), ("byokd", &places[2])], most).await;
         drop((byokd, bare, other));
 
@@ -119,16 +113,10 @@ pub(crate) async fn two_workers(rounds: usize) -> String {
     let setting =
         |workers| Setting { under: &under, collector: Some(&collector), workers, ..Setting::default() };
     let (one, two) = (Byokd::start(setting(Some(1))).await, Byokd::start(setting(Some(2))).await);
-    let calls = [&one, &two];
-    let places = calls.map(Byokd::at);
-    let most = flooded(rounds, &[(&one.call, &places[0]), (&two.call, &places[1])]).await;
-    let rate = figure(&most[0], 0).median * MODERATE;
-    let moderate: Vec<Rows<2>> = interleaved(rounds, places.len(), async |place| {
-        let paced = calls[place].call.paced(&places[place], SHAPE.0, rate, TURN).await;
-        let mut felt = paced.expect("a server that bears half of what it did before");
-        [felt.percentile(0.5), felt.percentile(0.99)]
-    })
-    .await;
+    let places = [one.at(), two.at()];
+    let servers = [(&one.call, &places[0]), (&two.call, &places[1])];
+    let most = flooded(rounds, &servers).await;
+    let moderate = paced(rounds, &servers, figure(&most[0], 0).median * MODERATE).await;
     format!(
         "two threads on one processor against one, {rounds} rounds: requests/s {}, p50 at half load {}, p99 {}",
         ratio(&most[1], &most[0], 0),
@@ -159,6 +147,18 @@ async fn flooded(rounds: usize, servers: &[(&Call, &Where)]) -> Vec<Rows<2>> {
         let felt = call.flood(to, SHAPE.0, SHAPE.1, Until::Over(TURN)).await;
         assert_eq!(felt.failed, 0, "calls failed");
         [felt.per_second(), felt.per_call()]
+    })
+    .await
+}
+
+/// Calls at a rate to each, in turns: p50 and p99 in ms.
+async fn paced(rounds: usize, servers: &[(&Call, &Where)], per_second: f64) -> Vec<Rows<2>> {
+    interleaved(rounds, servers.len(), async |place| {
+        let (call, to) = servers[place];
+        let paced = call.paced(to, SHAPE.0, per_second, TURN).await;
+        let mut felt = paced.expect("a server that bears half load, on a machine that is not busy otherwise");
+        assert_eq!(felt.failed, 0, "calls failed");
+        [felt.percentile(0.5), felt.percentile(0.99)]
     })
     .await
 }

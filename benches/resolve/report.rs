@@ -29,7 +29,7 @@ pub(crate) fn table(measured: &Measured) -> String {
         INSTRUCTIONS.trim_start_matches("| "),
         "≤ 1.12",
         counted.ratio() <= 1.12,
-        format!("**{:.3}** ({:.0} to {:.0})", counted.ratio(), counted.byokd, counted.bare),
+        format!("**{:.3}** ({:.0} against {:.0})", counted.ratio(), counted.byokd, counted.bare),
     );
     text += &at_most("p50 at half of bare's most, against bare", 1.05, measured.moderate[0]);
     text += &at_most("p99 at the same load", 1.15, measured.moderate[1]);

@@ -3,7 +3,8 @@
 //! Invariant: a value of one of these types has the form that its `parse` promises; there is no other way to make one.
 //! An error says what is wrong with the form and never repeats the input, which may be a misplaced secret.
 //!
-//! A copy of a name shares its text: one that is in memory a million times, or in every line of a record, is cheap to pass on.
+//! A copy of a name shares its text: one that is in memory a million times, or in every line of a record, is cheap to
+//! pass on.
 //!
 //! Absent: whether a name means anything. The catalog knows providers, models and purposes; the store knows workspaces.
 

@@ -91,11 +91,11 @@ impl Admission {
                 // Who would be refused anyway is not waited for.
                 drop(self.room.enter(called)?);
                 let request = whole(request, began, until).await?;
-                let _place = self.room.enter(called)?;
+                let place = self.room.enter(called)?;
                 if rpc.service() == Of::KeyService {
                     return ended(timeout_at(until, self.key_service.clone().call(request)).await);
                 }
-                (request.map(Body::new), Some(_place))
+                (request.map(Body::new), Some(place))
             }
             Called::Other => (request.map(Body::new), Some(self.room.enter(called)?)),
             Called::Health => (request.map(Body::new), None),

@@ -15,9 +15,10 @@ use crate::{
         error::Error,
         names::Scope,
         principal::{Principal, Rpc},
+        resolution::BillingMode,
     },
     ops::{self, ListModels, SelectModel, SetKey},
-    telemetry::metrics,
+    telemetry::metrics::{self, Billed},
 };
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -53,6 +54,14 @@ async fn later<T>(services: &Services, rpc: Rpc, call: &Call, workspace: Option<
     answer.await
 }
 
+fn billed(mode: BillingMode) -> Billed {
+    match mode {
+        BillingMode::Byo => Billed::Byo,
+        BillingMode::Credits => Billed::Credits,
+        BillingMode::Unmetered => Billed::Unmetered,
+    }
+}
+
 #[tonic::async_trait]
 impl KeyService for Services {
     async fn resolve_credentials(
@@ -64,7 +73,7 @@ impl KeyService for Services {
             let workspace = parse::workspace(&caller, &body.workspace_id)?;
             let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
             let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
-            metrics::granted(resolved.resolution.billing.mode.as_str(), resolved.degraded);
+            metrics::granted(billed(resolved.resolution.billing.mode), resolved.degraded);
             Ok(answer::resolved(resolved))
         })
         .await

@@ -29,7 +29,7 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What nearly all calls are.
 static RESOLVED: LazyLock<metrics::GoodCalls> =
-    LazyLock::new(|| metrics::GoodCalls::of(Rpc::ResolveCredentials.method(), code_name(Code::Ok)));
+    LazyLock::new(|| metrics::GoodCalls::of(Rpc::ResolveCredentials.method()));
 
 /// A call that is measured. One that is dropped before its end was given up.
 pub(super) struct Measured {
@@ -69,13 +69,13 @@ impl Measured {
     }
 
     fn tell(&self, code: Code, reason: Option<&'static str>) {
-        if let (Some(Rpc::ResolveCredentials), Code::Ok) = (self.rpc, code) {
-            RESOLVED.ended(self.began.elapsed());
-            return trace::ended(&self.span, code_name(code), None);
-        }
         let status = code_name(code);
         let error = (code != Code::Ok).then(|| reason.unwrap_or(status));
-        metrics::call_ended(method(self.rpc), status, error, self.began.elapsed());
+        let took = self.began.elapsed();
+        match (self.rpc, code) {
+            (Some(Rpc::ResolveCredentials), Code::Ok) => RESOLVED.ended(took),
+            _ => metrics::call_ended(method(self.rpc), status, error, took),
+        }
         if let (Some(Rpc::ResolveCredentials), Some(error)) = (self.rpc, error) {
             metrics::refused(error);
         }

@@ -5,8 +5,8 @@
 //! keys that verified it have changed; the number of entries is bounded. No token is kept.
 //!
 //! The hash is SipHash-2-4 of 128 bits (Aumasson and Bernstein, 2012) under a key of this process's own, which nobody
-//! sees, nor any hash: a token that has the hash of another one cannot be looked for, only met, once in 2^128 times. It
-//! takes a tenth of SHA-256's time, with each call.
+//! sees, nor any hash: a token that has the hash of another one cannot be looked for, only met, once in 2^128 times. With
+//! each call it takes a tenth of the instructions that SHA-256 takes where the processor has none of its own for that.
 //!
 //! Absent: refusals. A token that was refused is looked at anew.
 

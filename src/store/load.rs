@@ -80,9 +80,11 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
         });
     }
     let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
-    let (mut keys, mut damaged) = (ByProvider::with_capacity(rows.len()), BTreeSet::new());
+    // A holder without keys has one row without.
+    let keyless = first.try_get::<Option<String>>("", "provider").map_err(unavailable)?.is_none();
+    let room = if keyless { 0 } else { rows.len() };
+    let (mut keys, mut damaged) = (ByProvider::with_capacity(room), BTreeSet::new());
     for row in rows {
-        // A holder without keys has one row without.
         let Some(name) = row.try_get::<Option<String>>("", "provider").map_err(unavailable)? else {
             continue;
         };

@@ -25,9 +25,6 @@ pub use opentelemetry::KeyValue as Label;
 const BOUNDARIES: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The contract's billing modes, as labels.
-const BILLING_MODES: [&str; 3] = ["byo", "credits", "unmetered"];
-
 /// What Prometheus reads.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 /// Where instruments come from; the first use makes one that only Prometheus reads.
@@ -37,8 +34,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new(&meter()));
 struct Metrics {
     calls: Histogram<f64>,
     resolutions: Counter<u64>,
-    /// The same, granted, by billing mode.
-    granted: [(&'static str, BoundCounter<u64>); 3],
+    byo: BoundCounter<u64>,
+    credits: BoundCounter<u64>,
+    unmetered: BoundCounter<u64>,
     degraded: Counter<u64>,
     hits: BoundCounter<u64>,
     lookups: Counter<u64>,
@@ -59,8 +57,11 @@ impl Metrics {
             count("byokd.resolutions", "Calls of ResolveCredentials, by outcome, billing mode and reason.");
         let lookups =
             count("byokd.directory.lookups", "How workspaces were found: in memory, by a load, or not.");
+        let granted = |mode: &'static str| resolutions.bind(&resolution("granted", mode, ""));
         Self {
-            granted: BILLING_MODES.map(|mode| (mode, resolutions.bind(&resolution("granted", mode, "")))),
+            byo: granted("byo"),
+            credits: granted("credits"),
+            unmetered: granted("unmetered"),
             resolutions,
             hits: lookups.bind(&[KeyValue::new("result", "hit")]),
             lookups,
@@ -119,9 +120,9 @@ pub fn call_ended(method: &'static str, code: &'static str, error: Option<&'stat
 pub struct GoodCalls(BoundHistogram<f64>);
 
 impl GoodCalls {
-    /// Those of this method. `code` is `OK` as gRPC names it.
-    pub fn of(method: &'static str, code: &'static str) -> Self {
-        Self(METRICS.calls.bind(with_error(&call(method, code, None), None)))
+    /// Those of this method.
+    pub fn of(method: &'static str) -> Self {
+        Self(METRICS.calls.bind(with_error(&call(method, "OK", None), None)))
     }
 
     /// One of them has ended.
@@ -139,12 +140,23 @@ fn call(method: &'static str, code: &'static str, error: Option<&'static str>) -
     ]
 }
 
-/// A credential is given, or a local model granted. `billing_mode` is one of those of the contract.
-pub fn granted(billing_mode: &str, degraded: bool) {
-    for (mode, count) in &METRICS.granted {
-        if mode.eq_ignore_ascii_case(billing_mode) {
-            count.add(1);
-        }
+/// Who pays for what was granted.
+#[derive(Clone, Copy, Debug)]
+pub enum Billed {
+    /// The workspace's own key.
+    Byo,
+    /// The platform, for credits.
+    Credits,
+    /// Nobody.
+    Unmetered,
+}
+
+/// A credential is given, or a local model granted.
+pub fn granted(billed: Billed, degraded: bool) {
+    match billed {
+        Billed::Byo => METRICS.byo.add(1),
+        Billed::Credits => METRICS.credits.add(1),
+        Billed::Unmetered => METRICS.unmetered.add(1),
     }
     if degraded {
         METRICS.degraded.add(1, &[]);

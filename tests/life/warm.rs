@@ -36,6 +36,10 @@ async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
     resolver.resolve_credentials(ask("initech", "llama", "", "")).await.unwrap();
 
     let ((_, before), said) = (admin.get("/metrics").await, process.said());
+    // The names are those that byokd counts under.
+    assert!(
+        count(&before, ASKED[0]) > 0 && before.contains("byokd_kms_call_duration_seconds_count{operation=")
+    );
     for _ in 0..CALLS {
         resolver.resolve_credentials(ask("acme", "small", "", "")).await.unwrap();
     }
