@@ -75,10 +75,14 @@ async fn load(process: &Process, hurried: &Arc<AtomicBool>, granted: &Arc<Atomic
 
 /// Whether a call failed because the server takes no new ones, and for nothing else.
 fn met_goaway(status: &tonic::Status) -> bool {
-    let causes = std::iter::successors(status.source(), |cause| cause.source());
-    causes
-        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
-        .any(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
