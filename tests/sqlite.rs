@@ -3,7 +3,11 @@
 
 use std::{collections::HashSet, os::unix::fs::symlink};
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{
+    contract::v1,
+    domain::principal::Role,
+    store::{Duty, Settings, Store},
+};
 
 use crate::{
     kept::nowhere::{contains, files},
@@ -41,6 +45,18 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
     // The first one does not mind.
     let mut keys = first.keys(Role::Admin).await;
     keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+}
+
+/// A child process that is being started has a share in every open file, and so in their locks.
+#[tokio::test]
+async fn who_closed_has_given_up_the_claim_though_the_file_is_still_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::at(&store::sqlite(folder.path()));
+    let first = Store::open(&settings, Duty::Serve).await.unwrap();
+    Store::open(&settings, Duty::Serve).await.unwrap_err();
+    first.close().await;
+    let second = Store::open(&settings, Duty::Serve).await.unwrap();
+    drop((first, second));
 }
 
 /// A record that ended is overwritten, not only forgotten; the log that held it goes as byokd stops.

@@ -102,6 +102,16 @@ impl Sink {
         }
     }
 
+    /// Lets another process write the file, at once. Closing it would not: a child process that is being started shares
+    /// it until it runs its own program.
+    pub(super) fn release(self) {
+        if let Self::File { file, .. } = self
+            && let Err(error) = file.unlock()
+        {
+            tracing::warn!(%error, "the audit file is locked until this process ends");
+        }
+    }
+
     /// How long the file is.
     pub(super) fn length(&self) -> Option<u64> {
         match self {

@@ -9,6 +9,7 @@ use super::{
     LONGEST_LINE,
     chain::{Chain, ChainKey},
     event::{Changed, Event, Opened, Resolved},
+    sink::Sink,
 };
 use crate::domain::{
     names::{OnBehalfOf, ProviderName, PurposeName, WorkspaceId},
@@ -109,6 +110,20 @@ fn a_line_names_what_was_granted_and_nothing_else() {
             "generation": 4, "degraded": false, "resolution_id": Uuid::from_u128(5),
         })
     );
+}
+
+/// A child process that is being started has a share in every open file, and so in their locks.
+#[test]
+fn a_file_that_was_released_can_be_written_by_another_though_it_is_still_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let sink = Sink::open(Some(&path)).unwrap();
+    let Sink::File { file, .. } = &sink else { panic!("a path is a file") };
+    let shared = file.try_clone().unwrap();
+    assert!(Sink::open(Some(&path)).is_err());
+    sink.release();
+    Sink::open(Some(&path)).unwrap();
+    drop(shared);
 }
 
 #[test]

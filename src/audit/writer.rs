@@ -84,12 +84,13 @@ impl Writer {
                 self.round(&mut entries);
                 let head = self.head(!self.state.outage);
                 // The lock on the file goes before anyone hears that it is over.
-                drop(self);
+                self.sink.release();
                 let _nobody_waits = closing.send(head);
                 return;
             }
             self.round(&mut entries);
             if orders.abandoned {
+                self.sink.release();
                 return;
             }
             for asked in orders.heads {

@@ -134,7 +134,7 @@ pub struct Store {
 enum Engine {
     Sqlite {
         /// Held while this process serves, so that a second one refuses to.
-        _claim: Option<File>,
+        claim: Option<File>,
     },
     Postgres(Arc<Postgres>),
 }
@@ -214,7 +214,7 @@ impl Store {
             Duty::Serve => Some(sqlite::claim(&path)?),
             Duty::Maintain => None,
         };
-        Ok((Engine::Sqlite { _claim: claim }, sqlite::writer(&path).await?))
+        Ok((Engine::Sqlite { claim }, sqlite::writer(&path).await?))
     }
 
     /// The deployment that this database is: bound into everything sealed.
@@ -259,7 +259,7 @@ impl Store {
         self.hints.next().await;
     }
 
-    /// Closes the connections; what is still open is rolled back.
+    /// Closes the connections, and another process may serve; what is still open is rolled back.
     pub async fn close(&self) {
         let close = async |connection: &DatabaseConnection| match tokio::time::timeout(
             CLOSE,
@@ -274,6 +274,9 @@ impl Store {
         tokio::join!(close(&self.log_reader), close(&self.readers));
         // The last one: SQLite empties its log when the last connection closes, if that one may write.
         close(&self.writer).await;
+        if let Engine::Sqlite { claim: Some(claim) } = &self.engine {
+            sqlite::unclaim(claim);
+        }
     }
 
     /// Begins a change: from here on nobody else changes this workspace, or the platform.

@@ -64,6 +64,14 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
     }
 }
 
+/// Gives the claim back at once. Closing the file would not: a child process that is being started shares it until it
+/// runs its own program.
+pub(super) fn unclaim(claim: &File) {
+    if let Err(error) = claim.unlock() {
+        tracing::warn!(%error, "the database is claimed until this process ends");
+    }
+}
+
 /// The lock lies beside the file itself, whatever link or way names it; a file that is not there yet has no other name
 /// and is made first.
 fn lock_file(path: &Path) -> std::io::Result<PathBuf> {
