@@ -255,7 +255,7 @@ impl Keyring {
                 Some(key) => {
                     let key = Arc::new(key);
                     self.health.succeeded(&row.kms_key_arn);
-                    self.held.put(&row, Arc::clone(&key), at);
+                    self.hold(&row, &key, at)?;
                     return Ok(key);
                 }
                 None => corrupt("a data key of the wrong length"),
@@ -277,6 +277,19 @@ impl Keyring {
             );
         }
         Err(error)
+    }
+
+    /// Holds a data key, unless its KMS key is closed: one that is described as unusable is, though it still unwraps.
+    fn hold(&self, row: &DataKeyRow, key: &Arc<DataKey>, at: Duration) -> Result<(), Error> {
+        self.held.put(row, Arc::clone(key), at);
+        // Asked afterwards: who closes it at this moment either is seen here or drops what was put.
+        match self.health.closed(&row.kms_key_arn) {
+            Some(error) => {
+                self.held.forget_under(&row.kms_key_arn);
+                Err(error.into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Takes note of a failure; a KMS key that it closes takes its data keys with it.

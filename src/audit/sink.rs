@@ -64,7 +64,7 @@ impl Sink {
     /// Writes whole lines. After an error none of them is there.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
-            Self::File { file, cut_to, end, .. } => {
+            Self::File { file, cut_to, .. } => {
                 if let Some(length) = *cut_to {
                     file.set_len(length)?;
                     *cut_to = None;
@@ -74,8 +74,6 @@ impl Sink {
                     *cut_to = file.set_len(length).is_err().then_some(length);
                     return Err(error);
                 }
-                // Of use for the first line only.
-                end.torn = false;
             }
             Self::Output { end } => {
                 let written = stdout().lock().write_all(lines).and_then(|()| stdout().lock().flush());
@@ -92,6 +90,13 @@ impl Sink {
         match self {
             Self::File { file, .. } => file.sync_data(),
             Self::Output { .. } => Ok(()),
+        }
+    }
+
+    /// What was written stays: the next line follows a whole one.
+    pub(super) fn settle(&mut self) {
+        if let Self::File { end, .. } = self {
+            end.torn = false;
         }
     }
 
@@ -122,9 +127,18 @@ impl Sink {
 
     /// Opens the path anew, if another file or none is there by now; says whether it is another file.
     pub(super) fn reopen(&mut self) -> Result<bool, Error> {
-        let Self::File { path, file, .. } = self else {
+        let Self::File { path, file, cut_to, .. } = self else {
             return Ok(false);
         };
+        // What is owed to the old file; a new one is a way out, should this fail again.
+        if let Some(length) = *cut_to {
+            match file.set_len(length) {
+                Ok(()) => *cut_to = None,
+                Err(error) => {
+                    tracing::warn!(%error, length, "the old audit file ends with lines that are repeated in the next one");
+                }
+            }
+        }
         let identity = |file: io::Result<std::fs::Metadata>| file.ok().map(|file| (file.dev(), file.ino()));
         if identity(path.metadata()) == identity(file.metadata()) {
             return Ok(false);

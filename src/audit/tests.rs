@@ -112,6 +112,23 @@ fn a_line_names_what_was_granted_and_nothing_else() {
     );
 }
 
+/// The first batch after a crash begins a line of its own, also when it is written for the second time.
+#[test]
+fn a_torn_line_is_still_torn_after_a_batch_that_was_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    std::fs::write(&path, r#"{"chain":"0000"#).unwrap();
+    let mut sink = Sink::open(Some(&path)).unwrap();
+    let length = sink.length();
+    sink.write(b"\n{}\n").unwrap();
+    sink.take_back(length);
+    assert!(sink.end().torn);
+    sink.write(b"\n{}\n").unwrap();
+    sink.settle();
+    assert!(!sink.end().torn);
+    assert_eq!(std::fs::read(&path).unwrap(), b"{\"chain\":\"0000\n{}\n");
+}
+
 /// A child process that is being started has a share in every open file, and so in their locks.
 #[test]
 fn a_file_that_was_released_can_be_written_by_another_though_it_is_still_open() {

@@ -214,6 +214,7 @@ impl Writer {
         } else if lost > 0 {
             tracing::warn!(lost, "more happened than the audit stream could take; the rest is only counted");
         }
+        self.sink.settle();
         self.queue.kept_since(None);
         self.queue.set_broken(false);
         self.state.continued = false;

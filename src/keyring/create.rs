@@ -58,7 +58,7 @@ impl Keyring {
         for Candidate { row, secret, at } in made {
             let won = self.held.row(row.id).is_some_and(|stored| stored.wrapped == row.wrapped);
             if won && let Some(key) = DataKey::new(row.id, &secret) {
-                self.held.put(&row, Arc::new(key), at);
+                self.hold(&row, &Arc::new(key), at)?;
             }
         }
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -104,6 +104,14 @@ impl Held {
         self.read().entries.get(&id).map(|entry| entry.row.clone())
     }
 
+    /// The row of a data key that is held now; one that was unwrapped anew since then has none.
+    pub(super) fn row_of(&self, data_key: &Arc<DataKey>) -> Option<DataKeyRow> {
+        let inner = self.read();
+        let entry = inner.entries.get(&data_key.id)?;
+        let held = entry.loaded.as_ref().is_some_and(|loaded| Arc::ptr_eq(&loaded.key, data_key));
+        held.then(|| entry.row.clone())
+    }
+
     /// All rows, as they are now. What is gone is forgotten.
     pub(super) fn observe_all(&self, rows: Vec<DataKeyRow>) {
         let mut inner = self.write();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Keyring, not_openable};
 use crate::domain::{
-    envelope::{self, DataKey, DataKeyId, EnvelopeFault, RecordContext},
+    envelope::{self, DataKey, EnvelopeFault, RecordContext},
     error::Error,
     names::{ProviderName, Scope},
     secret::ApiKey,
@@ -46,19 +46,20 @@ impl Keyring {
         let data_key = self.get(id).await?;
         match envelope::open(&data_key, context, sealed) {
             Err(fault @ EnvelopeFault::Commitment) => {
-                let another = Box::pin(self.made_anew(id)).await?.ok_or_else(|| not_openable(fault))?;
+                let another =
+                    Box::pin(self.made_anew(&data_key)).await?.ok_or_else(|| not_openable(fault))?;
                 envelope::open(&another, context, sealed).map_err(not_openable)
             }
             opened => opened.map_err(not_openable),
         }
     }
 
-    /// The data key of this name, if its row is another one than what is held was made from.
-    async fn made_anew(&self, id: DataKeyId) -> Result<Option<Arc<DataKey>>, Error> {
-        match self.store.data_key(id).await? {
-            Some(row) if !self.is_current(id, &row.wrapped) => {
+    /// The data key that has the name of this one, if its row is another one than this was made from.
+    async fn made_anew(&self, held: &Arc<DataKey>) -> Result<Option<Arc<DataKey>>, Error> {
+        match self.store.data_key(held.id).await? {
+            Some(row) if !self.is_current(held, &row.wrapped) => {
                 self.held.observe(row);
-                self.get(id).await.map(Some)
+                self.get(held.id).await.map(Some)
             }
             _ => Ok(None),
         }

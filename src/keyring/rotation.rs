@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Keyring, corrupt, create::Candidate};
 use crate::{
     domain::{
-        envelope::{self, DataKey, DataKeyId, RecordContext},
+        envelope::{self, DataKey, RecordContext},
         error::{Error, Reason},
     },
     kms::Wrapped,
@@ -33,10 +33,10 @@ impl Keyring {
         self.kms.can_rewrap(&row.kms_key_arn)
     }
 
-    /// Whether what is known of a data key is the row that is wrapped like this. After the database was restored, another
-    /// replica may have made one of the same name; what this one holds would seal what nobody else opens.
-    pub fn is_current(&self, id: DataKeyId, wrapped: &[u8]) -> bool {
-        self.held.row(id).is_some_and(|row| row.wrapped == wrapped)
+    /// Whether this data key is what the row that is wrapped like this is known to hold. After the database was restored,
+    /// another replica may have made one of the same name; the one from before would seal what nobody else opens.
+    pub fn is_current(&self, data_key: &Arc<DataKey>, wrapped: &[u8]) -> bool {
+        self.held.row_of(data_key).is_some_and(|row| row.wrapped == wrapped)
     }
 
     /// Proves that the current KMS key wraps and unwraps, by a data key that is thrown away.

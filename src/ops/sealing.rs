@@ -41,7 +41,7 @@ impl Sealing {
         for _ in 0..ATTEMPTS {
             let mut change = parts.store.begin(scope).await?;
             let wrapped = change.lock_data_key(data_key.id).await?;
-            if wrapped.is_some_and(|wrapped| parts.keyring.is_current(data_key.id, &wrapped)) {
+            if wrapped.is_some_and(|wrapped| parts.keyring.is_current(&data_key, &wrapped)) {
                 let (deployment, now) = (parts.store.deployment(), parts.clock.now());
                 return Ok((change, Self { data_key, deployment, scope: scope.clone(), now }));
             }

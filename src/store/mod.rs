@@ -196,7 +196,9 @@ impl Store {
                     }
                     (Duty::Maintain, _) => Hints::default(),
                 };
-                (postgres.readers(settings).await?, postgres.log_reader().await?, hints, tells_history)
+                let (readers, log_reader) =
+                    tokio::try_join!(postgres.readers(settings), postgres.log_reader())?;
+                (readers, log_reader, hints, tells_history)
             }
         };
         let lists = Arc::default();
@@ -267,14 +269,21 @@ impl Store {
         )
         .await
         {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a database connection did not close"),
-            Err(_) => tracing::warn!("a database connection did not close within {CLOSE:?}"),
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a database connection did not close");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("a database connection did not close within {CLOSE:?}");
+                false
+            }
         };
         tokio::join!(close(&self.log_reader), close(&self.readers));
         // The last one: SQLite empties its log when the last connection closes, if that one may write.
-        close(&self.writer).await;
-        if let Engine::Sqlite { claim: Some(claim) } = &self.engine {
+        let closed = close(&self.writer).await;
+        // What is still being committed keeps others out until this process ends.
+        if closed && let Engine::Sqlite { claim: Some(claim) } = &self.engine {
             sqlite::unclaim(claim);
         }
     }

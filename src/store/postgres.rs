@@ -24,7 +24,10 @@ use sqlx::{
     pool::{PoolConnectionMetadata, PoolOptions},
     postgres::PgConnectOptions,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinSet,
+};
 
 use super::{
     Pooler, Settings,
@@ -220,26 +223,34 @@ impl Postgres {
             .map_sqlx_postgres_opts(move |_| options.clone())
             .map_sqlx_postgres_pool_opts(move |pool| watched(pool, session, &renewal));
         let pool = Database::connect(form).await.map_err(unavailable)?;
-        // Start with all of them, however long that takes: who starts may wait longer than who reads.
-        let first = async {
-            let mut held = Vec::new();
-            for _ in 0..connections {
-                match pool.get_postgres_connection_pool().acquire().await {
-                    Ok(connection) => held.push(connection),
-                    // As many as the server gives; one is enough to begin with.
-                    Err(SqlxError::PoolTimedOut) if !held.is_empty() => break,
-                    Err(SqlxError::PoolTimedOut) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        };
-        match tokio::time::timeout(FIRST, first).await {
-            Ok(done) => done.map_err(|error| refused(&self.options, &error))?,
-            Err(_) => return Err(too_slow("the first connection", FIRST)),
+        let filled = tokio::time::timeout(FIRST, fill(pool.get_postgres_connection_pool(), connections));
+        match filled.await {
+            Ok(Ok(())) => Ok(pool),
+            Ok(Err(error)) => Err(refused(&self.options, &error)),
+            Err(_) => Err(too_slow("the first connection", FIRST)),
         }
-        Ok(pool)
     }
+}
+
+/// Makes all connections of a pool, however long the first one takes: who starts may wait longer than who reads. The
+/// others are made at once, as many as the server gives.
+async fn fill(pool: &PgPool, connections: u32) -> Result<(), SqlxError> {
+    let first = loop {
+        match pool.acquire().await {
+            Err(SqlxError::PoolTimedOut) => {}
+            acquired => break acquired?,
+        }
+    };
+    let mut others = JoinSet::new();
+    for _ in 1..connections {
+        let pool = pool.clone();
+        others.spawn(async move { pool.acquire().await });
+    }
+    // Each is held until all are there; one that is given back would be taken again.
+    let acquired = others.join_all().await;
+    drop(first);
+    let refused = |error: &SqlxError| !matches!(error, SqlxError::PoolTimedOut);
+    acquired.into_iter().filter_map(Result::err).find(refused).map_or(Ok(()), Err)
 }
 
 fn conn_error(error: SqlxError) -> DbErr {

@@ -149,3 +149,18 @@ async fn a_row_that_was_rewrapped_is_used_on() {
     assert!(ring.is_warm());
     assert!(world.fake.calls().iter().rev().take(256).all(|call| call.key_id == new || call.key_id == ALIAS));
 }
+
+/// A change that waits for its turn holds a data key that may be unwrapped anew meanwhile, from another blob.
+#[tokio::test]
+async fn what_seals_is_what_is_held_and_not_what_was() {
+    let world = World::new().await;
+    let ring = world.warm().await;
+    let before = ring.active(&workspace("acme")).await.unwrap();
+    let row = ring.held.row(before.id).unwrap();
+    assert!(ring.is_current(&before, &row.wrapped));
+    assert!(!ring.is_current(&before, b"another blob"));
+    world.pass(&ring, 12 * MINUTE, Duration::from_secs(1)).await;
+    let after = ring.active(&workspace("acme")).await.unwrap();
+    assert!(!ring.is_current(&before, &row.wrapped));
+    assert!(ring.is_current(&after, &row.wrapped));
+}

@@ -71,6 +71,11 @@ async fn a_description_as_disabled_outweighs_calls_that_succeed() {
     world.fake.fail(Some(Failure::Described("Disabled")));
     world.pass(&ring, 95 * SECOND, SECOND).await;
     assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
+    // The background goes on trying it, by calls that succeed: none of them brings a data key back.
+    for _ in 0..20 {
+        world.pass(&ring, SECOND, SECOND).await;
+        assert_eq!(ring.held.count(world.clock.elapsed()).0, 0);
+    }
     world.fake.fail(None);
     world.pass(&ring, 40 * SECOND, SECOND).await;
     assert!(ring.is_warm());
