@@ -57,11 +57,13 @@ impl Health {
         self.states().get(kms_key_arn).is_some_and(|state| state.failing.is_some())
     }
 
-    /// KMS keys that fail and were not tried for a while.
+    /// KMS keys that fail and were not tried for a while. One that is described as unusable is not tried: no success
+    /// would outweigh that, and its description is asked for anyway.
     pub(super) fn to_probe(&self, now: Duration) -> Vec<String> {
         let states = self.states();
         let due = states.iter().filter(|(_, state)| {
-            state.failing.is_some() && now.saturating_sub(state.tried_at) >= PROBE_EVERY
+            let due = now.saturating_sub(state.tried_at) >= PROBE_EVERY;
+            state.failing.is_some() && !state.described_bad && due
         });
         due.map(|(arn, _)| arn.clone()).collect()
     }

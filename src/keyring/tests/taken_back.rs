@@ -71,11 +71,17 @@ async fn a_description_as_disabled_outweighs_calls_that_succeed() {
     world.fake.fail(Some(Failure::Described("Disabled")));
     world.pass(&ring, 95 * SECOND, SECOND).await;
     assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
-    // The background goes on trying it, by calls that succeed: none of them brings a data key back.
+    // Nor does the background try it by calls that would succeed.
+    world.fake.forget_calls();
     for _ in 0..20 {
         world.pass(&ring, SECOND, SECOND).await;
         assert_eq!(ring.held.count(world.clock.elapsed()).0, 0);
     }
+    assert_eq!(world.fake.count("Decrypt"), 0);
+    // What was on its way as the KMS key was closed is not held either.
+    let row = ring.held.row(DataKeyId { bucket: 7, version: 1 }).unwrap();
+    assert_eq!(ring.unwrap_and_hold(row).await.unwrap_err().reason(), Reason::KmsUnavailable);
+    assert_eq!(ring.held.count(world.clock.elapsed()).0, 0);
     world.fake.fail(None);
     world.pass(&ring, 40 * SECOND, SECOND).await;
     assert!(ring.is_warm());
