@@ -12,7 +12,8 @@
 use std::{env, error::Error, time::Duration};
 
 use byokd::contract::v1::{
-    BillingMode, ResolveCredentialsRequest, ResolveCredentialsResponse, key_service_client::KeyServiceClient,
+    BillingMode, ResolveCredentialsRequest, ResolveCredentialsResponse,
+    key_service_client::KeyServiceClient,
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -28,11 +29,19 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 async fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [server, workspace, model] = arguments.as_slice() else {
-        return Err("usage: resolve_and_call SERVER WORKSPACE MODEL, with a token in BYOKD_TOKEN".into());
+        return Err(
+            "usage: resolve_and_call SERVER WORKSPACE MODEL, with a token in BYOKD_TOKEN".into(),
+        );
     };
-    let channel = Endpoint::new(server.clone())?.timeout(Duration::from_secs(5)).connect().await?;
+    let channel = Endpoint::new(server.clone())?
+        .timeout(Duration::from_secs(5))
+        .connect()
+        .await?;
     let resolved = resolve(channel, workspace, model).await?;
-    let payer = resolved.billing.as_ref().map_or(BillingMode::Unspecified, |billing| billing.mode());
+    let payer = resolved
+        .billing
+        .as_ref()
+        .map_or(BillingMode::Unspecified, |billing| billing.mode());
     println!(
         "{} {}, {}, resolution {}",
         resolved.provider,
@@ -45,7 +54,11 @@ async fn main() -> Result<()> {
 }
 
 /// Whose key, which model, where, and who pays.
-async fn resolve(channel: Channel, workspace: &str, model: &str) -> Result<ResolveCredentialsResponse> {
+async fn resolve(
+    channel: Channel,
+    workspace: &str,
+    model: &str,
+) -> Result<ResolveCredentialsResponse> {
     let mut request = Request::new(ResolveCredentialsRequest {
         workspace_id: workspace.to_owned(),
         model: model.to_owned(),
@@ -57,7 +70,9 @@ async fn resolve(channel: Channel, workspace: &str, model: &str) -> Result<Resol
     let mut bearer: MetadataValue<_> = format!("Bearer {token}").parse()?;
     bearer.set_sensitive(true);
     request.metadata_mut().insert("authorization", bearer);
-    let answer = KeyServiceClient::new(channel).resolve_credentials(request).await;
+    let answer = KeyServiceClient::new(channel)
+        .resolve_credentials(request)
+        .await;
     let resolved = answer
         .map_err(|status| format!("byokd refused: {:?}: {}", status.code(), status.message()))?
         .into_inner();
@@ -73,7 +88,8 @@ async fn call(resolved: &ResolveCredentialsResponse, prompt: &str) -> Result<Str
     }
     // A local model needs no key.
     if let Some(credential) = &resolved.credential {
-        let mut key = HeaderValue::try_from(format!("{}{}", endpoint.auth_prefix, credential.api_key))?;
+        let mut key =
+            HeaderValue::try_from(format!("{}{}", endpoint.auth_prefix, credential.api_key))?;
         key.set_sensitive(true);
         headers.insert(HeaderName::try_from(&endpoint.auth_header)?, key);
     }
@@ -100,5 +116,7 @@ async fn call(resolved: &ResolveCredentialsResponse, prompt: &str) -> Result<Str
         .json()
         .await?;
     let text = answer.pointer(text).and_then(Value::as_str);
-    Ok(text.ok_or("the provider's answer holds no text")?.to_owned())
+    Ok(text
+        .ok_or("the provider's answer holds no text")?
+        .to_owned())
 }

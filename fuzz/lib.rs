@@ -11,10 +11,10 @@ const TOO_LONG_BY_CHANCE: usize = 6;
 const OWN_WORDS: [&str; 9] = [
     include_str!("../src/domain/error.rs"),
     include_str!("../src/domain/names.rs"),
-    include_str!("../src/domain/principal.rs"),
+    include_str!("../src/domain/caller.rs"),
     include_str!("../src/domain/secret.rs"),
     include_str!("../src/grpc/parse.rs"),
-    include_str!("../src/identity/mod.rs"),
+    include_str!("../src/identity.rs"),
     include_str!("../src/identity/signer.rs"),
     include_str!("../src/identity/mint.rs"),
     include_str!("../src/egress.rs"),
@@ -22,7 +22,11 @@ const OWN_WORDS: [&str; 9] = [
 
 /// Everything that an error could tell: to its caller, and to the log.
 pub fn told(error: &Error) -> String {
-    let mut told = format!("{error} {error:?} {} {:?}", error.message(), error.metadata());
+    let mut told = format!(
+        "{error} {error:?} {} {:?}",
+        error.message(),
+        error.metadata()
+    );
     let mut cause = error.cause().map(|cause| cause as &dyn std::error::Error);
     while let Some(inner) = cause {
         told.push_str(&format!(" {inner} {inner:?}"));

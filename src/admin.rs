@@ -67,7 +67,10 @@ pub async fn serve(
 fn readiness(awaited: &[String]) -> (StatusCode, String) {
     match awaited {
         [] => (StatusCode::OK, "ready\n".to_owned()),
-        awaited => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", awaited.join("\n"))),
+        awaited => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{}\n", awaited.join("\n")),
+        ),
     }
 }
 
@@ -81,7 +84,9 @@ fn exposition(metrics: Result<String, String>) -> Response {
 
 /// Each of the two protocols has its own way to say so.
 async fn nothing_here(headers: HeaderMap) -> Response {
-    let asked = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let asked = headers
+        .get(header::CONTENT_TYPE)
+        .map(|kind| kind.as_bytes());
     if asked.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
         return Status::unimplemented("the admin port serves grpc.health.v1 only")
             .into_http::<axum::body::Body>();

@@ -66,10 +66,10 @@ use writer::Writer;
 
 use crate::{
     domain::{
+        caller::{Caller, Rpc},
         clock::Clock,
         error::{Error, Reason},
         names::WorkspaceId,
-        principal::{Principal, Rpc},
         secret::looks_like_key,
     },
     store::Store,
@@ -114,10 +114,17 @@ impl Audit {
         store: Arc<Store>,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let AuditSettings { file, durable, retention } = settings;
+        let AuditSettings {
+            file,
+            durable,
+            retention,
+        } = settings;
         let sink = Sink::open(file.as_deref())?;
         let (chain, queue) = (Chain::new(key), Arc::new(Queue::new()));
-        let row = checkpoint::ChainRow { chain_id: chain.id, opened_at: clock.now() };
+        let row = checkpoint::ChainRow {
+            chain_id: chain.id,
+            opened_at: clock.now(),
+        };
         let opened = Opened {
             version: env!("CARGO_PKG_VERSION"),
             deployment: store.deployment(),
@@ -134,9 +141,20 @@ impl Audit {
             durable,
             state: writer::State::default(),
         };
-        thread::Builder::new().name("audit".to_owned()).spawn(|| writer.run()).map_err(Error::internal)?;
+        thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(|| writer.run())
+            .map_err(Error::internal)?;
         let usage = Usage::default();
-        Ok(Self { queue, durable, retention, clock, store, chain: row, usage })
+        Ok(Self {
+            queue,
+            durable,
+            retention,
+            clock,
+            store,
+            chain: row,
+            usage,
+        })
     }
 
     /// Refuses what must not begin, because its end could not be put on record.
@@ -151,26 +169,31 @@ impl Audit {
     /// A credential is about to be given.
     pub async fn resolved(&self, resolved: Resolved) -> Result<(), Error> {
         self.ready()?;
-        self.record(Event::Resolved(Box::new(resolved)), "nothing was given").await
+        self.record(Event::Resolved(Box::new(resolved)), "nothing was given")
+            .await
     }
 
     /// A change was committed. It stays, also if this fails; its line is written later then.
     pub async fn changed(&self, changed: Changed) -> Result<(), Error> {
-        self.record(Event::Changed(Box::new(changed)), "the change was made; read before you try it again")
-            .await
+        self.record(
+            Event::Changed(Box::new(changed)),
+            "the change was made; read before you try it again",
+        )
+        .await
     }
 
     /// A retry is about to get its answer again.
     pub async fn repeated(&self, repeated: Repeated) -> Result<(), Error> {
         self.ready()?;
-        self.record(Event::Repeated(Box::new(repeated)), "try again").await
+        self.record(Event::Repeated(Box::new(repeated)), "try again")
+            .await
     }
 
     /// An attempt was refused. `workspace` is what the caller wrote in its place.
     pub async fn refused(
         &self,
         rpc: Rpc,
-        actor: Option<Arc<Principal>>,
+        actor: Option<Arc<Caller>>,
         workspace: &str,
         reason: Reason,
     ) -> Result<(), Error> {
@@ -183,9 +206,17 @@ impl Audit {
         }
         self.ready()?;
         // A key that was pasted in its place has the same form.
-        let workspace = WorkspaceId::parse(workspace).ok().filter(|_| !looks_like_key(workspace));
-        let refused = Refused { rpc, actor, workspace, reason: reason.as_str() };
-        self.record(Event::Refused(Box::new(refused)), "the call was refused").await
+        let workspace = WorkspaceId::parse(workspace)
+            .ok()
+            .filter(|_| !looks_like_key(workspace));
+        let refused = Refused {
+            rpc,
+            actor,
+            workspace,
+            reason: reason.as_str(),
+        };
+        self.record(Event::Refused(Box::new(refused)), "the call was refused")
+            .await
     }
 
     /// Opens the file anew: it was renamed.
@@ -206,7 +237,9 @@ impl Audit {
     /// How long the oldest line has waited that is not written yet.
     pub fn lag(&self) -> Duration {
         let since = self.queue.unwritten_since();
-        since.map_or(Duration::ZERO, |since| self.clock.elapsed().saturating_sub(since))
+        since.map_or(Duration::ZERO, |since| {
+            self.clock.elapsed().saturating_sub(since)
+        })
     }
 
     /// How many lines were lost since the start.
@@ -217,11 +250,27 @@ impl Audit {
     async fn record(&self, event: Event, outcome: &str) -> Result<(), Error> {
         let (at, since) = (self.clock.now(), self.clock.elapsed());
         if !self.durable {
-            self.queue.push(Entry { at, since, event, waiter: None }, false);
+            self.queue.push(
+                Entry {
+                    at,
+                    since,
+                    event,
+                    waiter: None,
+                },
+                false,
+            );
             return Ok(());
         }
         let (waiter, written) = oneshot::channel();
-        if !self.queue.push(Entry { at, since, event, waiter: Some(waiter) }, true) {
+        if !self.queue.push(
+            Entry {
+                at,
+                since,
+                event,
+                waiter: Some(waiter),
+            },
+            true,
+        ) {
             return Err(unavailable(outcome));
         }
         match Box::pin(tokio::time::timeout(LINE, written)).await {
@@ -240,7 +289,9 @@ impl Drop for Audit {
 fn unavailable(outcome: &str) -> Error {
     Error::new(
         Reason::AuditUnavailable,
-        format!("what happens cannot be put on record; {outcome}. The operator's log has the cause"),
+        format!(
+            "what happens cannot be put on record; {outcome}. The operator's log has the cause"
+        ),
     )
     .retry_after(Duration::from_secs(1))
 }

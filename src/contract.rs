@@ -51,7 +51,9 @@ impl fmt::Debug for v1::SetKeyRequest {
 
 impl fmt::Debug for v1::SetPlatformKeyRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetPlatformKeyRequest").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("SetPlatformKeyRequest")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
     }
 }
 

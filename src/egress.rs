@@ -71,7 +71,11 @@ impl Egress {
         }
         // No name has an empty label; such a text may be an address to whom it is given next.
         if let Host::Domain(name) = &host
-            && name.strip_suffix('.').unwrap_or(name).split('.').any(str::is_empty)
+            && name
+                .strip_suffix('.')
+                .unwrap_or(name)
+                .split('.')
+                .any(str::is_empty)
         {
             return Err(Barred::Address);
         }
@@ -95,12 +99,17 @@ impl Egress {
 
     fn may_be_private(&self, host: &str) -> bool {
         let host = plain(host);
-        self.private_hosts.iter().any(|allowed| plain(allowed).eq_ignore_ascii_case(host))
+        self.private_hosts
+            .iter()
+            .any(|allowed| plain(allowed).eq_ignore_ascii_case(host))
     }
 
     /// A client that calls nothing else. It trusts the CA certificates of `ca`, in PEM, alone; `None`: those that the
     /// machine trusts.
-    pub(crate) fn client(self: &Arc<Self>, ca: Option<&[u8]>) -> Result<reqwest::Client, reqwest::Error> {
+    pub(crate) fn client(
+        self: &Arc<Self>,
+        ca: Option<&[u8]>,
+    ) -> Result<reqwest::Client, reqwest::Error> {
         let mut builder = reqwest::Client::builder();
         if let Some(pem) = ca {
             builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
@@ -128,7 +137,9 @@ impl Resolve for Guard {
         Box::pin(async move {
             let host = name.as_str();
             let all = tokio::net::lookup_host((host, 0)).await?;
-            let permitted: Vec<SocketAddr> = all.filter(|found| egress.permits(host, found.ip())).collect();
+            let permitted: Vec<SocketAddr> = all
+                .filter(|found| egress.permits(host, found.ip()))
+                .collect();
             if permitted.is_empty() {
                 return Err(Barred::Address.into());
             }
@@ -182,7 +193,11 @@ mod tests {
     #[test]
     fn production_calls_public_https_only() {
         let egress = Egress::default();
-        for url in ["https://api.openai.com/v1", "https://1.1.1.1/", "https://[2606:4700::1111]:8443/v1"] {
+        for url in [
+            "https://api.openai.com/v1",
+            "https://1.1.1.1/",
+            "https://[2606:4700::1111]:8443/v1",
+        ] {
             assert_eq!(admits(&egress, url), Ok(()), "{url}");
         }
         let refused = [
@@ -216,30 +231,49 @@ mod tests {
 
     #[test]
     fn development_may_call_loopback_without_tls_and_nothing_else() {
-        let egress = Egress { loopback_http: true, ..Egress::default() };
-        for url in
-            ["http://127.0.0.1:8080/v1", "http://[::1]:8080/", "http://localhost:1/", "https://127.0.0.1/"]
-        {
+        let egress = Egress {
+            loopback_http: true,
+            ..Egress::default()
+        };
+        for url in [
+            "http://127.0.0.1:8080/v1",
+            "http://[::1]:8080/",
+            "http://localhost:1/",
+            "https://127.0.0.1/",
+        ] {
             assert_eq!(admits(&egress, url), Ok(()), "{url}");
         }
         assert_eq!(admits(&egress, "http://10.0.0.8/"), Err(Barred::Scheme));
-        assert_eq!(admits(&egress, "http://localhost.example.com/"), Err(Barred::Scheme));
+        assert_eq!(
+            admits(&egress, "http://localhost.example.com/"),
+            Err(Barred::Scheme)
+        );
         assert_eq!(admits(&egress, "https://10.0.0.8/"), Err(Barred::Address));
     }
 
     #[test]
     fn an_operator_may_allow_private_hosts_but_never_metadata_services() {
-        let private_hosts =
-            ["10.0.0.8", "::1", "llm.Internal", "169.254.169.254"].map(str::to_owned).to_vec();
-        let egress = Egress { private_hosts, ..Egress::default() };
+        let private_hosts = ["10.0.0.8", "::1", "llm.Internal", "169.254.169.254"]
+            .map(str::to_owned)
+            .to_vec();
+        let egress = Egress {
+            private_hosts,
+            ..Egress::default()
+        };
         assert_eq!(admits(&egress, "https://10.0.0.8/v1"), Ok(()));
         assert_eq!(admits(&egress, "https://[::1]/v1"), Ok(()));
         assert_eq!(admits(&egress, "http://10.0.0.8/v1"), Err(Barred::Scheme));
         assert_eq!(admits(&egress, "https://10.0.0.9/v1"), Err(Barred::Address));
-        assert_eq!(admits(&egress, "https://169.254.169.254/"), Err(Barred::Address));
+        assert_eq!(
+            admits(&egress, "https://169.254.169.254/"),
+            Err(Barred::Address)
+        );
         let inside = "10.1.2.3".parse().unwrap();
         assert!(egress.permits("llm.internal.", inside));
-        assert!(!egress.permits("evil.llm.internal", inside) && !egress.permits("evil.llm.Internal", inside));
+        assert!(
+            !egress.permits("evil.llm.internal", inside)
+                && !egress.permits("evil.llm.Internal", inside)
+        );
         assert!(!egress.permits("llm.internal", "169.254.169.254".parse().unwrap()));
     }
 }

@@ -79,7 +79,10 @@ impl Keyring {
         };
         let mut rows = keyring.store.data_keys().await?;
         rows.retain(|row| row.active);
-        if let Some(row) = rows.iter().find(|row| keyring.kms.allows(&row.kms_key_arn) == Allowed::No) {
+        if let Some(row) = rows
+            .iter()
+            .find(|row| keyring.kms.allows(&row.kms_key_arn) == Allowed::No)
+        {
             return Err(Error::new(
                 Reason::KmsUnavailable,
                 format!(
@@ -91,7 +94,9 @@ impl Keyring {
         }
         keyring.read_rows().await?;
         // A slow KMS is no proof of anything, and no reason not to start.
-        tokio::time::timeout(PROOF, keyring.refuse_another_key(rows)).await.unwrap_or(Ok(()))?;
+        tokio::time::timeout(PROOF, keyring.refuse_another_key(rows))
+            .await
+            .unwrap_or(Ok(()))?;
         Ok(keyring)
     }
 
@@ -146,12 +151,19 @@ impl Keyring {
                 (Err(error), None) => Err(error),
             }
         });
-        self.lanes.of(bucket)?.run(Wanted::Active, ready, work).await
+        self.lanes
+            .of(bucket)?
+            .run(Wanted::Active, ready, work)
+            .await
     }
 
     /// The same, after the store said that this one seals no more: its bucket's rows are read again, unless another one
     /// is known by now.
-    pub async fn renew_active(&self, scope: &Scope, retired: DataKeyId) -> Result<Arc<DataKey>, Error> {
+    pub async fn renew_active(
+        &self,
+        scope: &Scope,
+        retired: DataKeyId,
+    ) -> Result<Arc<DataKey>, Error> {
         let bucket = bucket(scope);
         let ready = || self.ready(self.held.active(bucket).filter(|id| *id != retired)?);
         let work = Box::pin(async {
@@ -161,7 +173,10 @@ impl Keyring {
             }
             self.active_anew(bucket).await
         });
-        self.lanes.of(bucket)?.run(Wanted::Active, ready, work).await
+        self.lanes
+            .of(bucket)?
+            .run(Wanted::Active, ready, work)
+            .await
     }
 
     /// The data key of this name.
@@ -186,7 +201,10 @@ impl Keyring {
             self.held.observe(row.clone());
             self.load_or_spare(row).await
         });
-        self.lanes.of(id.bucket)?.run(Wanted::This(id), ready, work).await
+        self.lanes
+            .of(id.bucket)?
+            .run(Wanted::This(id), ready, work)
+            .await
     }
 
     /// The data key that seals in a bucket, made if there is none. The caller holds the lane and has read the rows.
@@ -197,11 +215,17 @@ impl Keyring {
             }
             self.create(&[bucket]).await?;
         }
-        let id = self.held.active(bucket).ok_or_else(|| Error::internal("a new data key is not there"))?;
+        let id = self
+            .held
+            .active(bucket)
+            .ok_or_else(|| Error::internal("a new data key is not there"))?;
         if let Found::Fresh(key) = self.held.find(id, self.clock.elapsed()) {
             return Ok(key);
         }
-        let row = self.held.row(id).ok_or_else(|| Error::internal("a data key's row is not there"))?;
+        let row = self
+            .held
+            .row(id)
+            .ok_or_else(|| Error::internal("a data key's row is not there"))?;
         self.load_or_spare(row).await
     }
 
@@ -224,7 +248,9 @@ impl Keyring {
     async fn load_or_spare(&self, row: DataKeyRow) -> Result<Arc<DataKey>, Error> {
         let id = row.id;
         if self.held.is_damaged(id, self.clock.elapsed()) {
-            return self.ready(id).ok_or_else(|| corrupt("its data key was found damaged a moment ago"));
+            return self
+                .ready(id)
+                .ok_or_else(|| corrupt("its data key was found damaged a moment ago"));
         }
         match self.load(row).await {
             Ok(key) => Ok(key),
@@ -249,7 +275,10 @@ impl Keyring {
                 return Err(error.into());
             }
         };
-        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
+        let wrapped = Wrapped {
+            blob: row.wrapped.clone(),
+            kms_key_arn: row.kms_key_arn.clone(),
+        };
         let error = match self.kms.unwrap(&wrapped, self.context(id)).await {
             Ok(secret) => match DataKey::new(id, &secret) {
                 Some(key) => {
@@ -266,7 +295,11 @@ impl Keyring {
             }
         };
         let is_news = error.reason() == Reason::RecordCorrupt
-            && if is_strangers { self.held.refused(id, at) } else { self.held.damaged(id, at) };
+            && if is_strangers {
+                self.held.refused(id, at)
+            } else {
+                self.held.damaged(id, at)
+            };
         if is_news {
             let DataKeyId { bucket, version } = id;
             tracing::error!(
@@ -317,14 +350,21 @@ impl Keyring {
     }
 
     fn context(&self, data_key: DataKeyId) -> EncryptionContext {
-        EncryptionContext { deployment: self.store.deployment(), data_key }
+        EncryptionContext {
+            deployment: self.store.deployment(),
+            data_key,
+        }
     }
 }
 
 /// The bucket of a holder: the first byte of a SHA-256, so that it stays what it is for ever.
 fn bucket(scope: &Scope) -> u16 {
     let text = format!("{}:{}", scope.kind(), scope.workspace_id());
-    digest(&SHA256, text.as_bytes()).as_ref().first().copied().map_or(0, u16::from)
+    digest(&SHA256, text.as_bytes())
+        .as_ref()
+        .first()
+        .copied()
+        .map_or(0, u16::from)
 }
 
 fn not_openable(fault: EnvelopeFault) -> Error {

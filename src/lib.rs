@@ -11,7 +11,7 @@
 //!   into messages and statuses;
 //! - [`identity`] tells who calls;
 //! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
-//! - [`directory`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
+//! - [`workspace_cache`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
 //!   [`egress`]; [`audit`] puts on record what happened;
 //! - [`store`] holds every query; [`kms`] wraps data keys;
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
@@ -23,7 +23,7 @@
 //! # Invariants
 //!
 //! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` →
-//!   `directory`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Whoever has something to tell
+//!   `workspace_cache`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Whoever has something to tell
 //!   may know `telemetry`, which knows nobody. A test reads the sources and checks it.
 //! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress`, `provider`
 //!   and `identity` only, rustls in `transport` only, OpenTelemetry in `telemetry` only, tonic in `grpc`, `server`,
@@ -57,7 +57,6 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod contract;
-pub mod directory;
 pub mod domain;
 pub mod egress;
 pub mod grpc;
@@ -72,3 +71,4 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod workspace_cache;

@@ -33,14 +33,20 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         .to_owned());
     }
     let mut content = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LONGEST).read_to_end(&mut content).map_err(unreadable)?;
+    file.take(LONGEST)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
     Ok(content)
 }
 
 /// Whether nobody else may read a file. What root owns and somebody else reads can only be shared by its group: a mounted
 /// Secret is root's, with mode 0440 and the pod's `fsGroup`. The group may read it then, never change it.
 fn private(mode: u32, owner: u32, reader: u32) -> bool {
-    let others = if owner == 0 && reader != 0 { 0o037 } else { 0o077 };
+    let others = if owner == 0 && reader != 0 {
+        0o037
+    } else {
+        0o077
+    };
     mode & others == 0
 }
 
@@ -62,7 +68,11 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -90,7 +100,11 @@ mod tests {
             (0o440, POD + 1, POD, false),
         ];
         for (mode, owner, reader, expected) in rows {
-            assert_eq!(private(mode, owner, reader), expected, "{mode:o} of {owner}, read by {reader}");
+            assert_eq!(
+                private(mode, owner, reader),
+                expected,
+                "{mode:o} of {owner}, read by {reader}"
+            );
         }
     }
 }

@@ -27,16 +27,23 @@ pub struct Exposed {
 /// The system refuses one of the two.
 pub fn seclude() -> Result<(), Exposed> {
     // Both: a core that is piped to a program ignores the limit's zero, and dumpable comes back with `execve`.
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     setrlimit(Resource::Core, none).map_err(exposed("setrlimit(RLIMIT_CORE, 0)"))?;
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(exposed("prctl(PR_SET_DUMPABLE, 0)"))?;
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(exposed("prctl(PR_SET_DUMPABLE, 0)"))?;
     }
     Ok(())
 }
 
 fn exposed(what: &'static str) -> impl Fn(rustix::io::Errno) -> Exposed {
-    move |error| Exposed { what, error: error.into() }
+    move |error| Exposed {
+        what,
+        error: error.into(),
+    }
 }

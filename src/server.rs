@@ -46,7 +46,7 @@ use crate::{
     domain::{clock::Clock, error::Error},
     grpc::{Admission, Gate, Services},
     identity::Identity,
-    ops::{self, Parts},
+    ops::{self, AppState},
     telemetry::metrics,
     transport,
 };
@@ -84,7 +84,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<(), Error>>,
     admin: Admin,
-    parts: Arc<Parts>,
+    state: Arc<AppState>,
     readiness: Arc<Readiness>,
 }
 
@@ -96,7 +96,7 @@ struct Admin {
 }
 
 /// Opens everything that operations are made of. Nothing listens.
-pub async fn open(config: &Config, clock: Clock) -> Result<Arc<Parts>, StartError> {
+pub async fn open(config: &Config, clock: Clock) -> Result<Arc<AppState>, StartError> {
     open::open(config, clock, &*Readiness::new().await).await
 }
 
@@ -108,14 +108,17 @@ impl Server {
         let mut admin = Admin::start(&config, &readiness)?;
         // A future of all that is opened is too large to be a part of this one.
         let opened = Box::pin(Self::open(&config, clock, &readiness));
-        let (parts, identity, tls) = tokio::select! {
+        let (state, identity, tls) = tokio::select! {
             opened = opened => opened?,
             ended = admin.tasks.join_next() => return Err(Error::internal(format!("the admin port ended: {ended:?}")).into()),
         };
-        let (connections, calls) = (callers::connection_limits(&config)?, callers::call_limits(&config));
+        let (connections, calls) = (
+            callers::connection_limits(&config)?,
+            callers::call_limits(&config),
+        );
 
         let address = contract.address();
-        let services = Services::new(Gate::new(Arc::clone(&identity)), Arc::clone(&parts));
+        let services = Services::new(Gate::new(Arc::clone(&identity)), Arc::clone(&state));
         let reflected = match config.server.reflection {
             Reflection::On => true,
             Reflection::Off => false,
@@ -125,13 +128,23 @@ impl Server {
         let served = Admission::new(services.key_service(), others, calls);
         let (stop, stopping) = watch::channel(false);
         let counts = KeyCounts::default();
-        let places = Places { running: served.running(), all: calls.calls };
-        gauges::install(&parts, &readiness, counts.clone(), places);
+        let places = Places {
+            running: served.running(),
+            all: calls.calls,
+        };
+        gauges::install(&state, &readiness, counts.clone(), places);
         let encrypted = tls.is_some();
-        let contract =
-            transport::serve(contract.listen()?, tls.clone(), connections, served, stopped(stopping.clone()));
+        let contract = transport::serve(
+            contract.listen()?,
+            tls.clone(),
+            connections,
+            served,
+            stopped(stopping.clone()),
+        );
         let mut tasks = JoinSet::new();
-        rounds::spawn(&mut tasks, &parts, &identity, tls, &readiness, counts, &stopping);
+        rounds::spawn(
+            &mut tasks, &state, &identity, tls, &readiness, counts, &stopping,
+        );
         tasks.spawn(async move {
             contract.await;
             Ok(())
@@ -140,19 +153,29 @@ impl Server {
         let address_url = listen::url(address, encrypted);
         listen::write_address(&address_file, &address_url)?;
         let delay = Duration::from_millis(config.server.shutdown_delay_ms);
-        Ok(Self { address, address_url, address_file, delay, stop, tasks, admin, parts, readiness })
+        Ok(Self {
+            address,
+            address_url,
+            address_file,
+            delay,
+            stop,
+            tasks,
+            admin,
+            state,
+            readiness,
+        })
     }
 
     async fn open(
         config: &Config,
         clock: Clock,
         readiness: &Readiness,
-    ) -> Result<(Arc<Parts>, Arc<Identity>, Option<Arc<transport::Tls>>), StartError> {
-        let parts = open::open(config, clock.clone(), readiness).await?;
+    ) -> Result<(Arc<AppState>, Arc<Identity>, Option<Arc<transport::Tls>>), StartError> {
+        let state = open::open(config, clock.clone(), readiness).await?;
         // The place in the change log is taken before anything is answered; if that fails, `follow` goes on trying.
-        let _told = parts.directory.poll().await;
+        let _told = state.cache.poll().await;
         let identity = Arc::new(callers::identity(config, clock)?);
-        Ok((parts, identity, callers::tls(config)?.map(Arc::new)))
+        Ok((state, identity, callers::tls(config)?.map(Arc::new)))
     }
 
     /// Where the contract is served.
@@ -167,8 +190,8 @@ impl Server {
 
     /// What opens the audit stream's file anew, once it was renamed.
     pub fn reopener(&self) -> impl Fn() + use<> {
-        let parts = Arc::clone(&self.parts);
-        move || parts.audit.reopen()
+        let state = Arc::clone(&self.state);
+        move || state.audit.reopen()
     }
 
     /// Where probes and metrics are served.
@@ -183,7 +206,11 @@ impl Server {
         until: impl Future<Output = ()>,
         hurry: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let died = |ended| Err(Error::internal(format!("a task ended by itself: {ended:?}")));
+        let died = |ended| {
+            Err(Error::internal(format!(
+                "a task ended by itself: {ended:?}"
+            )))
+        };
         let mut result = tokio::select! {
             () = until => Ok(()),
             ended = self.tasks.join_next() => died(ended),
@@ -201,7 +228,7 @@ impl Server {
         let drained_and_settled = async {
             let outcome = drained(&mut self.tasks).await;
             // Whoever left may have begun a change; it is made, and its line is still to come.
-            self.parts.changes.settled().await;
+            self.state.changes.settled().await;
             outcome
         };
         match timeout(DRAIN, drained_and_settled).await {
@@ -213,9 +240,9 @@ impl Server {
         // Who still watches is told by the end of the connection.
         let _cut = timeout(DRAIN_ADMIN, drained(&mut self.admin.tasks)).await;
         // Whatever was answered has its line by now.
-        self.parts.audit.close().await;
-        self.parts.keyring.forget();
-        self.parts.store.close().await;
+        self.state.audit.close().await;
+        self.state.keyring.forget();
+        self.state.store.close().await;
         if let Err(error) = fs::remove_file(&self.address_file) {
             tracing::warn!(file = %self.address_file.display(), %error, "the address file is still there");
         }
@@ -230,11 +257,21 @@ impl Admin {
         let (stop, stopping) = watch::channel(false);
         let (health, readiness) = (readiness.admin_service(), Arc::clone(readiness));
         let awaited = move || readiness.awaited();
-        let serving = admin::serve(listener, health, awaited, metrics::exposition, stopped(stopping));
+        let serving = admin::serve(
+            listener,
+            health,
+            awaited,
+            metrics::exposition,
+            stopped(stopping),
+        );
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { serving.await.map_err(Error::internal) });
         tracing::debug!(%address, "the admin port listens");
-        Ok(Self { address, stop, tasks })
+        Ok(Self {
+            address,
+            stop,
+            tasks,
+        })
     }
 }
 
@@ -245,7 +282,9 @@ fn routes(
     reflected: bool,
 ) -> Result<Routes, StartError> {
     let mut routes = Routes::builder();
-    routes.add_service(health).add_service(services.platform_service());
+    routes
+        .add_service(health)
+        .add_service(services.platform_service());
     if reflected {
         let reflection = || {
             tonic_reflection::server::Builder::configure()

@@ -37,7 +37,12 @@ pub fn install_with_exports(config: &LogConfig) -> Result<Exports, ExportFault> 
 }
 
 fn log(config: &LogConfig, traced: bool) -> impl logs::Log + use<> {
-    logs::subscriber(config, traced, std::io::stderr, std::io::stderr().is_terminal())
+    logs::subscriber(
+        config,
+        traced,
+        std::io::stderr,
+        std::io::stderr().is_terminal(),
+    )
 }
 
 fn told_twice(failed: bool) {

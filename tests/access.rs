@@ -2,7 +2,7 @@
 
 use byokd::{
     contract::v1,
-    domain::principal::{Role, Rpc},
+    domain::caller::{Role, Rpc},
 };
 use tonic::{Code, Response, Status};
 
@@ -48,64 +48,131 @@ pub(crate) async fn call(rpc: Rpc, mut keys: Keys, mut platform: Platform) -> Re
     let workspace_id = "acme".to_owned();
     let provider = "openai".to_owned();
     match rpc {
-        Rpc::ResolveCredentials => bare(keys.resolve_credentials(ask("acme", "llama", "", "")).await),
+        Rpc::ResolveCredentials => {
+            bare(keys.resolve_credentials(ask("acme", "llama", "", "")).await)
+        }
         Rpc::ExplainResolution => {
-            let request = v1::ExplainResolutionRequest { workspace_id, ..Default::default() };
+            let request = v1::ExplainResolutionRequest {
+                workspace_id,
+                ..Default::default()
+            };
             bare(keys.explain_resolution(request).await)
         }
-        Rpc::ReportOutcome => {
-            bare(keys.report_outcome(v1::ReportOutcomeRequest { workspace_id, ..Default::default() }).await)
-        }
+        Rpc::ReportOutcome => bare(
+            keys.report_outcome(v1::ReportOutcomeRequest {
+                workspace_id,
+                ..Default::default()
+            })
+            .await,
+        ),
         Rpc::WatchInvalidations => {
-            let request = v1::WatchInvalidationsRequest { all: true, ..Default::default() };
+            let request = v1::WatchInvalidationsRequest {
+                all: true,
+                ..Default::default()
+            };
             bare(keys.watch_invalidations(request).await)
         }
-        Rpc::SetKey => bare(keys.set_key(new_key("acme", "openai", &openai_key(1))).await),
-        Rpc::VerifyKey => {
-            bare(keys.verify_key(v1::VerifyKeyRequest { workspace_id, provider, ..Default::default() }).await)
-        }
+        Rpc::SetKey => bare(
+            keys.set_key(new_key("acme", "openai", &openai_key(1)))
+                .await,
+        ),
+        Rpc::VerifyKey => bare(
+            keys.verify_key(v1::VerifyKeyRequest {
+                workspace_id,
+                provider,
+                ..Default::default()
+            })
+            .await,
+        ),
         Rpc::SelectModel => {
-            let request =
-                v1::SelectModelRequest { workspace_id, model: "small".into(), ..Default::default() };
+            let request = v1::SelectModelRequest {
+                workspace_id,
+                model: "small".into(),
+                ..Default::default()
+            };
             bare(keys.select_model(request).await)
         }
-        Rpc::DeleteKey => {
-            bare(keys.delete_key(v1::DeleteKeyRequest { workspace_id, provider, ..Default::default() }).await)
-        }
+        Rpc::DeleteKey => bare(
+            keys.delete_key(v1::DeleteKeyRequest {
+                workspace_id,
+                provider,
+                ..Default::default()
+            })
+            .await,
+        ),
         Rpc::ToggleByo => {
-            let request = v1::ToggleByoRequest { workspace_id, enabled: Some(false), ..Default::default() };
+            let request = v1::ToggleByoRequest {
+                workspace_id,
+                enabled: Some(false),
+                ..Default::default()
+            };
             bare(keys.toggle_byo(request).await)
         }
-        Rpc::ListModels => {
-            bare(keys.list_models(v1::ListModelsRequest { workspace_id, ..Default::default() }).await)
-        }
-        Rpc::GetWorkspace => bare(keys.get_workspace(v1::GetWorkspaceRequest { workspace_id }).await),
+        Rpc::ListModels => bare(
+            keys.list_models(v1::ListModelsRequest {
+                workspace_id,
+                ..Default::default()
+            })
+            .await,
+        ),
+        Rpc::GetWorkspace => bare(
+            keys.get_workspace(v1::GetWorkspaceRequest { workspace_id })
+                .await,
+        ),
         Rpc::DeleteWorkspace => bare(
-            keys.delete_workspace(v1::DeleteWorkspaceRequest { workspace_id, ..Default::default() }).await,
+            keys.delete_workspace(v1::DeleteWorkspaceRequest {
+                workspace_id,
+                ..Default::default()
+            })
+            .await,
         ),
         Rpc::ListAuditEvents => bare(
-            keys.list_audit_events(v1::ListAuditEventsRequest { workspace_id, ..Default::default() }).await,
+            keys.list_audit_events(v1::ListAuditEventsRequest {
+                workspace_id,
+                ..Default::default()
+            })
+            .await,
         ),
-        Rpc::ListKeyUsage => {
-            bare(keys.list_key_usage(v1::ListKeyUsageRequest { workspace_id, ..Default::default() }).await)
-        }
+        Rpc::ListKeyUsage => bare(
+            keys.list_key_usage(v1::ListKeyUsageRequest {
+                workspace_id,
+                ..Default::default()
+            })
+            .await,
+        ),
         Rpc::SetPlatformKey => {
             let api_key = openai_key(2);
-            let request = v1::SetPlatformKeyRequest { provider, api_key, ..Default::default() };
+            let request = v1::SetPlatformKeyRequest {
+                provider,
+                api_key,
+                ..Default::default()
+            };
             bare(platform.set_platform_key(request).await)
         }
         Rpc::VerifyPlatformKey => {
-            let request = v1::VerifyPlatformKeyRequest { provider, ..Default::default() };
+            let request = v1::VerifyPlatformKeyRequest {
+                provider,
+                ..Default::default()
+            };
             bare(platform.verify_platform_key(request).await)
         }
         Rpc::DeletePlatformKey => {
-            let request = v1::DeletePlatformKeyRequest { provider, ..Default::default() };
+            let request = v1::DeletePlatformKeyRequest {
+                provider,
+                ..Default::default()
+            };
             bare(platform.delete_platform_key(request).await)
         }
-        Rpc::ListPlatformKeys => bare(platform.list_platform_keys(v1::ListPlatformKeysRequest {}).await),
-        Rpc::ListPlatformAuditEvents => {
-            bare(platform.list_platform_audit_events(v1::ListPlatformAuditEventsRequest::default()).await)
-        }
+        Rpc::ListPlatformKeys => bare(
+            platform
+                .list_platform_keys(v1::ListPlatformKeysRequest {})
+                .await,
+        ),
+        Rpc::ListPlatformAuditEvents => bare(
+            platform
+                .list_platform_audit_events(v1::ListPlatformAuditEventsRequest::default())
+                .await,
+        ),
     }
 }
 
@@ -135,7 +202,11 @@ async fn every_cell_of_role_rpc_and_workspace_answers_as_written() {
                     (true, "globex") if names_a_workspace(rpc.as_str()) => Cell::WorkspaceMismatch,
                     (true, _) => Cell::Admitted,
                 };
-                assert_eq!(seen(&result), expected, "{rpc:?} as {role:?} of {scope}: {result:?}");
+                assert_eq!(
+                    seen(&result),
+                    expected,
+                    "{rpc:?} as {role:?} of {scope}: {result:?}"
+                );
                 cells += 1;
             }
         }
@@ -147,9 +218,14 @@ async fn every_cell_of_role_rpc_and_workspace_answers_as_written() {
 async fn a_token_is_for_its_workspace_to_the_letter() {
     let byokd = Byokd::start().await;
     let mut keys = byokd.keys(Role::Resolver, "acme");
-    keys.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    keys.resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
     for other in ["acme-2", "acme2", "2-acme", "acm", "ACME", "Acme"] {
-        let status = keys.resolve_credentials(ask(other, "llama", "", "")).await.unwrap_err();
+        let status = keys
+            .resolve_credentials(ask(other, "llama", "", ""))
+            .await
+            .unwrap_err();
         assert_eq!(seen(&Err(status)), Cell::WorkspaceMismatch, "{other}");
     }
 }
@@ -157,10 +233,18 @@ async fn a_token_is_for_its_workspace_to_the_letter() {
 #[tokio::test]
 async fn what_is_not_served_yet_says_so_to_those_who_may_call_it() {
     let byokd = Byokd::start().await;
-    for (rpc, role) in [(Rpc::ReportOutcome, Role::Resolver), (Rpc::WatchInvalidations, Role::Resolver)] {
+    for (rpc, role) in [
+        (Rpc::ReportOutcome, Role::Resolver),
+        (Rpc::WatchInvalidations, Role::Resolver),
+    ] {
         let token = byokd.token(&[role], "*", &[]);
-        let status = call(rpc, byokd.keys_with(&token), byokd.platform_with(&token)).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "NOT_IMPLEMENTED_YET"));
+        let status = call(rpc, byokd.keys_with(&token), byokd.platform_with(&token))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unimplemented, "NOT_IMPLEMENTED_YET")
+        );
     }
 }
 
@@ -172,12 +256,25 @@ async fn a_caller_without_a_good_token_is_nobody() {
     let request = || ask("acme", "llama", "", "");
     let mut nobody = v1::key_service_client::KeyServiceClient::new(channel);
     let status = nobody.resolve_credentials(request()).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIALS_MISSING"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unauthenticated, "CREDENTIALS_MISSING")
+    );
     let foreign = other.token(&[Role::Resolver], "*", &[]);
     for token in ["", "x", "a.b.c", foreign.as_str()] {
-        let status = byokd.keys_with(token).resolve_credentials(request()).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIALS_INVALID"));
-        assert!(!status.message().contains("signature"), "it tells an attacker what was wrong");
+        let status = byokd
+            .keys_with(token)
+            .resolve_credentials(request())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unauthenticated, "CREDENTIALS_INVALID")
+        );
+        assert!(
+            !status.message().contains("signature"),
+            "it tells an attacker what was wrong"
+        );
     }
 }
 
@@ -192,20 +289,39 @@ async fn a_purpose_must_be_known_and_granted() {
         (&["training"][..], "training", Ok(())),
         // What is granted is granted alone: naming purposes replaces the default.
         (&["training"][..], "", Err("PURPOSE_NOT_GRANTED")),
-        (&["reply", "embedding"][..], "training", Err("PURPOSE_NOT_GRANTED")),
+        (
+            &["reply", "embedding"][..],
+            "training",
+            Err("PURPOSE_NOT_GRANTED"),
+        ),
         (&["gossip"][..], "gossip", Err("PURPOSE_UNKNOWN")),
         (&[][..], "gossip", Err("PURPOSE_UNKNOWN")),
     ] {
-        let mut caller = byokd.keys_with(&byokd.token(&[Role::Resolver, Role::Viewer], "acme", granted));
-        let resolved = caller.resolve_credentials(ask("acme", "small", "", asked)).await;
+        let mut caller =
+            byokd.keys_with(&byokd.token(&[Role::Resolver, Role::Viewer], "acme", granted));
+        let resolved = caller
+            .resolve_credentials(ask("acme", "small", "", asked))
+            .await;
         let told = resolved.map(|_| ()).map_err(|status| reason(&status));
-        assert_eq!(told, expected.map_err(str::to_owned), "granted {granted:?}, asked {asked:?}");
+        assert_eq!(
+            told,
+            expected.map_err(str::to_owned),
+            "granted {granted:?}, asked {asked:?}"
+        );
         let explain = v1::ExplainResolutionRequest {
             workspace_id: "acme".into(),
             purpose: asked.into(),
             ..Default::default()
         };
-        let told = caller.explain_resolution(explain).await.map(|_| ()).map_err(|status| reason(&status));
-        assert_eq!(told, expected.map_err(str::to_owned), "explain: granted {granted:?}, asked {asked:?}");
+        let told = caller
+            .explain_resolution(explain)
+            .await
+            .map(|_| ())
+            .map_err(|status| reason(&status));
+        assert_eq!(
+            told,
+            expected.map_err(str::to_owned),
+            "explain: granted {granted:?}, asked {asked:?}"
+        );
     }
 }

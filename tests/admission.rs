@@ -40,11 +40,19 @@ impl Rough {
             })
             .await
         });
-        Self { send, connection, pings, streams }
+        Self {
+            send,
+            connection,
+            pings,
+            streams,
+        }
     }
 
     /// Begins a call and sends nothing of its message.
-    async fn stall(&mut self, path: &str) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+    async fn stall(
+        &mut self,
+        path: &str,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         let request = http::Request::post(format!("http://byokd{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -72,14 +80,23 @@ async fn a_request_is_no_larger_than_64_kib_and_its_headers_no_larger_than_16() 
     }
     // Just below it the request is read, and refused for what it says.
     let large = new_key("acme", "openai", &"k".repeat(63 * 1024));
-    assert_eq!(crate::support::refused(admin.set_key(large).await), "KEY_MALFORMED");
+    assert_eq!(
+        crate::support::refused(admin.set_key(large).await),
+        "KEY_MALFORMED"
+    );
     for (count, bytes) in [(1, 17 * 1024), (600, 8), (64, 1024)] {
         let mut request = Request::new(ask("acme", "llama", "", ""));
         for at in 0..count {
             let name: tonic::metadata::AsciiMetadataKey = format!("x-{at}").parse().unwrap();
-            request.metadata_mut().insert(name, "v".repeat(bytes).parse().unwrap());
+            request
+                .metadata_mut()
+                .insert(name, "v".repeat(bytes).parse().unwrap());
         }
-        byokd.resolver().resolve_credentials(request).await.unwrap_err();
+        byokd
+            .resolver()
+            .resolve_credentials(request)
+            .await
+            .unwrap_err();
         // The connection goes on, or another one does.
         byokd.resolve("acme", "llama", "").await.unwrap();
     }

@@ -24,26 +24,47 @@ async fn standing() -> Byokd {
 
 /// Nothing was stored, nothing was lost, and no provider was asked.
 async fn untouched(byokd: &Byokd, what: &str) {
-    let listed = byokd.operator().list_platform_keys(v1::ListPlatformKeysRequest {}).await;
+    let listed = byokd
+        .operator()
+        .list_platform_keys(v1::ListPlatformKeysRequest {})
+        .await;
     assert_eq!(listed.unwrap().into_inner().revision, 1, "{what}");
     assert_eq!(byokd.workspace("acme").await.revision, 2, "{what}");
-    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1), "{what}");
+    assert_eq!(
+        byokd.secret("acme", "openai").await.unwrap(),
+        openai_key(1),
+        "{what}"
+    );
     assert_eq!(byokd.workspace("new").await.revision, 0, "{what}");
     assert!(byokd.provider.requests().is_empty(), "{what}");
 }
 
 /// Code, reason and the field that is blamed; an empty one: none.
 fn is(status: &Status, code: Code, why: &str, field: &str, what: &str) {
-    assert_eq!((status.code(), reason(status).as_str()), (code, why), "{what}: {status:?}");
-    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
-    let fields: Vec<&str> = violations.iter().map(|found| found.field.as_str()).collect();
+    assert_eq!(
+        (status.code(), reason(status).as_str()),
+        (code, why),
+        "{what}: {status:?}"
+    );
+    let violations = status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations)
+        .unwrap_or_default();
+    let fields: Vec<&str> = violations
+        .iter()
+        .map(|found| found.field.as_str())
+        .collect();
     let expected: &[&str] = if field.is_empty() { &[] } else { &[field] };
     assert_eq!(fields, expected, "{what}");
 }
 
 /// No six characters of the key in a row stand anywhere in the status.
 fn tells_nothing(status: &Status, key: &str) {
-    let told = format!("{status:?} {} {}", status.message(), String::from_utf8_lossy(status.details()));
+    let told = format!(
+        "{status:?} {} {}",
+        status.message(),
+        String::from_utf8_lossy(status.details())
+    );
     let key = key.trim_start_matches("Bearer ").as_bytes();
     for part in key.windows(6) {
         let part = String::from_utf8_lossy(part);
@@ -54,14 +75,24 @@ fn tells_nothing(status: &Status, key: &str) {
 /// Brings a key for a workspace and for the platform; both are refused alike.
 async fn refused_twice(byokd: &Byokd, provider: &str, key: &str, why: &str, what: &str) {
     for workspace in ["acme", "new"] {
-        let set = byokd.admin().set_key(new_key(workspace, provider, key)).await;
+        let set = byokd
+            .admin()
+            .set_key(new_key(workspace, provider, key))
+            .await;
         let status = set.unwrap_err();
         is(&status, Code::InvalidArgument, why, "api_key", what);
         tells_nothing(&status, key);
     }
-    let request =
-        v1::SetPlatformKeyRequest { provider: provider.into(), api_key: key.into(), ..Default::default() };
-    let status = byokd.operator().set_platform_key(request).await.unwrap_err();
+    let request = v1::SetPlatformKeyRequest {
+        provider: provider.into(),
+        api_key: key.into(),
+        ..Default::default()
+    };
+    let status = byokd
+        .operator()
+        .set_platform_key(request)
+        .await
+        .unwrap_err();
     is(&status, Code::InvalidArgument, why, "api_key", what);
     tells_nothing(&status, key);
     untouched(byokd, what).await;

@@ -18,7 +18,7 @@ use std::fs;
 
 use byokd::{
     contract::v1,
-    domain::{principal::Role, secret::ApiKey},
+    domain::{caller::Role, secret::ApiKey},
 };
 
 use self::{
@@ -79,16 +79,27 @@ fn a_panic_prints_no_key() {
     let mut told = Told::default();
     let set = new_key("acme", "openai", key);
     told.add("SetKeyRequest", format!("{set:?} {set:#?}"));
-    let set = v1::SetPlatformKeyRequest { api_key: key.clone(), ..Default::default() };
-    told.add("SetPlatformKeyRequest", format!("{set:?} {set:#?}"));
-    let answer = v1::ResolveCredentialsResponse {
-        credential: Some(v1::Credential { api_key: key.clone() }),
+    let set = v1::SetPlatformKeyRequest {
+        api_key: key.clone(),
         ..Default::default()
     };
-    told.add("ResolveCredentialsResponse", format!("{answer:?} {:?}", tonic::Response::new(answer.clone())));
+    told.add("SetPlatformKeyRequest", format!("{set:?} {set:#?}"));
+    let answer = v1::ResolveCredentialsResponse {
+        credential: Some(v1::Credential {
+            api_key: key.clone(),
+        }),
+        ..Default::default()
+    };
+    told.add(
+        "ResolveCredentialsResponse",
+        format!("{answer:?} {:?}", tonic::Response::new(answer.clone())),
+    );
     let key = ApiKey::parse(key.clone()).unwrap();
     told.add("ApiKey", format!("{key:?} {:?}", Some(&key)));
-    for quoted in [format!("\"{}\"", needle.secret), format!("Bearer {}", needle.secret)] {
+    for quoted in [
+        format!("\"{}\"", needle.secret),
+        format!("Bearer {}", needle.secret),
+    ] {
         let fault = ApiKey::parse(quoted).unwrap_err();
         told.add("KeyFault", format!("{fault:?} {fault}"));
     }

@@ -10,17 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, lines, openai_key, until};
+use crate::support::{
+    FakeProvider, Rows, byokd::config, catalog::catalog, lines, openai_key, until,
+};
 use byokd::{
     domain::{
+        caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
         clock::Clock,
         error::{Error, Reason},
         names::{ModelName, ProviderName, PurposeName, RequestId, WorkspaceId},
-        principal::{Principal, Rights, Role, RpcSet, WorkspaceScope},
         resolution::Ask,
         secret::ApiKey,
     },
-    ops::{self, ChangeMeta, NewKey, Parts, SetKey},
+    ops::{self, AppState, ChangeMeta, NewKey, SetKey},
 };
 
 /// How many runs in a row must complete before no further await point is believed in: their number varies a little
@@ -33,8 +35,8 @@ struct World {
     _provider: FakeProvider,
     _folder: tempfile::TempDir,
     database: sea_orm::DatabaseConnection,
-    parts: Arc<Parts>,
-    caller: Arc<Principal>,
+    parts: Arc<AppState>,
+    caller: Arc<Caller>,
     stream: PathBuf,
 }
 
@@ -54,7 +56,7 @@ impl World {
             _folder: folder,
             parts,
             stream: config.audit_file().unwrap(),
-            caller: Arc::new(Principal {
+            caller: Arc::new(Caller {
                 subject: "tests".to_owned(),
                 rights: Rights {
                     rpcs: RpcSet::of_roles(&Role::ALL),
@@ -84,25 +86,47 @@ impl World {
     }
 
     async fn toggle_off(&self, workspace: &str) -> Result<(), Error> {
-        let toggled = ops::toggle_byo(&self.parts, &self.caller, id(workspace), false, named("toggle"));
+        let toggled = ops::toggle_byo(
+            &self.parts,
+            &self.caller,
+            id(workspace),
+            false,
+            named("toggle"),
+        );
         toggled.await.map(|_| ())
     }
 
     async fn delete_key(&self, workspace: &str) -> Result<(), Error> {
-        let deleted = ops::delete_key(&self.parts, &self.caller, id(workspace), openai(), named("delete"));
+        let deleted = ops::delete_key(
+            &self.parts,
+            &self.caller,
+            id(workspace),
+            openai(),
+            named("delete"),
+        );
         deleted.await.map(|_| ())
     }
 
     /// Everything that was begun is over: each change holds the parts until it is whole or absent.
     async fn settled(&self) {
-        until("the changes are over", async || (Arc::strong_count(&self.parts) == 1).then_some(())).await;
+        until("the changes are over", async || {
+            (Arc::strong_count(&self.parts) == 1).then_some(())
+        })
+        .await;
     }
 
     /// What the hot path answers: a key, or why not.
     async fn served(&self, workspace: &str) -> Result<String, Reason> {
-        let ask = Ask { model: None, provider: Some(openai()), purpose: PurposeName::reply() };
-        let resolved = ops::resolve_credentials(&self.parts, &self.caller, &id(workspace), &ask).await;
-        resolved.map(|resolved| resolved.api_key.unwrap().expose().to_owned()).map_err(|error| error.reason())
+        let ask = Ask {
+            model: None,
+            provider: Some(openai()),
+            purpose: PurposeName::reply(),
+        };
+        let resolved =
+            ops::resolve_credentials(&self.parts, &self.caller, &id(workspace), &ask).await;
+        resolved
+            .map(|resolved| resolved.api_key.unwrap().expose().to_owned())
+            .map_err(|error| error.reason())
     }
 
     /// Drops the change at its first, second, … await point, each time in a workspace of its own, and again from the
@@ -142,21 +166,35 @@ impl World {
                     break;
                 }
             }
-            let dropped = |is: bool| seen.iter().any(|(_, done, rows)| !done && whole(rows) == is);
+            let dropped = |is: bool| {
+                seen.iter()
+                    .any(|(_, done, rows)| !done && whole(rows) == is)
+            };
             if dropped(true) && dropped(false) {
                 break;
             }
-            assert!(began.elapsed() < LIMIT, "drops left always whole changes, or never");
+            assert!(
+                began.elapsed() < LIMIT,
+                "drops left always whole changes, or never"
+            );
         }
         // Nothing came later, and each change has its line, also if nobody waited for it.
         self.parts.audit.close().await;
         let stream = lines(&self.stream);
         for (workspace, _, rows) in seen {
-            assert_eq!(Rows::of(&self.database, &workspace).await, rows, "{workspace}");
-            let of =
-                |line: &&serde_json::Value| line["event"] == "changed" && line["workspace"] == *workspace;
-            let told: Vec<i64> =
-                stream.iter().filter(of).map(|line| line["revision"].as_i64().unwrap()).collect();
+            assert_eq!(
+                Rows::of(&self.database, &workspace).await,
+                rows,
+                "{workspace}"
+            );
+            let of = |line: &&serde_json::Value| {
+                line["event"] == "changed" && line["workspace"] == *workspace
+            };
+            let told: Vec<i64> = stream
+                .iter()
+                .filter(of)
+                .map(|line| line["revision"].as_i64().unwrap())
+                .collect();
             assert_eq!(told, rows.audited, "{workspace}");
         }
     }
@@ -171,7 +209,10 @@ fn openai() -> ProviderName {
 }
 
 fn named(request_id: &str) -> ChangeMeta {
-    ChangeMeta { request_id: Some(RequestId::parse(request_id).unwrap()), ..ChangeMeta::default() }
+    ChangeMeta {
+        request_id: Some(RequestId::parse(request_id).unwrap()),
+        ..ChangeMeta::default()
+    }
 }
 
 /// Polls a future until it is pending for the `point`-th time, and drops it there.
@@ -181,7 +222,11 @@ async fn dropped_at<F: Future>(point: usize, future: F) -> Option<F::Output> {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending => {
             left -= 1;
-            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+            if left == 0 {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
         }
     })
     .await
@@ -190,7 +235,11 @@ async fn dropped_at<F: Future>(point: usize, future: F) -> Option<F::Output> {
 /// Whether the change that follows `before` others is there; each of them named a request id.
 fn is_there(rows: &Rows, before: i64, there: bool) -> bool {
     let changes = before + i64::from(there);
-    assert_eq!((rows.revision, rows.remembered), (changes, changes), "{rows:#?}");
+    assert_eq!(
+        (rows.revision, rows.remembered),
+        (changes, changes),
+        "{rows:#?}"
+    );
     there
 }
 
@@ -198,8 +247,15 @@ fn is_there(rows: &Rows, before: i64, there: bool) -> bool {
 async fn set_key_is_whole_or_absent_wherever_its_caller_leaves() {
     let world = World::open().await;
     let prepare = async |_: &str| {};
-    let whole = |rows: &Rows| is_there(rows, 0, rows.active("openai").is_some() && rows.byo_enabled);
-    world.walk(prepare, async |workspace| world.set_key(workspace).await, whole).await;
+    let whole =
+        |rows: &Rows| is_there(rows, 0, rows.active("openai").is_some() && rows.byo_enabled);
+    world
+        .walk(
+            prepare,
+            async |workspace| world.set_key(workspace).await,
+            whole,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -207,7 +263,13 @@ async fn toggle_byo_is_whole_or_absent_wherever_its_caller_leaves() {
     let world = World::open().await;
     let prepare = async |workspace: &str| world.set_key(workspace).await.unwrap();
     let whole = |rows: &Rows| is_there(rows, 1, !rows.byo_enabled);
-    world.walk(prepare, async |workspace| world.toggle_off(workspace).await, whole).await;
+    world
+        .walk(
+            prepare,
+            async |workspace| world.toggle_off(workspace).await,
+            whole,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -215,5 +277,11 @@ async fn delete_key_is_whole_or_absent_wherever_its_caller_leaves() {
     let world = World::open().await;
     let prepare = async |workspace: &str| world.set_key(workspace).await.unwrap();
     let whole = |rows: &Rows| is_there(rows, 1, rows.active("openai").is_none());
-    world.walk(prepare, async |workspace| world.delete_key(workspace).await, whole).await;
+    world
+        .walk(
+            prepare,
+            async |workspace| world.delete_key(workspace).await,
+            whole,
+        )
+        .await;
 }

@@ -6,7 +6,7 @@ mod rotation;
 
 use byokd::{
     contract::v1::key_service_client::KeyServiceClient,
-    domain::{clock::Clock, principal::Role},
+    domain::{caller::Role, clock::Clock},
     identity::{MintRequest, Signer, mint},
 };
 use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
@@ -20,7 +20,8 @@ use crate::support::{
 };
 
 /// The one text of every refusal.
-const REFUSED: &str = "the certificate or token is not valid here; byokd's log says why under the trace id";
+const REFUSED: &str =
+    "the certificate or token is not valid here; byokd's log says why under the trace id";
 
 /// A byokd as a process of its own, that asks its callers for certificates.
 struct Guarded {
@@ -41,7 +42,12 @@ impl Guarded {
         let tls = json!({"cert_file": certificate, "key_file": key, "client_ca_file": site.path("callers.crt"),
                          "client_certificates": client_certificates});
         let process = configured(&site, &tls).await;
-        Self { site, process, servers, callers }
+        Self {
+            site,
+            process,
+            servers,
+            callers,
+        }
     }
 
     fn address(&self) -> &str {
@@ -64,7 +70,12 @@ impl Guarded {
     fn token(&self, role: Role, workspace: &str) -> String {
         let signer = Signer::in_folder(&self.site.data()).unwrap();
         let (subject, workspace) = ("tests".to_owned(), workspace.to_owned());
-        let request = MintRequest { subject, roles: vec![role], workspace, purposes: Vec::new() };
+        let request = MintRequest {
+            subject,
+            roles: vec![role],
+            workspace,
+            purposes: Vec::new(),
+        };
         mint(&signer, &request, &Clock::system()).unwrap()
     }
 }
@@ -72,7 +83,12 @@ impl Guarded {
 /// The rules of all tests here.
 fn rules() -> Value {
     let rule = |name: &str| json!({"certificate": name, "roles": ["resolver", "admin"], "workspaces": ["*"]});
-    json!([rule("spiffe://test/agent"), rule("spiffe://test/ns/*"), rule("agent.test"), rule("agents.test")])
+    json!([
+        rule("spiffe://test/agent"),
+        rule("spiffe://test/ns/*"),
+        rule("agent.test"),
+        rule("agents.test")
+    ])
 }
 
 async fn configured(site: &Site, tls: &Value) -> Process {
@@ -85,41 +101,67 @@ async fn configured(site: &Site, tls: &Value) -> Process {
 async fn resolve(channel: Channel, token: Option<&str>) -> Result<(), Status> {
     let mut request = Request::new(ask("acme", "llama", "", ""));
     if let Some(token) = token {
-        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
-    KeyServiceClient::new(channel).resolve_credentials(request).await.map(|_| ())
+    KeyServiceClient::new(channel)
+        .resolve_credentials(request)
+        .await
+        .map(|_| ())
 }
 
 /// Refused by byokd itself, in the one way.
 fn assert_refused(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
-    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, REFUSED), "{what}");
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unauthenticated, REFUSED),
+        "{what}"
+    );
     assert_eq!(reason(&status), "CREDENTIALS_INVALID", "{what}");
 }
 
 /// Refused before byokd was asked.
 fn assert_cut(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
-    assert!(status.details().is_empty() && status.code() != Code::Unauthenticated, "{what}: {status:?}");
+    assert!(
+        status.details().is_empty() && status.code() != Code::Unauthenticated,
+        "{what}: {status:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_certificate_says_who_calls() {
     let byokd = Guarded::start("required").await;
     let between = byokd.callers.below("between");
-    for name in ["spiffe://test/agent", "spiffe://test/ns/a", "spiffe://test/ns/a/b", "agent.test"] {
-        byokd.resolve(Some(&byokd.callers.client(name)), None).await.expect(name);
-        byokd.resolve(Some(&between.client(name)), None).await.expect(name);
+    for name in [
+        "spiffe://test/agent",
+        "spiffe://test/ns/a",
+        "spiffe://test/ns/a/b",
+        "agent.test",
+    ] {
+        byokd
+            .resolve(Some(&byokd.callers.client(name)), None)
+            .await
+            .expect(name);
+        byokd
+            .resolve(Some(&between.client(name)), None)
+            .await
+            .expect(name);
     }
     // What stands beside the one name does not count.
     let beside = byokd.callers.issue(|params| {
-        params.subject_alt_names = ["other.test", "spiffe://test/agent", "agents.test"].map(san).to_vec();
+        params.subject_alt_names = ["other.test", "spiffe://test/agent", "agents.test"]
+            .map(san)
+            .to_vec();
     });
     byokd.resolve(Some(&beside), None).await.unwrap();
     for kind in [&PKCS_ED25519, &PKCS_ECDSA_P384_SHA384, &PKCS_RSA_SHA256] {
         let key = KeyPair::generate_for(kind).unwrap();
-        let agent =
-            byokd.callers.issue_for(&key, |params| params.subject_alt_names = vec![san("agent.test")]);
+        let agent = byokd.callers.issue_for(&key, |params| {
+            params.subject_alt_names = vec![san("agent.test")]
+        });
         byokd.resolve(Some(&agent), None).await.unwrap();
     }
 }
@@ -128,26 +170,41 @@ async fn a_certificate_says_who_calls() {
 async fn with_a_token_beside_it_both_must_be_good() {
     let byokd = Guarded::start("required").await;
     let agent = byokd.callers.client("spiffe://test/agent");
-    let (good, elsewhere) = (byokd.token(Role::Resolver, "acme"), byokd.token(Role::Resolver, "globex"));
+    let (good, elsewhere) = (
+        byokd.token(Role::Resolver, "acme"),
+        byokd.token(Role::Resolver, "globex"),
+    );
     byokd.resolve(Some(&agent), Some(&good)).await.unwrap();
     let viewer = byokd.token(Role::Viewer, "*");
-    for (token, why) in [(&elsewhere, "WORKSPACE_MISMATCH"), (&viewer, "ROLE_REQUIRED")] {
+    for (token, why) in [
+        (&elsewhere, "WORKSPACE_MISMATCH"),
+        (&viewer, "ROLE_REQUIRED"),
+    ] {
         let status = byokd.resolve(Some(&agent), Some(token)).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, why));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::PermissionDenied, why)
+        );
     }
     let cut = &good[..good.len() - 1];
     for token in ["", "x", cut] {
         assert_refused(byokd.resolve(Some(&agent), Some(token)).await, token);
     }
     let stranger = byokd.callers.client("spiffe://test/stranger");
-    assert_refused(byokd.resolve(Some(&stranger), Some(&good)).await, "a token does not make up for it");
+    assert_refused(
+        byokd.resolve(Some(&stranger), Some(&good)).await,
+        "a token does not make up for it",
+    );
 }
 
 /// What stands in `authorization` and is not one token is not passed over: the certificate may hold more.
 #[tokio::test]
 async fn a_certificate_does_not_make_up_for_a_token_that_cannot_be_read() {
     let byokd = Guarded::start("required").await;
-    let channel = byokd.connect(Some(&byokd.callers.client("spiffe://test/agent"))).await.unwrap();
+    let channel = byokd
+        .connect(Some(&byokd.callers.client("spiffe://test/agent")))
+        .await
+        .unwrap();
     let token = byokd.token(Role::Resolver, "*");
     let bytes = |value: &[u8]| AsciiMetadataValue::try_from(value).unwrap();
     let text = |value: &str| bytes(value.as_bytes());
@@ -156,10 +213,16 @@ async fn a_certificate_does_not_make_up_for_a_token_that_cannot_be_read() {
         ("empty", vec![text("")]),
         ("bare", vec![text(&token)]),
         ("another scheme", vec![text(&format!("Basic {token}"))]),
-        ("not a text", vec![bytes(&[bearer.as_bytes(), &[0xff]].concat())]),
+        (
+            "not a text",
+            vec![bytes(&[bearer.as_bytes(), &[0xff]].concat())],
+        ),
         ("not a text at all", vec![bytes(&[0x80])]),
         ("twice", vec![text(&bearer), text(&bearer)]),
-        ("a good one and a bad one", vec![text(&bearer), text("Bearer x")]),
+        (
+            "a good one and a bad one",
+            vec![text(&bearer), text("Bearer x")],
+        ),
         ("two in one", vec![text(&format!("{bearer}, {bearer}"))]),
         ("a tab inside", vec![text(&format!("Bearer\t{token}"))]),
     ] {
@@ -167,7 +230,9 @@ async fn a_certificate_does_not_make_up_for_a_token_that_cannot_be_read() {
         for value in values {
             request.metadata_mut().append("authorization", value);
         }
-        let answer = KeyServiceClient::new(channel.clone()).resolve_credentials(request).await;
+        let answer = KeyServiceClient::new(channel.clone())
+            .resolve_credentials(request)
+            .await;
         assert_refused(answer.map(|_| ()), what);
     }
     resolve(channel, Some(&token)).await.unwrap();
@@ -179,13 +244,25 @@ async fn where_a_certificate_is_optional_a_token_does() {
     let token = byokd.token(Role::Resolver, "acme");
     byokd.resolve(None, Some(&token)).await.unwrap();
     let status = byokd.resolve(None, None).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIALS_MISSING"));
-    byokd.resolve(Some(&byokd.callers.client("agent.test")), None).await.unwrap();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unauthenticated, "CREDENTIALS_MISSING")
+    );
+    byokd
+        .resolve(Some(&byokd.callers.client("agent.test")), None)
+        .await
+        .unwrap();
     // One that is shown must be good all the same.
     let foreign = Ca::new("callers").client("spiffe://test/agent");
-    assert_cut(byokd.resolve(Some(&foreign), Some(&token)).await, "another CA");
+    assert_cut(
+        byokd.resolve(Some(&foreign), Some(&token)).await,
+        "another CA",
+    );
     let stranger = byokd.callers.client("spiffe://test/stranger");
-    assert_refused(byokd.resolve(Some(&stranger), Some(&token)).await, "not listed");
+    assert_refused(
+        byokd.resolve(Some(&stranger), Some(&token)).await,
+        "not listed",
+    );
 }
 
 #[tokio::test]
@@ -206,7 +283,9 @@ async fn a_certificate_that_expires_ends_its_open_connection() {
         params.subject_alt_names = vec![san("agent.test")];
         params.not_after = expires;
     });
-    let channel = connect(byokd.address(), &servers.pem(), Some(&agent)).await.unwrap();
+    let channel = connect(byokd.address(), &servers.pem(), Some(&agent))
+        .await
+        .unwrap();
     let token = byokd.token(&[Role::Resolver], "*", &[]);
     byokd.pass(std::time::Duration::from_secs(600));
     for token in [None, Some(token.as_str())] {

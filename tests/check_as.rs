@@ -21,7 +21,11 @@ struct Folder {
 
 impl Folder {
     async fn new() -> Self {
-        let (site, callers, key) = (Site::on_sqlite().await, Ca::new("callers"), TokenKey::es256("k1"));
+        let (site, callers, key) = (
+            Site::on_sqlite().await,
+            Ca::new("callers"),
+            TokenKey::es256("k1"),
+        );
         Ca::new("servers").server().write(&site.path("."), "server");
         std::fs::write(site.path("callers.pem"), callers.pem()).unwrap();
         std::fs::write(site.path("jwks.json"), key_set(&[&key]).to_string()).unwrap();
@@ -41,7 +45,11 @@ impl Folder {
     }
 
     fn configure(&self, settings: &Value) {
-        std::fs::write(self.site.path("byokd.toml"), toml::to_string(settings).unwrap()).unwrap();
+        std::fs::write(
+            self.site.path("byokd.toml"),
+            toml::to_string(settings).unwrap(),
+        )
+        .unwrap();
     }
 
     fn check(&self, callers: &[&str]) -> Output {
@@ -60,7 +68,11 @@ impl Folder {
 
     fn refused(&self, callers: &[&str]) -> String {
         let output = self.check(callers);
-        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{output:?}");
+        assert_eq!(
+            (output.status.code(), output.stdout.as_slice()),
+            (Some(1), &b""[..]),
+            "{output:?}"
+        );
         String::from_utf8(output.stderr).unwrap()
     }
 
@@ -74,33 +86,66 @@ impl Folder {
 #[tokio::test]
 async fn a_caller_is_told_what_it_may_do_and_by_which_rule() {
     let folder = Folder::new().await;
-    folder.callers.client("spiffe://test/gateway").write(&folder.site.path("."), "gateway");
+    folder
+        .callers
+        .client("spiffe://test/gateway")
+        .write(&folder.site.path("."), "gateway");
     folder.token("user.jwt", &json!(["admin"]), &json!("acme"));
     let service = folder.granted(&["gateway.crt"]);
-    assert_eq!(service["proofs"], json!([{"subject": "spiffe://test/gateway", "rule": 0}]));
+    assert_eq!(
+        service["proofs"],
+        json!([{"subject": "spiffe://test/gateway", "rule": 0}])
+    );
     assert_eq!(
         (&service["every_workspace"], &service["purposes"]),
         (&json!(true), &json!(["reply", "training"]))
     );
     let user = folder.granted(&["user.jwt"]);
-    assert_eq!(user["proofs"], json!([{"subject": format!("{ISSUER}|alice"), "rule": 1}]));
-    assert!(user["may_call"].as_array().unwrap().contains(&json!("SetKey")));
+    assert_eq!(
+        user["proofs"],
+        json!([{"subject": format!("{ISSUER}|alice"), "rule": 1}])
+    );
+    assert!(
+        user["may_call"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("SetKey"))
+    );
     // Together no more than each.
     let both = folder.granted(&["gateway.crt", "user.jwt"]);
-    assert_eq!(both["may_call"], json!(["ExplainResolution", "ListModels", "GetWorkspace", "ListKeyUsage"]));
-    assert_eq!((&both["workspaces"], &both["purposes"]), (&json!(["acme"]), &json!(["reply"])));
+    assert_eq!(
+        both["may_call"],
+        json!([
+            "ExplainResolution",
+            "ListModels",
+            "GetWorkspace",
+            "ListKeyUsage"
+        ])
+    );
+    assert_eq!(
+        (&both["workspaces"], &both["purposes"]),
+        (&json!(["acme"]), &json!(["reply"]))
+    );
 }
 
 #[tokio::test]
 async fn a_caller_that_would_be_refused_is_told_why() {
     let folder = Folder::new().await;
-    folder.callers.client("spiffe://test/stranger").write(&folder.site.path("."), "stranger");
-    Ca::new("others").client("spiffe://test/gateway").write(&folder.site.path("."), "foreign");
+    folder
+        .callers
+        .client("spiffe://test/stranger")
+        .write(&folder.site.path("."), "stranger");
+    Ca::new("others")
+        .client("spiffe://test/gateway")
+        .write(&folder.site.path("."), "foreign");
     folder.token("no-org.jwt", &json!(["admin"]), &json!(""));
     folder.token("case.jwt", &json!(["Admin"]), &json!("acme"));
     std::fs::write(folder.site.path("no.jwt"), "eyJhbGciOiJub25lIn0.e30.").unwrap();
     for (caller, why) in [
-        ("stranger.crt", "no rule is for a certificate of spiffe://test/stranger"),
+        (
+            "stranger.crt",
+            "no rule is for a certificate of spiffe://test/stranger",
+        ),
         ("foreign.crt", "a handshake refuses it"),
         ("no-org.jwt", "is absent, empty, or neither"),
         ("case.jwt", "unknown role"),
@@ -108,7 +153,10 @@ async fn a_caller_that_would_be_refused_is_told_why() {
         ("absent.jwt", "cannot be read"),
     ] {
         let told = folder.refused(&[caller]);
-        assert!(told.contains(why) && told.contains(caller), "{caller}: {told}");
+        assert!(
+            told.contains(why) && told.contains(caller),
+            "{caller}: {told}"
+        );
     }
 }
 
@@ -117,18 +165,39 @@ async fn an_issuer_or_rule_that_cannot_be_meant_stops_the_start() {
     let folder = Folder::new().await;
     let issuer = |more: Value| {
         let mut issuer = json!({"issuer": ISSUER, "audience": "byokd", "algorithms": ["ES256"]});
-        issuer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        issuer
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         json!({"auth": {"issuers": [issuer]}})
     };
     let rule = |rule: Value| json!({"auth": {"rules": [rule]}});
     for (settings, why) in [
-        (issuer(json!({"jwks_url": "https://10.0.0.8/jwks"})), "jwks_url may not be called"),
-        (issuer(json!({"jwks_url": "https://169.254.169.254/jwks"})), "jwks_url may not be called"),
-        (issuer(json!({"jwks_url": "http://login.test/jwks"})), "jwks_url may not be called"),
-        (issuer(json!({"jwks_url": "https://user@login.test/jwks"})), "jwks_url may not be called"),
+        (
+            issuer(json!({"jwks_url": "https://10.0.0.8/jwks"})),
+            "jwks_url may not be called",
+        ),
+        (
+            issuer(json!({"jwks_url": "https://169.254.169.254/jwks"})),
+            "jwks_url may not be called",
+        ),
+        (
+            issuer(json!({"jwks_url": "http://login.test/jwks"})),
+            "jwks_url may not be called",
+        ),
+        (
+            issuer(json!({"jwks_url": "https://user@login.test/jwks"})),
+            "jwks_url may not be called",
+        ),
         (issuer(json!({})), "set one of `jwks_url` and `jwks_file`"),
-        (issuer(json!({"jwks_file": "jwks.json", "algorithms": ["HS256"]})), "HS256"),
-        (issuer(json!({"jwks_file": "jwks.json", "issuer": "byokd"})), "the embedded signer's own name"),
+        (
+            issuer(json!({"jwks_file": "jwks.json", "algorithms": ["HS256"]})),
+            "HS256",
+        ),
+        (
+            issuer(json!({"jwks_file": "jwks.json", "issuer": "byokd"})),
+            "the embedded signer's own name",
+        ),
         (
             rule(json!({"issuer": "https://other.test", "roles": ["viewer"], "workspaces": ["*"]})),
             "not one of auth.issuers",

@@ -44,32 +44,57 @@ where
 async fn fifty_keys_set_at_once_leave_one_active_and_a_history_of_the_others() {
     let byokd = Byokd::start_with(for_a_crowd).await;
     let answers = at_once(&byokd, many(), |mut keys, n| async move {
-        let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(n)) };
+        let request = v1::SetKeyRequest {
+            enable_byo: true,
+            ..new_key("acme", "openai", &openai_key(n))
+        };
         keys.set_key(request).await
     });
-    let answers: Vec<v1::SetKeyResponse> =
-        answers.await.into_iter().map(|answer| answer.unwrap().into_inner()).collect();
+    let answers: Vec<v1::SetKeyResponse> = answers
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap().into_inner())
+        .collect();
     let generation = |answer: &v1::SetKeyResponse| answer.key.as_ref().unwrap().generation;
     let revision = |answer: &v1::SetKeyResponse| answer.workspace.as_ref().unwrap().revision;
     let each_once: BTreeSet<u64> = (1..=u64::from(many())).collect();
-    assert_eq!(answers.iter().map(generation).collect::<BTreeSet<_>>(), each_once);
-    assert!(answers.iter().all(|answer| generation(answer) == revision(answer)));
+    assert_eq!(
+        answers.iter().map(generation).collect::<BTreeSet<_>>(),
+        each_once
+    );
+    assert!(
+        answers
+            .iter()
+            .all(|answer| generation(answer) == revision(answer))
+    );
     let rows = Rows::of(&byokd.database().await, "acme").await;
     rows.assert_whole("fifty keys");
     assert_eq!(rows.revision, i64::from(many()));
-    let superseded = rows.keys.iter().filter(|key| key.state == "superseded" && !key.sealed);
+    let superseded = rows
+        .keys
+        .iter()
+        .filter(|key| key.state == "superseded" && !key.sealed);
     assert_eq!(superseded.count(), answers.len() - 1);
     // The last commit wins, and it is the last commit's key that is served.
-    let last = (0..).zip(&answers).find(|(_, answer)| generation(answer) == u64::from(many())).unwrap().0;
-    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(last));
+    let last = (0..)
+        .zip(&answers)
+        .find(|(_, answer)| generation(answer) == u64::from(many()))
+        .unwrap()
+        .0;
+    assert_eq!(
+        byokd.secret("acme", "openai").await.unwrap(),
+        openai_key(last)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_fifty_workspaces_set_at_once_are_all_there() {
     let byokd = Byokd::start_with(for_a_crowd).await;
     let answers = at_once(&byokd, many(), |mut keys, n| async move {
-        let request =
-            v1::SetKeyRequest { enable_byo: true, ..new_key(&format!("acme-{n}"), "openai", &openai_key(n)) };
+        let request = v1::SetKeyRequest {
+            enable_byo: true,
+            ..new_key(&format!("acme-{n}"), "openai", &openai_key(n))
+        };
         keys.set_key(request).await
     });
     for (n, answer) in (0..).zip(answers.await) {
@@ -92,11 +117,24 @@ async fn of_two_admins_that_rest_on_the_same_revision_one_wins() {
             keys.set_key(request).await
         });
         let answers = answers.await;
-        let winner = (0..).zip(&answers).find(|(_, answer)| answer.is_ok()).unwrap().0;
-        let lost: Vec<&Status> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        let winner = (0..)
+            .zip(&answers)
+            .find(|(_, answer)| answer.is_ok())
+            .unwrap()
+            .0;
+        let lost: Vec<&Status> = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .collect();
         assert_eq!(lost.len(), 1, "{answers:?}");
-        assert_eq!((lost[0].code(), reason(lost[0]).as_str()), (Code::Aborted, "REVISION_MISMATCH"));
-        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(winner));
+        assert_eq!(
+            (lost[0].code(), reason(lost[0]).as_str()),
+            (Code::Aborted, "REVISION_MISMATCH")
+        );
+        assert_eq!(
+            byokd.secret("acme", "openai").await.unwrap(),
+            openai_key(winner)
+        );
         assert_eq!(byokd.workspace("acme").await.revision, round + 1);
     }
 }
@@ -105,27 +143,49 @@ async fn of_two_admins_that_rest_on_the_same_revision_one_wins() {
 async fn any_change(mut keys: Keys, n: u32) -> Result<(), Status> {
     let (workspace_id, provider) = ("acme".to_owned(), "openai".to_owned());
     match n % 6 {
-        0 => keys.set_key(new_key("acme", "openai", &openai_key(n))).await.map(drop),
+        0 => keys
+            .set_key(new_key("acme", "openai", &openai_key(n)))
+            .await
+            .map(drop),
         1 => {
             let key = format!("sk-ant-api03-SYNTHETIC-{n:08}-abcdefgh");
-            keys.set_key(new_key("acme", "anthropic", &key)).await.map(drop)
+            keys.set_key(new_key("acme", "anthropic", &key))
+                .await
+                .map(drop)
         }
         2 => {
             let enabled = Some(n % 12 == 2);
-            let request = v1::ToggleByoRequest { workspace_id, enabled, ..Default::default() };
+            let request = v1::ToggleByoRequest {
+                workspace_id,
+                enabled,
+                ..Default::default()
+            };
             keys.toggle_byo(request).await.map(drop)
         }
         3 => {
             let model = "small".to_owned();
-            let request = v1::SelectModelRequest { workspace_id, provider, model, ..Default::default() };
+            let request = v1::SelectModelRequest {
+                workspace_id,
+                provider,
+                model,
+                ..Default::default()
+            };
             keys.select_model(request).await.map(drop)
         }
         4 => {
-            let request = v1::VerifyKeyRequest { workspace_id, provider, ..Default::default() };
+            let request = v1::VerifyKeyRequest {
+                workspace_id,
+                provider,
+                ..Default::default()
+            };
             keys.verify_key(request).await.map(drop)
         }
         _ => {
-            let request = v1::DeleteKeyRequest { workspace_id, provider, ..Default::default() };
+            let request = v1::DeleteKeyRequest {
+                workspace_id,
+                provider,
+                ..Default::default()
+            };
             keys.delete_key(request).await.map(drop)
         }
     }
@@ -152,7 +212,11 @@ async fn fifty_changes_of_every_kind_at_once_are_each_whole() {
         (rows.revision, rows.byo_enabled)
     );
     let served = byokd.toggle("acme", true).await;
-    assert_eq!(byokd.secret("acme", "openai").await.is_ok(), rows.active("openai").is_some(), "{served:?}");
+    assert_eq!(
+        byokd.secret("acme", "openai").await.is_ok(),
+        rows.active("openai").is_some(),
+        "{served:?}"
+    );
     // Commit order is sequence order, across all workspaces.
     let gaps = "SELECT max(sequence) - count(*) FROM change_log";
     assert_eq!(number(&database, gaps).await, 0);
@@ -170,20 +234,28 @@ async fn one_request_id_twenty_times_at_once_is_one_change_with_one_answer() {
         keys.set_key(request).await.unwrap().into_inner()
     });
     let answers = answers.await;
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:#?}"
+    );
     assert_eq!(answers[0].key.as_ref().unwrap().generation, 1);
     let rows = Rows::of(&byokd.database().await, "acme").await;
     rows.assert_whole("one request id");
     assert_eq!((rows.revision, rows.keys.len(), rows.remembered), (1, 1, 1));
     // Its name with another content is refused, then and now.
     let other = at_once(&byokd, 5, |mut keys, n| async move {
-        let request =
-            v1::SetKeyRequest { request_id: "other".into(), ..new_key("acme", "openai", &openai_key(n)) };
+        let request = v1::SetKeyRequest {
+            request_id: "other".into(),
+            ..new_key("acme", "openai", &openai_key(n))
+        };
         keys.set_key(request).await
     });
     let (set, refused): (Vec<_>, Vec<_>) = other.await.into_iter().partition(Result::is_ok);
     assert_eq!(set.len(), 1);
     for status in refused.into_iter().filter_map(Result::err) {
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::AlreadyExists, "REQUEST_ID_REUSED")
+        );
     }
 }

@@ -7,10 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use tokio::task::JoinHandle;
 
-use crate::support::{Process, Random, Rows, Site, ask, new_key, openai_key, rows::number, store, until};
+use crate::support::{
+    Process, Random, Rows, Site, ask, new_key, openai_key, rows::number, store, until,
+};
 
 /// A kill might damage SQLite's file; of PostgreSQL's a client knows nothing.
 fn kills() -> u64 {
@@ -40,7 +42,10 @@ async fn stream(process: &Process, told: Arc<Mutex<Told>>) -> JoinHandle<()> {
                 told.sent += 1;
                 told.sent
             };
-            let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(n)) };
+            let request = v1::SetKeyRequest {
+                enable_byo: true,
+                ..new_key("acme", "openai", &openai_key(n))
+            };
             let began = Instant::now();
             let Ok(set) = keys.set_key(request).await else {
                 return;
@@ -60,7 +65,11 @@ async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
     rows.assert_whole(context);
     let active = "SELECT count(*) FROM provider_keys WHERE state = 'active'";
     let generation = rows.active("openai").map_or(0, |key| key.generation);
-    assert_eq!(number(&database, active).await, i64::from(generation > 0), "{context}");
+    assert_eq!(
+        number(&database, active).await,
+        i64::from(generation > 0),
+        "{context}"
+    );
     store::assert_intact(&database, context).await;
     database.close().await.unwrap();
     let (key, acknowledged) = told.acknowledged.unwrap_or((0, 0));
@@ -71,13 +80,19 @@ async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
         _ => panic!("{context}: generation {acknowledged} was acknowledged, {generation} is there"),
     };
     let mut resolver = process.keys(Role::Resolver).await;
-    let resolved = resolver.resolve_credentials(ask("acme", "", "openai", "")).await;
+    let resolved = resolver
+        .resolve_credentials(ask("acme", "", "openai", ""))
+        .await;
     if generation == 0 {
         assert!(resolved.is_err(), "{context}");
         return;
     }
     let resolved = resolved.unwrap().into_inner();
-    assert_eq!(resolved.credential.unwrap().api_key, openai_key(expected), "{context}");
+    assert_eq!(
+        resolved.credential.unwrap().api_key,
+        openai_key(expected),
+        "{context}"
+    );
     assert_eq!(resolved.key.unwrap().generation, generation, "{context}");
     told.acknowledged = Some((expected, generation));
 }
@@ -86,7 +101,10 @@ async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
 async fn no_acknowledged_key_is_lost_to_a_kill_in_the_middle_of_set_key() {
     let site = Site::new().await;
     let mut random = Random::new();
-    let mut told = Told { took: Duration::from_millis(20), ..Told::default() };
+    let mut told = Told {
+        took: Duration::from_millis(20),
+        ..Told::default()
+    };
     for kill in 0..=kills() {
         let context = format!("seed {}, after {kill} kills", random.seed);
         let mut process = site.start().await;
@@ -103,10 +121,17 @@ async fn no_acknowledged_key_is_lost_to_a_kill_in_the_middle_of_set_key() {
         let within = shared.lock().unwrap().took * 2;
         tokio::time::sleep(random.part_of(within)).await;
         process.kill();
-        tokio::time::timeout(Duration::from_secs(30), writing).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(30), writing)
+            .await
+            .unwrap()
+            .unwrap();
         told = *shared.lock().unwrap();
     }
-    assert!(told.acknowledged.unwrap().1 > kills(), "seed {}: hardly a write", random.seed);
+    assert!(
+        told.acknowledged.unwrap().1 > kills(),
+        "seed {}: hardly a write",
+        random.seed
+    );
 }
 
 /// The very first start makes schema, KMS key, data keys and token signer; wherever it is killed, the next one works.
@@ -125,7 +150,9 @@ async fn a_first_start_that_was_killed_is_no_obstacle_to_the_next() {
         let process = site.start().await;
         let context = format!("seed {}, kill {kill}", random.seed);
         let mut keys = process.keys(Role::Admin).await;
-        let set = keys.set_key(new_key("acme", "openai", &openai_key(1))).await;
+        let set = keys
+            .set_key(new_key("acme", "openai", &openai_key(1)))
+            .await;
         assert_eq!(set.expect(&context).into_inner().key.unwrap().generation, 1);
     }
 }

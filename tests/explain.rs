@@ -5,12 +5,15 @@ mod catalog_moved;
 
 use byokd::{
     contract::v1::{self, explain_resolution_response::Outcome},
-    domain::principal::Role,
+    domain::caller::Role,
 };
 
 use crate::support::{Byokd, ask, openai_key, reason};
 
-async fn explain(byokd: &Byokd, ask: &v1::ResolveCredentialsRequest) -> v1::ExplainResolutionResponse {
+async fn explain(
+    byokd: &Byokd,
+    ask: &v1::ResolveCredentialsRequest,
+) -> v1::ExplainResolutionResponse {
     let request = v1::ExplainResolutionRequest {
         workspace_id: ask.workspace_id.clone(),
         model: ask.model.clone(),
@@ -26,13 +29,31 @@ async fn agree(byokd: &Byokd, ask: v1::ResolveCredentialsRequest) -> String {
     let explained = explain(byokd, &ask).await;
     let told = format!("{explained:?}");
     assert!(!told.contains("SYNTHETIC"), "{told}");
-    assert!(explained.candidates.iter().all(|other| !other.name.is_empty() && !other.reason.is_empty()));
+    assert!(
+        explained
+            .candidates
+            .iter()
+            .all(|other| !other.name.is_empty() && !other.reason.is_empty())
+    );
     let resolved = byokd.resolver().resolve_credentials(ask.clone()).await;
-    match (resolved.map(tonic::Response::into_inner), explained.outcome.unwrap()) {
+    match (
+        resolved.map(tonic::Response::into_inner),
+        explained.outcome.unwrap(),
+    ) {
         (Ok(granted), Outcome::Resolution(told)) => {
             assert_eq!(
-                (granted.provider, granted.model, granted.endpoint, granted.billing),
-                (told.provider, told.model.clone(), told.endpoint, told.billing),
+                (
+                    granted.provider,
+                    granted.model,
+                    granted.endpoint,
+                    granted.billing
+                ),
+                (
+                    told.provider,
+                    told.model.clone(),
+                    told.endpoint,
+                    told.billing
+                ),
                 "{ask:?}"
             );
             assert_eq!(granted.key, told.key, "{ask:?}");
@@ -58,7 +79,13 @@ async fn explain_equals_resolve_for_every_ask() {
         ("", "", "", "small-2029", "small-2030"),
         ("small", "", "", "small-2029", "small-2030"),
         ("small-2030", "", "", "MODEL_NOT_AVAILABLE", "small-2030"),
-        ("small-latest", "openai", "", "MODEL_NOT_AVAILABLE", "small-2030"),
+        (
+            "small-latest",
+            "openai",
+            "",
+            "MODEL_NOT_AVAILABLE",
+            "small-2030",
+        ),
         ("large", "", "", "MODEL_NOT_AVAILABLE", "large-2030"),
         ("old", "", "", "MODEL_NOT_AVAILABLE", "MODEL_NOT_AVAILABLE"),
         ("whisper-9", "openai", "", "whisper-9", "MODEL_UNKNOWN"),
@@ -70,8 +97,20 @@ async fn explain_equals_resolve_for_every_ask() {
         ("llama", "", "", "llama-1", "llama-1"),
         ("small", "", "training", "small-2030", "small-2030"),
         ("small", "", "embedding", "small-2030", "small-2030"),
-        ("whisper-9", "openai", "training", "MODEL_UNKNOWN", "MODEL_UNKNOWN"),
-        ("haiku", "", "embedding", "PLATFORM_KEY_MISSING", "PLATFORM_KEY_MISSING"),
+        (
+            "whisper-9",
+            "openai",
+            "training",
+            "MODEL_UNKNOWN",
+            "MODEL_UNKNOWN",
+        ),
+        (
+            "haiku",
+            "",
+            "embedding",
+            "PLATFORM_KEY_MISSING",
+            "PLATFORM_KEY_MISSING",
+        ),
     ];
     for (model, provider, purpose, on, off) in rows {
         for (enabled, expected) in [(true, on), (false, off)] {
@@ -80,7 +119,10 @@ async fn explain_equals_resolve_for_every_ask() {
             assert_eq!(told, expected, "{model} {provider} {purpose} {enabled}");
         }
     }
-    assert_eq!(agree(&byokd, ask("never-seen", "", "", "")).await, "small-2030");
+    assert_eq!(
+        agree(&byokd, ask("never-seen", "", "", "")).await,
+        "small-2030"
+    );
 }
 
 #[tokio::test]
@@ -92,7 +134,8 @@ async fn explain_says_why_each_other_was_not_taken() {
     let others = async |byokd: &Byokd| -> Vec<String> {
         let explained = explain(byokd, &ask("acme", "small", "", "")).await;
         assert_eq!(explained.revision, byokd.workspace("acme").await.revision);
-        let tell = |other: v1::Candidate| format!("{} {}: {}", other.kind, other.name, other.reason);
+        let tell =
+            |other: v1::Candidate| format!("{} {}: {}", other.kind, other.name, other.reason);
         explained.candidates.into_iter().map(tell).collect()
     };
     byokd.toggle("acme", true).await;
@@ -124,9 +167,15 @@ async fn everybody_but_nobody_may_explain_and_purposes_are_checked_alike() {
     for role in [Role::Resolver, Role::Viewer, Role::Admin, Role::Operator] {
         let mut keys = byokd.keys_with(&byokd.token(&[role], "acme", &["reply"]));
         keys.explain_resolution(request("")).await.unwrap();
-        let status = keys.explain_resolution(request("training")).await.unwrap_err();
+        let status = keys
+            .explain_resolution(request("training"))
+            .await
+            .unwrap_err();
         assert_eq!(reason(&status), "PURPOSE_NOT_GRANTED");
-        let status = keys.explain_resolution(request("nosuch")).await.unwrap_err();
+        let status = keys
+            .explain_resolution(request("nosuch"))
+            .await
+            .unwrap_err();
         assert_eq!(reason(&status), "PURPOSE_UNKNOWN");
     }
 }

@@ -14,12 +14,22 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 async fn toggle_in_the_database(byokd: &Byokd, on: bool) {
     let sql = format!("UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'");
-    byokd.database().await.execute_unprepared(&sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(&sql)
+        .await
+        .unwrap();
 }
 
 async fn rename(byokd: &Byokd, from: &str, to: &str) {
     let sql = format!("ALTER TABLE {from} RENAME TO {to}");
-    byokd.database().await.execute_unprepared(&sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(&sql)
+        .await
+        .unwrap();
 }
 
 /// Takes the holders and the change log away, and waits until that was noticed: from here on no poll vouches for what is
@@ -28,14 +38,22 @@ async fn outage(byokd: &Byokd) {
     rename(byokd, "change_log", "change_log_away").await;
     rename(byokd, "holders", "holders_away").await;
     until("degraded service", async || {
-        byokd.resolve("acme", "", "openai").await.unwrap().degraded.then_some(())
+        byokd
+            .resolve("acme", "", "openai")
+            .await
+            .unwrap()
+            .degraded
+            .then_some(())
     })
     .await;
 }
 
 /// An answer after the next poll, while nothing can be read but the log.
 async fn vouched_for(byokd: &Byokd) -> v1::ResolveCredentialsResponse {
-    until("a poll", async || byokd.resolve("acme", "", "openai").await.ok()).await
+    until("a poll", async || {
+        byokd.resolve("acme", "", "openai").await.ok()
+    })
+    .await
 }
 
 /// A byokd whose workspace `acme` is in memory, with BYO on and a key.
@@ -67,7 +85,12 @@ async fn what_another_process_commits_is_seen_without_any_time_passing() {
          SELECT {}, scope, workspace_id, revision, updated_at FROM holders WHERE workspace_id = 'acme'",
         random_id()
     );
-    byokd.database().await.execute_unprepared(&sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(&sql)
+        .await
+        .unwrap();
     until("the platform's key", async || {
         (byokd.secret("acme", "openai").await.unwrap() == openai_key(1)).then_some(())
     })
@@ -81,7 +104,12 @@ async fn a_database_that_was_restored_under_a_running_byokd_is_served_as_it_is()
     let byokd = warm().await;
     let sql = "DELETE FROM change_log WHERE sequence = (SELECT max(sequence) FROM change_log); \
                UPDATE holders SET byo_enabled = FALSE, revision = revision - 1 WHERE workspace_id = 'acme'";
-    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(sql)
+        .await
+        .unwrap();
     byokd.pass(Duration::from_secs(1));
     until("the platform's key", async || {
         (byokd.secret("acme", "openai").await.unwrap() == openai_key(1)).then_some(())
@@ -133,7 +161,10 @@ async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_
     assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
     byokd.pass(Duration::from_secs(1));
     let status = byokd.resolve("acme", "", "openai").await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "STORE_UNAVAILABLE")
+    );
     // What was never loaded is not guessed.
     let status = byokd.resolve("globex", "", "openai").await.unwrap_err();
     assert_eq!(reason(&status), "STORE_UNAVAILABLE");
@@ -164,7 +195,11 @@ async fn an_answer_is_degraded_and_short_if_either_half_of_it_is_old() {
         // What polls vouched for until 600 s is 6 s old.
         byokd.pass(Duration::from_secs(4));
         let resolved = byokd.resolve("acme", "", "openai").await.unwrap();
-        assert_eq!(resolved.lease.unwrap().ttl.unwrap().seconds, 59, "{old_platform}");
+        assert_eq!(
+            resolved.lease.unwrap().ttl.unwrap().seconds,
+            59,
+            "{old_platform}"
+        );
     }
 }
 
@@ -172,7 +207,12 @@ async fn an_answer_is_degraded_and_short_if_either_half_of_it_is_old() {
 async fn an_entry_never_goes_backwards() {
     let byokd = warm().await;
     let sql = "UPDATE holders SET revision = revision - 1 WHERE workspace_id = 'acme'";
-    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(sql)
+        .await
+        .unwrap();
     byokd.pass(MAX_AGE + Duration::from_secs(1));
     // The database shows an older state than this process has seen: what is known goes on, as in an outage.
     let resolved = vouched_for(&byokd).await;
@@ -181,18 +221,33 @@ async fn an_entry_never_goes_backwards() {
     byokd.pass(Duration::from_secs(34));
     assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
     byokd.pass(Duration::from_millis(1));
-    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "STORE_UNAVAILABLE");
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "STORE_UNAVAILABLE"
+    );
 }
 
 #[tokio::test]
 async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_service() {
     let byokd = warm().await;
     outage(&byokd).await;
-    let request =
-        v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: Some(false), ..Default::default() };
-    assert_eq!(refused(byokd.admin().toggle_byo(request).await), "STORE_UNAVAILABLE");
-    let request = v1::DeletePlatformKeyRequest { provider: "openai".into(), ..Default::default() };
-    assert_eq!(refused(byokd.operator().delete_platform_key(request).await), "STORE_UNAVAILABLE");
+    let request = v1::ToggleByoRequest {
+        workspace_id: "acme".into(),
+        enabled: Some(false),
+        ..Default::default()
+    };
+    assert_eq!(
+        refused(byokd.admin().toggle_byo(request).await),
+        "STORE_UNAVAILABLE"
+    );
+    let request = v1::DeletePlatformKeyRequest {
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    assert_eq!(
+        refused(byokd.operator().delete_platform_key(request).await),
+        "STORE_UNAVAILABLE"
+    );
     byokd.pass(Duration::from_secs(6));
     assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
 }
@@ -202,14 +257,24 @@ async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_serv
 async fn after_a_commit_that_failed_what_is_known_is_read_again_once() {
     let byokd = warm().await;
     rename(&byokd, "audit_events", "audit_events_away").await;
-    let request =
-        v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: Some(false), ..Default::default() };
-    assert_eq!(refused(byokd.admin().toggle_byo(request).await), "STORE_UNAVAILABLE");
+    let request = v1::ToggleByoRequest {
+        workspace_id: "acme".into(),
+        enabled: Some(false),
+        ..Default::default()
+    };
+    assert_eq!(
+        refused(byokd.admin().toggle_byo(request).await),
+        "STORE_UNAVAILABLE"
+    );
     rename(&byokd, "audit_events_away", "audit_events").await;
     toggle_in_the_database(&byokd, false).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
     toggle_in_the_database(&byokd, true).await;
-    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1), "fresh again");
+    assert_eq!(
+        byokd.secret("acme", "openai").await.unwrap(),
+        openai_key(1),
+        "fresh again"
+    );
 }
 
 #[tokio::test]
@@ -221,19 +286,36 @@ async fn a_degraded_answer_never_outlasts_a_short_lease() {
     byokd.pass(Duration::from_secs(10));
     assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
     byokd.pass(Duration::from_millis(1));
-    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "STORE_UNAVAILABLE");
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "STORE_UNAVAILABLE"
+    );
 }
 
 #[tokio::test]
 async fn a_damaged_platform_key_does_not_touch_byo() {
     let byokd = warm().await;
     let sql = "UPDATE provider_keys SET headers = '[]' WHERE scope = 'platform'";
-    byokd.database().await.execute_unprepared(sql).await.unwrap();
+    byokd
+        .database()
+        .await
+        .execute_unprepared(sql)
+        .await
+        .unwrap();
     byokd.pass(MAX_AGE + Duration::from_secs(1));
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
-    assert_eq!(refused(byokd.resolve("globex", "", "openai").await), "RECORD_CORRUPT");
+    assert_eq!(
+        refused(byokd.resolve("globex", "", "openai").await),
+        "RECORD_CORRUPT"
+    );
     // Only that key is refused, and setting it again mends it.
-    assert_eq!(byokd.resolve("globex", "llama", "").await.unwrap().model, "llama-1");
+    assert_eq!(
+        byokd.resolve("globex", "llama", "").await.unwrap().model,
+        "llama-1"
+    );
     byokd.set_platform_key("openai", &openai_key(3)).await;
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(3));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(3)
+    );
 }

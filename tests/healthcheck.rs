@@ -11,10 +11,18 @@ use crate::support::{Site, until};
 /// The exit code, standard output and standard error.
 fn told(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
-async fn healthcheck(site: &Site, arguments: &[&str], admin_listen: &str) -> (Option<i32>, String, String) {
+async fn healthcheck(
+    site: &Site,
+    arguments: &[&str],
+    admin_listen: &str,
+) -> (Option<i32>, String, String) {
     let mut command = site.command(&[&["healthcheck"], arguments].concat());
     command.env("BYOKD__SERVER__ADMIN_LISTEN", admin_listen);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
@@ -28,7 +36,14 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
     let mut byokd = site.listening(site.spawn_to(site.serve(), &printed)).await;
     let admin = until("byokd says where health is", async || {
         let text = fs::read_to_string(&printed).unwrap();
-        Some(text.split_once("(health on ")?.1.split_once(')')?.0.parse::<SocketAddr>().unwrap())
+        Some(
+            text.split_once("(health on ")?
+                .1
+                .split_once(')')?
+                .0
+                .parse::<SocketAddr>()
+                .unwrap(),
+        )
     })
     .await;
 
@@ -41,16 +56,26 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
     })
     .await;
     // The configuration says where, and "everywhere" is asked on loopback.
-    assert_eq!(healthcheck(&site, &[], &format!("0.0.0.0:{}", admin.port())).await, ready);
+    assert_eq!(
+        healthcheck(&site, &[], &format!("0.0.0.0:{}", admin.port())).await,
+        ready
+    );
     let json = healthcheck(&site, &["-o", "json"], &admin.to_string()).await;
     let shown: serde_json::Value = serde_json::from_str(&json.1).unwrap();
-    assert_eq!((json.0, &shown["ready"]), (Some(0), &true.into()), "{json:?}");
+    assert_eq!(
+        (json.0, &shown["ready"]),
+        (Some(0), &true.into()),
+        "{json:?}"
+    );
 
     byokd.terminate();
     assert!(byokd.ended().await.success());
     let (code, out, said) = healthcheck(&site, &[], &admin.to_string()).await;
     assert_eq!((code, out.as_str()), (Some(2), ""), "{said}");
-    assert!(said.contains(&format!("no byokd answers on the admin port {admin}")), "{said}");
+    assert!(
+        said.contains(&format!("no byokd answers on the admin port {admin}")),
+        "{said}"
+    );
     assert!(said.contains("--admin"), "{said}");
 }
 
@@ -58,7 +83,9 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
 async fn what_answers_but_is_not_ready_is_2() {
     let site = Site::new().await;
     let (reporter, service) = tonic_health::server::health_reporter();
-    reporter.set_service_status("", ServingStatus::NotServing).await;
+    reporter
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = listener.local_addr().unwrap().to_string();
     let server = tonic::transport::Server::builder().add_service(service);
@@ -66,10 +93,17 @@ async fn what_answers_but_is_not_ready_is_2() {
 
     let (code, out, said) = healthcheck(&site, &[], &admin).await;
     assert_eq!((code, out.as_str()), (Some(2), ""), "{said}");
-    assert!(said.contains("not ready") && said.contains("NOT_SERVING"), "{said}");
+    assert!(
+        said.contains("not ready") && said.contains("NOT_SERVING"),
+        "{said}"
+    );
     let (code, _, said) = healthcheck(&site, &["-o", "json"], &admin).await;
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((code, report["code"].as_str()), (Some(2), Some("NOT_READY")), "{said}");
+    assert_eq!(
+        (code, report["code"].as_str()),
+        (Some(2), Some("NOT_READY")),
+        "{said}"
+    );
     serving.abort();
 }
 

@@ -24,7 +24,10 @@ async fn two_hosts() -> (Byokd, String, String) {
     let local = format!("http://localhost:{}/v1", byokd.provider.port());
     let file = byokd.config.catalog.file.clone();
     let text = std::fs::read_to_string(&file).unwrap();
-    let turned = text.replace(&format!(r#"["{own}", "{local}"]"#), &format!(r#"["{local}", "{own}"]"#));
+    let turned = text.replace(
+        &format!(r#"["{own}", "{local}"]"#),
+        &format!(r#"["{local}", "{own}"]"#),
+    );
     assert_ne!(text, turned);
     std::fs::write(&file, turned).unwrap();
     (byokd.restart().await, local, own)
@@ -47,11 +50,19 @@ fn another() -> v1::SetKeyRequest {
 #[tokio::test]
 async fn the_deadline_ends_what_a_provider_draws_out() {
     let byokd = standing().await;
-    let byokd = byokd.restart_with(|config| config.checks.deadline_ms = 300).await;
+    let byokd = byokd
+        .restart_with(|config| config.checks.deadline_ms = 300)
+        .await;
     for reply in [Reply::hang(), Reply::drip()] {
-        byokd.provider.models_ok(&["small-2030"]).on_list(reply.clone());
+        byokd
+            .provider
+            .models_ok(&["small-2030"])
+            .on_list(reply.clone());
         refused(&byokd, another(), "PROVIDER_UNREACHABLE", "UNREACHABLE").await;
-        byokd.provider.on_list(Reply::models(&["small-2030"])).on_generate(reply);
+        byokd
+            .provider
+            .on_list(Reply::models(&["small-2030"]))
+            .on_generate(reply);
         refused(&byokd, another(), "PROVIDER_UNREACHABLE", "UNREACHABLE").await;
     }
 }
@@ -92,13 +103,18 @@ async fn a_list_of_50_000_models_counts_as_hidden() {
     byokd.provider.on_list(Reply::many_models(50_000));
     let set = byokd.set_key("acme", "openai", &openai_key(2)).await;
     assert_eq!(set.key.unwrap().verdict(), Verdict::ValidListHidden);
-    assert_eq!(byokd.resolve("acme", "large", "").await.unwrap().model, "large-2030");
+    assert_eq!(
+        byokd.resolve("acme", "large", "").await.unwrap().model,
+        "large-2030"
+    );
 }
 
 #[tokio::test]
 async fn how_long_to_wait_is_passed_on() {
     let byokd = standing().await;
-    byokd.provider.on_list(Reply::text(503, "").header("retry-after", "7"));
+    byokd
+        .provider
+        .on_list(Reply::text(503, "").header("retry-after", "7"));
     let status = refused(&byokd, another(), "PROVIDER_UNREACHABLE", "PROVIDER_DOWN").await;
     let retry = status.get_details_retry_info().unwrap();
     assert_eq!(retry.retry_delay, Some(Duration::from_secs(7)));
@@ -110,8 +126,14 @@ async fn a_provider_that_tells_the_key_tells_nobody() {
     let key = openai_key(2);
     let echo = format!("Incorrect API key provided: {key}. CANARY");
     for (reply, verdict) in [
-        (Reply::openai_error(401, Some("invalid_api_key"), &echo), "INVALID"),
-        (Reply::openai_error(401, Some("mismatched_project"), &echo), "ORG_PROBLEM"),
+        (
+            Reply::openai_error(401, Some("invalid_api_key"), &echo),
+            "INVALID",
+        ),
+        (
+            Reply::openai_error(401, Some("mismatched_project"), &echo),
+            "ORG_PROBLEM",
+        ),
         (Reply::openai_error(401, Some(&key), &echo), "INVALID"),
         (Reply::openai_error(500, Some(&key), &echo), "PROVIDER_DOWN"),
         (Reply::text(418, echo.clone()), "UNEXPECTED"),
@@ -132,10 +154,15 @@ async fn a_provider_that_tells_the_key_tells_nobody() {
 #[tokio::test]
 async fn a_data_residency_key_is_tested_once_more_on_its_host() {
     let (byokd, _, own) = two_hosts().await;
-    byokd.provider.on_list_once(Reply::openai_wrong_host("127.0.0.1"));
+    byokd
+        .provider
+        .on_list_once(Reply::openai_wrong_host("127.0.0.1"));
     let set = byokd.set_key("acme", "openai", &openai_key(2)).await;
     let key = set.key.unwrap();
-    assert_eq!((key.base_url.as_str(), key.badge()), (own.as_str(), Badge::Connected));
+    assert_eq!(
+        (key.base_url.as_str(), key.badge()),
+        (own.as_str(), Badge::Connected)
+    );
     let resolved = byokd.resolve("acme", "", "").await.unwrap();
     assert_eq!(resolved.endpoint.unwrap().base_url, own);
     assert_eq!(resolved.credential.unwrap().api_key, openai_key(2));
@@ -145,15 +172,24 @@ async fn a_data_residency_key_is_tested_once_more_on_its_host() {
         .iter()
         .map(|seen| seen.headers["host"].to_str().unwrap().to_owned())
         .collect();
-    let (first, second) =
-        (format!("localhost:{}", byokd.provider.port()), format!("127.0.0.1:{}", byokd.provider.port()));
-    assert_eq!(hosts, [first, second.clone(), second], "one list, then both probes");
+    let (first, second) = (
+        format!("localhost:{}", byokd.provider.port()),
+        format!("127.0.0.1:{}", byokd.provider.port()),
+    );
+    assert_eq!(
+        hosts,
+        [first, second.clone(), second],
+        "one list, then both probes"
+    );
 }
 
 #[tokio::test]
 async fn a_data_residency_key_goes_to_no_other_host() {
     let (byokd, local, own) = two_hosts().await;
-    let named = |base_url: String| v1::SetKeyRequest { base_url, ..another() };
+    let named = |base_url: String| v1::SetKeyRequest {
+        base_url,
+        ..another()
+    };
     let rows = [
         ("eu.api.openai.com", another(), 1),
         ("127.0.0.1.evil.example", another(), 1),
@@ -166,7 +202,10 @@ async fn a_data_residency_key_goes_to_no_other_host() {
     for (host, request, calls) in rows {
         for allow_unverified in [false, true] {
             byokd.provider.on_list(Reply::openai_wrong_host(host));
-            let request = v1::SetKeyRequest { allow_unverified, ..request.clone() };
+            let request = v1::SetKeyRequest {
+                allow_unverified,
+                ..request.clone()
+            };
             let status = refused(&byokd, request, "BASE_URL_NOT_ALLOWED", "WRONG_HOST").await;
             assert_eq!(status.code(), Code::InvalidArgument);
             assert_eq!(byokd.provider.requests().len(), calls, "{host}");
@@ -178,6 +217,9 @@ async fn a_data_residency_key_goes_to_no_other_host() {
 #[tokio::test]
 async fn a_host_that_was_named_and_refuses_stores_nothing() {
     let (byokd, ..) = two_hosts().await;
-    byokd.provider.on_list_once(Reply::openai_wrong_host("127.0.0.1")).set_valid_keys(&[&openai_key(1)]);
+    byokd
+        .provider
+        .on_list_once(Reply::openai_wrong_host("127.0.0.1"))
+        .set_valid_keys(&[&openai_key(1)]);
     refused(&byokd, another(), "KEY_REJECTED", "INVALID").await;
 }

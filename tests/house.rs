@@ -27,7 +27,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The room that a source file belongs to: the first part of its path below `src`.
 fn room(path: &Path) -> String {
     let below = path.strip_prefix(root().join("src")).unwrap();
-    below.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+    below
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap()
+        .trim_end_matches(".rs")
+        .to_owned()
 }
 
 /// The rooms that a file imports, its tests left out.
@@ -57,7 +65,11 @@ fn imports(text: &str) -> BTreeSet<String> {
                 }
             }
         } else {
-            found.insert(part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            found.insert(
+                part.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
         }
     }
     found
@@ -74,12 +86,21 @@ fn may_import(room: &str) -> &'static [&'static str] {
         "store" => &["store", "telemetry", "domain"],
         "egress" => &["egress"],
         "provider" => &["provider", "egress", "telemetry", "domain"],
-        "directory" => &["store", "telemetry", "domain"],
+        "workspace_cache" => &["store", "telemetry", "domain"],
         "keyring" => &["kms", "store", "domain"],
         "identity" => &["identity", "domain", "private_file"],
         "transport" => &["identity"],
         "audit" => &["store", "domain", "private_file"],
-        "ops" => &["ops", "audit", "directory", "keyring", "provider", "store", "telemetry", "domain"],
+        "ops" => &[
+            "ops",
+            "audit",
+            "workspace_cache",
+            "keyring",
+            "provider",
+            "store",
+            "telemetry",
+            "domain",
+        ],
         "grpc" => &["grpc", "identity", "ops", "contract", "telemetry", "domain"],
         "admin" | "private_file" | "process" => &[],
         "client" => &["client", "identity", "contract", "domain"],
@@ -88,7 +109,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
             "audit",
             "config",
             "contract",
-            "directory",
+            "workspace_cache",
             "domain",
             "egress",
             "grpc",
@@ -157,8 +178,13 @@ fn imports_point_one_way() {
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect::<Vec<_>>()
                 .join("\n");
-            let named = code.contains(&format!("{library}::")) || code.contains(&format!("use {library}"));
-            assert!(!named || rooms.contains(&room.as_str()), "{} names {library}", path.display());
+            let named =
+                code.contains(&format!("{library}::")) || code.contains(&format!("use {library}"));
+            assert!(
+                !named || rooms.contains(&room.as_str()),
+                "{} names {library}",
+                path.display()
+            );
         }
     }
 }
@@ -168,7 +194,11 @@ fn only_one_folder_knows_the_sdk_of_aws() {
     for path in sources(&root().join("src")) {
         if !path.starts_with(root().join("src/kms/aws")) {
             let text = fs::read_to_string(&path).unwrap();
-            assert!(!text.contains("aws_sdk_") && !text.contains("aws_config"), "{}", path.display());
+            assert!(
+                !text.contains("aws_sdk_") && !text.contains("aws_config"),
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -177,14 +207,21 @@ fn only_one_folder_knows_the_sdk_of_aws() {
 fn the_import_reader_reads() {
     let text = "use crate::{domain::{a, b::c}, store::Store};\nuse crate::kms::Kms;\nfn f() { crate::ops::x() }\n\
                 #[cfg(test)]\nmod tests { use crate::server::Server; }";
-    assert_eq!(imports(text).into_iter().collect::<Vec<_>>(), ["domain", "kms", "ops", "store"]);
+    assert_eq!(
+        imports(text).into_iter().collect::<Vec<_>>(),
+        ["domain", "kms", "ops", "store"]
+    );
 }
 
 #[test]
 fn every_file_says_its_duty_and_is_short_enough_to_read() {
     for path in sources(&root().join("src")) {
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("//!"), "{} does not open with its duty", path.display());
+        assert!(
+            text.starts_with("//!"),
+            "{} does not open with its mode",
+            path.display()
+        );
         let lines = text.lines().count();
         assert!(lines <= 350, "{} has {lines} lines", path.display());
         let name = path.file_stem().unwrap().to_str().unwrap();
@@ -193,6 +230,10 @@ fn every_file_says_its_duty_and_is_short_enough_to_read() {
             "{}",
             path.display()
         );
-        assert!(!text.contains("\t") && !text.contains(" \n"), "{} has stray white space", path.display());
+        assert!(
+            !text.contains("\t") && !text.contains(" \n"),
+            "{} has stray white space",
+            path.display()
+        );
     }
 }

@@ -17,7 +17,8 @@ use crate::support::{
 };
 
 /// The one text of every refusal.
-const REFUSED: &str = "the certificate or token is not valid here; byokd's log says why under the trace id";
+const REFUSED: &str =
+    "the certificate or token is not valid here; byokd's log says why under the trace id";
 
 const MAIN: &str = "https://issuer.test";
 const FILE: &str = "https://file.test";
@@ -41,7 +42,11 @@ struct World {
 impl World {
     async fn start() -> Self {
         let (ed, second_ed) = (TokenKey::ed25519("ed-1"), TokenKey::ed25519("ed-2"));
-        let (es, rs, file) = (TokenKey::es256("es-1"), TokenKey::rs256("rs-1"), TokenKey::ed25519("file-1"));
+        let (es, rs, file) = (
+            TokenKey::es256("es-1"),
+            TokenKey::rs256("rs-1"),
+            TokenKey::ed25519("file-1"),
+        );
         let issuer = Issuer::start(MAIN, &[]).await;
         // Two keys of one name: a token that names them names none.
         let [twice, again] = [TokenKey::ed25519("twice"), TokenKey::ed25519("twice")];
@@ -50,9 +55,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         std::fs::write(&path, key_set(&[&file]).to_string()).unwrap();
-        let from_file = IssuerConfig { jwks_file: path, ..issuer_config(FILE) };
+        let from_file = IssuerConfig {
+            jwks_file: path,
+            ..issuer_config(FILE)
+        };
         let mut pinned = narrow.config();
-        pinned.algorithms.retain(|algorithm| format!("{algorithm:?}") == "ES256");
+        pinned
+            .algorithms
+            .retain(|algorithm| format!("{algorithm:?}") == "ES256");
         let issuers = vec![issuer.config(), from_file, pinned];
         let byokd = Byokd::start_with(|config| {
             config.auth.issuers = issuers;
@@ -65,7 +75,17 @@ impl World {
             .unwrap();
         })
         .await;
-        Self { byokd, issuer, narrow, ed, second_ed, es, rs, file, _folder: folder }
+        Self {
+            byokd,
+            issuer,
+            narrow,
+            ed,
+            second_ed,
+            es,
+            rs,
+            file,
+            _folder: folder,
+        }
     }
 
     fn now(&self) -> i64 {
@@ -106,13 +126,20 @@ async fn resolve(channel: Channel, token: &str, workspace: &str) -> Result<(), S
     // As bytes: a hostile token may have a tab.
     let bearer = MetadataValue::try_from(format!("Bearer {token}").as_bytes()).unwrap();
     request.metadata_mut().insert("authorization", bearer);
-    KeyServiceClient::new(channel).resolve_credentials(request).await.map(|_| ())
+    KeyServiceClient::new(channel)
+        .resolve_credentials(request)
+        .await
+        .map(|_| ())
 }
 
 /// Refused in the one way, and nothing of the token comes back.
 fn assert_refused(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
-    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, REFUSED), "{what}");
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unauthenticated, REFUSED),
+        "{what}"
+    );
     assert_eq!(reason(&status), "CREDENTIALS_INVALID", "{what}");
     let details = status.get_error_details();
     let metadata = &details.error_info().unwrap().metadata;
@@ -128,21 +155,65 @@ async fn tokens_of_outside_issuers_are_good_with_each_algorithm_from_a_url_and_a
     for key in [&world.ed, &world.second_ed, &world.es, &world.rs] {
         world.call(&key.token(&good)).await.unwrap();
     }
-    world.call(&world.file.token(&claims(FILE, world.now()))).await.unwrap();
-    world.call(&world.es.token(&claims(NARROW, world.now()))).await.unwrap();
+    world
+        .call(&world.file.token(&claims(FILE, world.now())))
+        .await
+        .unwrap();
+    world
+        .call(&world.es.token(&claims(NARROW, world.now())))
+        .await
+        .unwrap();
     let now = world.now();
     let unnamed = json!({"alg": "ES256"});
     for (what, token) in [
-        ("no kid, and one key of its algorithm", world.es.signed(&unnamed, &good)),
-        ("the leeway of exp", world.ed.token(&with(&good, "exp", json!(now - 30)))),
-        ("the leeway of nbf", world.ed.token(&with(&good, "nbf", json!(now + 30)))),
-        ("the leeway of iat", world.ed.token(&with(&good, "iat", json!(now + 30)))),
-        ("a broken second", world.ed.token(&with(&good, "exp", json!(now as f64 + 600.5)))),
-        ("the longest life", world.ed.token(&with(&good, "exp", json!(now + 24 * 60 * 60)))),
-        ("several audiences", world.ed.token(&with(&good, "aud", json!(["other", "byokd"])))),
-        ("several workspaces", world.ed.token(&with(&good, "org", json!(["globex", "acme"])))),
-        ("one role as a text", world.ed.token(&with(&good, "roles", json!("resolver")))),
-        ("neither iat nor nbf", world.ed.token(&without(&without(&good, "iat"), "nbf"))),
+        (
+            "no kid, and one key of its algorithm",
+            world.es.signed(&unnamed, &good),
+        ),
+        (
+            "the leeway of exp",
+            world.ed.token(&with(&good, "exp", json!(now - 30))),
+        ),
+        (
+            "the leeway of nbf",
+            world.ed.token(&with(&good, "nbf", json!(now + 30))),
+        ),
+        (
+            "the leeway of iat",
+            world.ed.token(&with(&good, "iat", json!(now + 30))),
+        ),
+        (
+            "a broken second",
+            world
+                .ed
+                .token(&with(&good, "exp", json!(now as f64 + 600.5))),
+        ),
+        (
+            "the longest life",
+            world
+                .ed
+                .token(&with(&good, "exp", json!(now + 24 * 60 * 60))),
+        ),
+        (
+            "several audiences",
+            world
+                .ed
+                .token(&with(&good, "aud", json!(["other", "byokd"]))),
+        ),
+        (
+            "several workspaces",
+            world
+                .ed
+                .token(&with(&good, "org", json!(["globex", "acme"]))),
+        ),
+        (
+            "one role as a text",
+            world.ed.token(&with(&good, "roles", json!("resolver"))),
+        ),
+        (
+            "neither iat nor nbf",
+            world.ed.token(&without(&without(&good, "iat"), "nbf")),
+        ),
         ("headers that are not critical", {
             let header = json!({"alg": "EdDSA", "kid": "ed-1", "jku": "http://127.0.0.1:1/", "x5t": "x", "typ": "at+jwt"});
             world.ed.signed(header, &good)
@@ -167,7 +238,10 @@ async fn a_good_token_grants_what_its_rule_says_and_no_more() {
         ("org", json!(["globex", "acme-2"]), "WORKSPACE_MISMATCH"),
         ("for", json!("training"), "PURPOSE_NOT_GRANTED"),
     ] {
-        let status = world.call(&world.ed.token(&with(&good, name, value.clone()))).await.unwrap_err();
+        let status = world
+            .call(&world.ed.token(&with(&good, name, value.clone())))
+            .await
+            .unwrap_err();
         assert_eq!(
             (status.code(), reason(&status).as_str()),
             (Code::PermissionDenied, why),
@@ -191,6 +265,12 @@ async fn a_token_that_was_good_expires() {
     world.call(&token).await.unwrap();
     assert_refused(world.call(&format!("{token}A")).await, "one byte more");
     assert_refused(world.call(&token[..token.len() - 1]).await, "one byte less");
-    let (_, message) = token.rsplit_once('.').map(|(message, signature)| (signature, message)).unwrap();
-    assert_refused(world.call(&format!("{message}.{}", encoded([0; 64]))).await, "another signature");
+    let (_, message) = token
+        .rsplit_once('.')
+        .map(|(message, signature)| (signature, message))
+        .unwrap();
+    assert_refused(
+        world.call(&format!("{message}.{}", encoded([0; 64]))).await,
+        "another signature",
+    );
 }

@@ -17,7 +17,12 @@ use tonic_health::pb::{
 use crate::support::{Process, Site, until};
 
 /// Everything that is as ready as the whole.
-const WATCHED: [&str; 4] = ["", "readiness", "byok.v1.KeyService", "byok.v1.PlatformService"];
+const WATCHED: [&str; 4] = [
+    "",
+    "readiness",
+    "byok.v1.KeyService",
+    "byok.v1.PlatformService",
+];
 
 /// The admin port of a byokd, as a kubelet asks it.
 #[derive(Clone)]
@@ -29,8 +34,15 @@ struct Admin {
 impl Admin {
     fn at(address: impl ToString) -> Self {
         // A connection of its own for each probe.
-        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        Self { address: address.to_string(), http }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
+        Self {
+            address: address.to_string(),
+            http,
+        }
     }
 
     /// Waits until the process listens there. It says so to who wants to know more.
@@ -39,7 +51,14 @@ impl Admin {
             assert!(process.has_ended().is_none(), "{}", process.said());
             let said = process.said();
             let (_, rest) = said.split_once("the admin port listens")?;
-            Some(rest.lines().next()?.split_once("address=")?.1.trim().to_owned())
+            Some(
+                rest.lines()
+                    .next()?
+                    .split_once("address=")?
+                    .1
+                    .trim()
+                    .to_owned(),
+            )
         });
         Self::at(address.await)
     }
@@ -66,21 +85,30 @@ impl Admin {
     }
 
     async fn ready(&self) {
-        until("it is ready", async || self.awaited().await.is_none().then_some(())).await;
+        until("it is ready", async || {
+            self.awaited().await.is_none().then_some(())
+        })
+        .await;
         self.agree(ServingStatus::Serving).await;
     }
 
     /// Waits until it is not ready, on this account alone.
     async fn awaits(&self, line: &str) {
         let line = format!("{line}\n");
-        until(&line, async || (self.awaited().await.as_deref() == Some(&line)).then_some(())).await;
+        until(&line, async || {
+            (self.awaited().await.as_deref() == Some(&line)).then_some(())
+        })
+        .await;
         self.agree(ServingStatus::NotServing).await;
     }
 
     /// All names say the same, and the process lives.
     async fn agree(&self, status: ServingStatus) {
         for service in WATCHED {
-            until(service, async || (self.health(service).await == Ok(status)).then_some(())).await;
+            until(service, async || {
+                (self.health(service).await == Ok(status)).then_some(())
+            })
+            .await;
         }
         self.lives().await;
     }
@@ -91,11 +119,18 @@ impl Admin {
     }
 
     async fn health(&self, service: &str) -> Result<ServingStatus, Code> {
-        let channel =
-            Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap();
-        let request = HealthCheckRequest { service: service.to_owned() };
+        let channel = Endpoint::from_shared(format!("http://{}", self.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
         let answer = HealthClient::new(channel).check(request).await;
-        answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code())
+        answer
+            .map(|answer| answer.into_inner().status())
+            .map_err(|status| status.code())
     }
 }
 
@@ -107,5 +142,8 @@ fn serve(site: &Site) -> Command {
 }
 
 fn told_at_once(serve: &mut Command) -> &mut Command {
-    serve.env("BYOKD__LOG__FILTER", "info,byokd=debug,sea_orm_migration=warn,sqlx=warn")
+    serve.env(
+        "BYOKD__LOG__FILTER",
+        "info,byokd=debug,sea_orm_migration=warn,sqlx=warn",
+    )
 }

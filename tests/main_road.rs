@@ -11,19 +11,34 @@ async fn a_workspace_never_seen_gets_the_platforms_key_and_credits() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     let resolved = byokd.resolve("acme", "", "").await.unwrap();
-    assert_eq!((resolved.provider.as_str(), resolved.model.as_str()), ("openai", "small-2030"));
+    assert_eq!(
+        (resolved.provider.as_str(), resolved.model.as_str()),
+        ("openai", "small-2030")
+    );
     assert_eq!(resolved.credential.unwrap().api_key, openai_key(1));
     let endpoint = resolved.endpoint.unwrap();
     assert_eq!(endpoint.base_url, byokd.provider.base_url().as_str());
-    assert_eq!((endpoint.auth_header.as_str(), endpoint.auth_prefix.as_str()), ("authorization", "Bearer "));
+    assert_eq!(
+        (endpoint.auth_header.as_str(), endpoint.auth_prefix.as_str()),
+        ("authorization", "Bearer ")
+    );
     let billing = resolved.billing.unwrap();
     assert_eq!(billing.mode(), BillingMode::Credits);
     let charge = billing.charge.unwrap();
-    assert_eq!((charge.unit.as_str(), charge.micros_per_call), ("credits", 1_000_000));
+    assert_eq!(
+        (charge.unit.as_str(), charge.micros_per_call),
+        ("credits", 1_000_000)
+    );
     assert_eq!(charge.catalog_version, "test-1");
     assert_eq!(resolved.key.unwrap().source(), KeySource::Platform);
     let lease = resolved.lease.unwrap();
-    assert_eq!((lease.ttl.unwrap().seconds, lease.refresh_after.unwrap().seconds), (60, 30));
+    assert_eq!(
+        (
+            lease.ttl.unwrap().seconds,
+            lease.refresh_after.unwrap().seconds
+        ),
+        (60, 30)
+    );
     assert!(!resolved.degraded && !resolved.resolution_id.is_empty());
     assert_eq!(byokd.workspace("acme").await.revision, 0);
 }
@@ -53,7 +68,10 @@ async fn under_byo_another_providers_model_is_refused() {
     byokd.set_key("acme", "openai", &openai_key(2)).await;
     byokd.toggle("acme", true).await;
     let status = byokd.resolve("acme", "haiku", "").await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "BYO_KEY_MISSING"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "BYO_KEY_MISSING")
+    );
 }
 
 /// Several providers, one active key for each.
@@ -84,8 +102,17 @@ async fn saving_a_key_can_switch_byo_on_and_select_a_model() {
     let set = byokd.admin().set_key(request).await.unwrap().into_inner();
     let workspace = set.workspace.unwrap();
     assert!(workspace.byo_enabled);
-    assert_eq!((workspace.revision, workspace.providers[0].selected_model.as_str()), (1, "large"));
-    assert_eq!(byokd.resolve("acme", "", "").await.unwrap().model, "large-2030");
+    assert_eq!(
+        (
+            workspace.revision,
+            workspace.providers[0].selected_model.as_str()
+        ),
+        (1, "large")
+    );
+    assert_eq!(
+        byokd.resolve("acme", "", "").await.unwrap().model,
+        "large-2030"
+    );
 }
 
 /// The toggle can be switched at any time; off means credits again, and the key stays.
@@ -96,7 +123,10 @@ async fn the_toggle_goes_both_ways_and_keeps_the_key() {
     byokd.set_key("acme", "openai", &openai_key(2)).await;
     for (enabled, key) in [(true, 2), (false, 1), (true, 2)] {
         byokd.toggle("acme", enabled).await;
-        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(key));
+        assert_eq!(
+            byokd.secret("acme", "openai").await.unwrap(),
+            openai_key(key)
+        );
     }
 }
 
@@ -114,10 +144,37 @@ async fn a_new_key_supersedes_and_delete_removes() {
         provider: "openai".into(),
         ..Default::default()
     };
-    assert!(byokd.admin().delete_key(request()).await.unwrap().into_inner().deleted);
-    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "BYO_KEY_MISSING");
-    assert!(!byokd.admin().delete_key(request()).await.unwrap().into_inner().deleted);
-    assert_eq!(byokd.set_key("acme", "openai", &openai_key(3)).await.key.unwrap().generation, 3);
+    assert!(
+        byokd
+            .admin()
+            .delete_key(request())
+            .await
+            .unwrap()
+            .into_inner()
+            .deleted
+    );
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "BYO_KEY_MISSING"
+    );
+    assert!(
+        !byokd
+            .admin()
+            .delete_key(request())
+            .await
+            .unwrap()
+            .into_inner()
+            .deleted
+    );
+    assert_eq!(
+        byokd
+            .set_key("acme", "openai", &openai_key(3))
+            .await
+            .key
+            .unwrap()
+            .generation,
+        3
+    );
 }
 
 /// Masked, never readable: no answer but that of a resolve holds the key.
@@ -140,10 +197,21 @@ async fn purposes_of_the_platform_stay_the_platforms() {
     byokd.set_platform_key("openai", &openai_key(1)).await;
     byokd.set_key("acme", "openai", &openai_key(2)).await;
     byokd.toggle("acme", true).await;
-    for (purpose, mode) in [("embedding", BillingMode::Credits), ("training", BillingMode::Unmetered)] {
-        let resolved = byokd.resolver().resolve_credentials(ask("acme", "small", "", purpose)).await.unwrap();
+    for (purpose, mode) in [
+        ("embedding", BillingMode::Credits),
+        ("training", BillingMode::Unmetered),
+    ] {
+        let resolved = byokd
+            .resolver()
+            .resolve_credentials(ask("acme", "small", "", purpose))
+            .await
+            .unwrap();
         let resolved = resolved.into_inner();
-        assert_eq!(resolved.credential.unwrap().api_key, openai_key(1), "{purpose}");
+        assert_eq!(
+            resolved.credential.unwrap().api_key,
+            openai_key(1),
+            "{purpose}"
+        );
         assert_eq!(resolved.billing.unwrap().mode(), mode);
     }
 }
@@ -157,7 +225,10 @@ async fn a_local_model_is_never_metered() {
         let resolved = byokd.resolve("acme", "llama", "").await.unwrap();
         assert!(resolved.credential.is_none());
         let billing = resolved.billing.unwrap();
-        assert_eq!((billing.mode(), billing.charge), (BillingMode::Unmetered, None));
+        assert_eq!(
+            (billing.mode(), billing.charge),
+            (BillingMode::Unmetered, None)
+        );
         assert_eq!(resolved.key.unwrap().source(), KeySource::None);
         assert_eq!(resolved.endpoint.unwrap().base_url, "http://localhost:1/v1");
     }
@@ -172,8 +243,14 @@ async fn a_model_outside_the_catalog_can_be_used() {
     let resolved = byokd.resolve("acme", "whisper-9", "openai").await.unwrap();
     assert_eq!(resolved.model, "whisper-9");
     assert_eq!(resolved.billing.unwrap().charge.unwrap().micros_per_call, 9);
-    assert_eq!(refused(byokd.resolve("acme", "whisper-9", "").await), "MODEL_UNKNOWN");
-    assert_eq!(refused(byokd.resolve("acme", "not-listed", "openai").await), "MODEL_NOT_AVAILABLE");
+    assert_eq!(
+        refused(byokd.resolve("acme", "whisper-9", "").await),
+        "MODEL_UNKNOWN"
+    );
+    assert_eq!(
+        refused(byokd.resolve("acme", "not-listed", "openai").await),
+        "MODEL_NOT_AVAILABLE"
+    );
 }
 
 /// Scoped to the workspace: a key of one is never another's.
@@ -185,7 +262,10 @@ async fn keys_are_scoped_to_their_workspace() {
         byokd.toggle(workspace, true).await;
     }
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(0));
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(1));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(1)
+    );
 }
 
 /// Platform keys stand apart: no workspace's page shows them, and deleting a workspace's key leaves them.
@@ -194,13 +274,35 @@ async fn platform_keys_stand_apart() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     assert!(byokd.workspace("acme").await.providers.is_empty());
-    let listed =
-        byokd.operator().list_platform_keys(v1::ListPlatformKeysRequest {}).await.unwrap().into_inner();
-    assert_eq!((listed.keys.len(), listed.keys[0].masked.as_str(), listed.revision), (1, "…efgh", 1));
-    let request = v1::DeletePlatformKeyRequest { provider: "openai".into(), ..Default::default() };
-    let deleted = byokd.operator().delete_platform_key(request).await.unwrap().into_inner();
+    let listed = byokd
+        .operator()
+        .list_platform_keys(v1::ListPlatformKeysRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (
+            listed.keys.len(),
+            listed.keys[0].masked.as_str(),
+            listed.revision
+        ),
+        (1, "…efgh", 1)
+    );
+    let request = v1::DeletePlatformKeyRequest {
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    let deleted = byokd
+        .operator()
+        .delete_platform_key(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((deleted.deleted, deleted.revision), (true, 2));
-    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "PLATFORM_KEY_MISSING");
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "PLATFORM_KEY_MISSING"
+    );
 }
 
 /// A refused key changes nothing, and the old one keeps serving.
@@ -210,8 +312,15 @@ async fn a_bad_key_never_replaces_a_good_one() {
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     byokd.toggle("acme", true).await;
     byokd.provider.set_valid_keys(&[&openai_key(1)]);
-    let status = byokd.admin().set_key(new_key("acme", "openai", &openai_key(2))).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "KEY_REJECTED"));
+    let status = byokd
+        .admin()
+        .set_key(new_key("acme", "openai", &openai_key(2)))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "KEY_REJECTED")
+    );
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
     assert_eq!(byokd.workspace("acme").await.revision, 2);
 }
@@ -220,8 +329,12 @@ async fn a_bad_key_never_replaces_a_good_one() {
 #[tokio::test]
 async fn another_provider_is_an_entry_in_the_catalog_alone() {
     let byokd = Byokd::start().await;
-    byokd.provider.on_generate_for("whisper-9", Reply::openai_model_not_found());
-    byokd.set_key("acme", "groq", "gsk_SYNTHETIC0123456789").await;
+    byokd
+        .provider
+        .on_generate_for("whisper-9", Reply::openai_model_not_found());
+    byokd
+        .set_key("acme", "groq", "gsk_SYNTHETIC0123456789")
+        .await;
     byokd.toggle("acme", true).await;
     let resolved = byokd.resolve("acme", "large-2030-turbo", "groq").await;
     assert_eq!(refused(resolved), "MODEL_NOT_AVAILABLE");
@@ -239,5 +352,8 @@ async fn keys_outlive_a_restart() {
     byokd.toggle("acme", true).await;
     let byokd = byokd.restart().await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(2));
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(1));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(1)
+    );
 }

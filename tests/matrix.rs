@@ -6,7 +6,7 @@ mod calls;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use byokd::domain::principal::Rpc;
+use byokd::domain::caller::Rpc;
 use tokio::task::JoinSet;
 use tonic::Code;
 
@@ -32,8 +32,24 @@ enum Cell {
 
 /// The contract's table of roles.
 const ROLES: [(&str, &[&str]); 4] = [
-    ("resolver", &["ResolveCredentials", "ExplainResolution", "ReportOutcome", "WatchInvalidations"]),
-    ("viewer", &["GetWorkspace", "ListModels", "ExplainResolution", "ListKeyUsage"]),
+    (
+        "resolver",
+        &[
+            "ResolveCredentials",
+            "ExplainResolution",
+            "ReportOutcome",
+            "WatchInvalidations",
+        ],
+    ),
+    (
+        "viewer",
+        &[
+            "GetWorkspace",
+            "ListModels",
+            "ExplainResolution",
+            "ListKeyUsage",
+        ],
+    ),
     (
         "admin",
         &[
@@ -87,10 +103,17 @@ fn expected(caller: &Caller, rpc: &str, workspace: &str, purpose: &str) -> Cell 
     };
     // Every proof must allow it.
     let may_call = |roles: &[&str]| {
-        roles.iter().any(|role| ROLES.iter().any(|(name, rpcs)| name == role && rpcs.contains(&rpc)))
+        roles.iter().any(|role| {
+            ROLES
+                .iter()
+                .any(|(name, rpcs)| name == role && rpcs.contains(&rpc))
+        })
     };
     let names = |rpcs: &[&str]| rpcs.is_empty() || rpcs.contains(&rpc);
-    if !proofs.iter().all(|proof| may_call(proof.roles) && names(proof.rpcs)) {
+    if !proofs
+        .iter()
+        .all(|proof| may_call(proof.roles) && names(proof.rpcs))
+    {
         return Cell::RoleRequired;
     }
     let in_scope = |scope: &[&str]| scope == ["*"] || scope.contains(&workspace);
@@ -104,7 +127,9 @@ fn expected(caller: &Caller, rpc: &str, workspace: &str, purpose: &str) -> Cell 
 }
 
 fn seen(rpc: &str, answer: Result<(), tonic::Status>) -> Cell {
-    let Err(status) = answer else { return Cell::Admitted };
+    let Err(status) = answer else {
+        return Cell::Admitted;
+    };
     match (status.code(), reason(&status).as_str()) {
         (Code::Unauthenticated, "CREDENTIALS_MISSING") => Cell::CredentialsMissing,
         (Code::Unauthenticated, "CREDENTIALS_INVALID") => Cell::CredentialsInvalid,
@@ -113,7 +138,9 @@ fn seen(rpc: &str, answer: Result<(), tonic::Status>) -> Cell {
         (Code::PermissionDenied, "PURPOSE_NOT_GRANTED") => Cell::PurposeNotGranted,
         (Code::PermissionDenied | Code::Unauthenticated, other) => panic!("unexpected {other}"),
         // Admitted, and then told something of the state of things.
-        (Code::Unimplemented, "NOT_IMPLEMENTED_YET") if NOT_SERVED_YET.contains(&rpc) => Cell::Admitted,
+        (Code::Unimplemented, "NOT_IMPLEMENTED_YET") if NOT_SERVED_YET.contains(&rpc) => {
+            Cell::Admitted
+        }
         (Code::InvalidArgument, "FIELD_INVALID") if CHANGES.contains(&rpc) => Cell::Admitted,
         (code, why) => panic!("{rpc} went wrong in another way: {code:?} {why}"),
     }
@@ -143,7 +170,10 @@ async fn every_cell_answers_as_written() {
     let (mut wrong_allows, mut wrong_refusals) = (Vec::new(), Vec::new());
     let mut answers: BTreeMap<Cell, usize> = BTreeMap::new();
     for crowd in callers.chunks(AT_ONCE) {
-        let crowd: JoinSet<_> = crowd.iter().map(|caller| cells_of(Arc::clone(caller))).collect();
+        let crowd: JoinSet<_> = crowd
+            .iter()
+            .map(|caller| cells_of(Arc::clone(caller)))
+            .collect();
         for (name, seen, expected) in crowd.join_all().await.into_iter().flatten() {
             *answers.entry(seen).or_default() += 1;
             let cell = format!("{name}: {seen:?}, not {expected:?}");
@@ -156,8 +186,16 @@ async fn every_cell_answers_as_written() {
     }
     let cells: usize = answers.values().sum();
     eprintln!("{cells} cells of {} callers: {answers:?}", callers.len());
-    assert!(wrong_allows.is_empty(), "{} wrong allows: {wrong_allows:#?}", wrong_allows.len());
-    assert!(wrong_refusals.is_empty(), "{} wrong refusals: {wrong_refusals:#?}", wrong_refusals.len());
+    assert!(
+        wrong_allows.is_empty(),
+        "{} wrong allows: {wrong_allows:#?}",
+        wrong_allows.len()
+    );
+    assert!(
+        wrong_refusals.is_empty(),
+        "{} wrong refusals: {wrong_refusals:#?}",
+        wrong_refusals.len()
+    );
     assert_eq!(cells, callers.len() * 3 * (19 + 2));
     assert_eq!(answers.len(), 6, "every answer is met");
 }

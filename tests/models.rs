@@ -8,11 +8,20 @@ use tonic::Status;
 use crate::support::{Byokd, openai_key, refused};
 
 fn all(workspace: &str) -> v1::ListModelsRequest {
-    v1::ListModelsRequest { workspace_id: workspace.into(), include_unavailable: true, ..Default::default() }
+    v1::ListModelsRequest {
+        workspace_id: workspace.into(),
+        include_unavailable: true,
+        ..Default::default()
+    }
 }
 
 async fn list(byokd: &Byokd, request: v1::ListModelsRequest) -> v1::ListModelsResponse {
-    byokd.admin().list_models(request).await.unwrap().into_inner()
+    byokd
+        .admin()
+        .list_models(request)
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 /// `model` or `model: REASON`, one for each entry.
@@ -21,7 +30,12 @@ async fn told(byokd: &Byokd, request: v1::ListModelsRequest) -> Vec<String> {
         true => model.model,
         false => format!("{}: {}", model.model, model.unavailable_reason),
     };
-    list(byokd, request).await.models.into_iter().map(tell).collect()
+    list(byokd, request)
+        .await
+        .models
+        .into_iter()
+        .map(tell)
+        .collect()
 }
 
 async fn select(byokd: &Byokd, model: &str, provider: &str) -> Result<v1::Workspace, Status> {
@@ -46,8 +60,14 @@ async fn byo(models: &[&str]) -> Byokd {
 #[tokio::test]
 async fn only_models_under_the_key_are_listed_and_the_rest_say_why() {
     let byokd = byo(&["small-2029", "whisper-9", "ft:mine"]).await;
-    let available = v1::ListModelsRequest { include_unavailable: false, ..all("acme") };
-    assert_eq!(told(&byokd, available).await, ["llama-1", "small-2029", "ft:mine", "whisper-9"]);
+    let available = v1::ListModelsRequest {
+        include_unavailable: false,
+        ..all("acme")
+    };
+    assert_eq!(
+        told(&byokd, available).await,
+        ["llama-1", "small-2029", "ft:mine", "whisper-9"]
+    );
     assert_eq!(
         told(&byokd, all("acme")).await,
         [
@@ -60,7 +80,10 @@ async fn only_models_under_the_key_are_listed_and_the_rest_say_why() {
             "whisper-9",
         ]
     );
-    let one = v1::ListModelsRequest { provider: "anthropic".into(), ..all("acme") };
+    let one = v1::ListModelsRequest {
+        provider: "anthropic".into(),
+        ..all("acme")
+    };
     assert_eq!(told(&byokd, one).await, ["haiku-1: BYO_KEY_MISSING"]);
     byokd.toggle("acme", false).await;
     assert_eq!(
@@ -86,18 +109,28 @@ async fn an_entry_says_who_pays_until_when_and_what_comes_next() {
     let (small, outside) = (entry("small-2029"), entry("whisper-9"));
     assert!(small.in_catalog && small.selected && !outside.in_catalog && !outside.selected);
     assert_eq!(
-        (small.family.as_str(), small.provider.as_str(), small.successor.as_str()),
+        (
+            small.family.as_str(),
+            small.provider.as_str(),
+            small.successor.as_str()
+        ),
         ("small", "openai", "small-2030")
     );
     let fee = |model: &v1::Model| {
         let billing = model.billing.clone().unwrap();
-        (billing.mode(), billing.charge.map(|charge| charge.micros_per_call))
+        (
+            billing.mode(),
+            billing.charge.map(|charge| charge.micros_per_call),
+        )
     };
     assert_eq!(fee(small), (BillingMode::Byo, Some(1_000)));
     assert_eq!(fee(outside), (BillingMode::Byo, Some(9)));
     assert_eq!(fee(entry("llama-1")), (BillingMode::Unmetered, None));
     let old = entry("old-2028");
-    assert_eq!((old.retires.as_str(), old.successor.as_str()), ("2028-01-01", "small"));
+    assert_eq!(
+        (old.retires.as_str(), old.successor.as_str()),
+        ("2028-01-01", "small")
+    );
     assert!(old.billing.is_none() && !old.selected);
     byokd.set_platform_key("openai", &openai_key(9)).await;
     byokd.toggle("acme", false).await;
@@ -110,7 +143,9 @@ async fn an_entry_says_who_pays_until_when_and_what_comes_next() {
 #[tokio::test]
 async fn list_and_resolve_agree_on_every_model() {
     let byokd = byo(&["small-2029", "whisper-9"]).await;
-    byokd.set_platform_key("anthropic", "sk-ant-api03-SYNTHETIC").await;
+    byokd
+        .set_platform_key("anthropic", "sk-ant-api03-SYNTHETIC")
+        .await;
     for byo in [true, false] {
         byokd.toggle("acme", byo).await;
         let whole = list(&byokd, all("acme")).await;
@@ -131,7 +166,11 @@ async fn list_and_resolve_agree_on_every_model() {
         let mut pages = Vec::new();
         let mut token = String::new();
         loop {
-            let page = v1::ListModelsRequest { page_size: 1, page_token: token, ..all("acme") };
+            let page = v1::ListModelsRequest {
+                page_size: 1,
+                page_token: token,
+                ..all("acme")
+            };
             let page = list(&byokd, page).await;
             assert_eq!((page.models.len(), page.as_of), (1, whole.as_of));
             pages.extend(page.models);

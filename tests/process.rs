@@ -11,7 +11,10 @@ use crate::support::{Site, is_root, until};
 /// `command`, started by a shell that allows cores of any size that the machine allows.
 fn with_cores(command: &Command) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -S -c \"$(ulimit -H -c)\" && exec \"$0\" \"$@\""]);
+    shell.args([
+        "-c",
+        "ulimit -S -c \"$(ulimit -H -c)\" && exec \"$0\" \"$@\"",
+    ]);
     carry(command, &mut shell);
     shell
 }
@@ -42,7 +45,12 @@ fn carry(command: &Command, into: &mut Command) {
 fn readable(pid: u32, file: &str) -> bool {
     let mut cat = Command::new("cat");
     cat.arg(format!("/proc/{pid}/{file}"));
-    unprivileged(&cat).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    unprivileged(&cat)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// A program that hides nothing; it ends with the value.
@@ -60,7 +68,10 @@ async fn a_byokd_that_is_killed_leaves_no_core() {
     let site = Site::new().await;
     let mut process = site.start_as(with_cores(&site.serve())).await;
     let limits = fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
     let numbers: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
     assert_eq!(numbers, ["0", "0"], "soft and hard: {core}");
     process.abort();
@@ -72,7 +83,11 @@ async fn a_byokd_that_is_killed_leaves_no_core() {
 /// Nobody attaches either: that asks for the same right, and more.
 #[tokio::test]
 async fn other_programs_of_the_same_user_cannot_look_into_byokd() {
-    let plain = Plain(unprivileged(Command::new("sleep").arg("600")).spawn().unwrap());
+    let plain = Plain(
+        unprivileged(Command::new("sleep").arg("600"))
+            .spawn()
+            .unwrap(),
+    );
     until("it is started", async || {
         let name = fs::read_to_string(format!("/proc/{}/comm", plain.0.id())).unwrap();
         (name == "sleep\n").then_some(())
@@ -81,7 +96,10 @@ async fn other_programs_of_the_same_user_cannot_look_into_byokd() {
     let site = Site::new().await;
     let process = site.start_as(unprivileged(&site.serve())).await;
     for file in ["environ", "maps", "auxv"] {
-        assert!(readable(plain.0.id(), file), "{file} of a program that hides nothing");
+        assert!(
+            readable(plain.0.id(), file),
+            "{file} of a program that hides nothing"
+        );
         assert!(!readable(process.id(), file), "{file} of byokd");
     }
 }

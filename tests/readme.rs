@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use byokd::{config::Config, domain::principal::Role};
+use byokd::{config::Config, domain::caller::Role};
 
 fn read(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -12,18 +12,27 @@ fn read(path: &str) -> String {
 /// The section under a heading.
 fn section(heading: &str) -> String {
     let readme = read("README.md");
-    let (_, rest) =
-        readme.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    let (_, rest) = readme
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("no section {heading}"));
     rest.split("\n## ").next().unwrap().to_owned()
 }
 
 #[test]
 fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
     let mut rows = 0;
-    for line in section("What a product gets").lines().filter(|line| line.contains(" · ")) {
+    for line in section("What a product gets")
+        .lines()
+        .filter(|line| line.contains(" · "))
+    {
         let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
-        let [file, test] = quoted.as_slice() else { panic!("{line}") };
-        assert!(read(file).contains(&format!("fn {test}(")), "{file} has no test {test}");
+        let [file, test] = quoted.as_slice() else {
+            panic!("{line}")
+        };
+        assert!(
+            read(file).contains(&format!("fn {test}(")),
+            "{file} has no test {test}"
+        );
         rows += 1;
     }
     assert_eq!(rows, 26);
@@ -33,8 +42,10 @@ fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
 fn every_reason_stands_in_the_table_of_errors() {
     let table = section("Errors");
     let source = read("src/domain/error.rs");
-    let reasons: Vec<&str> =
-        source.lines().filter_map(|line| line.split(" => \"").nth(1)?.split('"').next()).collect();
+    let reasons: Vec<&str> = source
+        .lines()
+        .filter_map(|line| line.split(" => \"").nth(1)?.split('"').next())
+        .collect();
     assert!(reasons.len() > 30);
     for reason in reasons {
         assert!(table.contains(&format!("`{reason}`")), "{reason}");
@@ -44,7 +55,8 @@ fn every_reason_stands_in_the_table_of_errors() {
 #[test]
 fn every_setting_stands_in_the_table_of_settings() {
     let table = section("Configuration");
-    let settings: toml::Table = toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
+    let settings: toml::Table =
+        toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
     for (section, keys) in settings {
         assert!(table.contains(&format!("`[{section}]`")), "[{section}]");
         for key in keys.as_table().unwrap().keys() {
@@ -65,10 +77,18 @@ fn every_role_stands_in_the_table_of_roles() {
 #[test]
 fn every_row_of_the_threat_model_names_a_test_that_exists() {
     let mut rows = 0;
-    for line in read("docs/security.md").lines().filter(|line| line.contains(".rs` `")) {
+    for line in read("docs/security.md")
+        .lines()
+        .filter(|line| line.contains(".rs` `"))
+    {
         let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
-        let [.., file, test] = quoted.as_slice() else { panic!("{line}") };
-        assert!(read(file).contains(&format!("fn {test}(")), "{file} has no test {test}");
+        let [.., file, test] = quoted.as_slice() else {
+            panic!("{line}")
+        };
+        assert!(
+            read(file).contains(&format!("fn {test}(")),
+            "{file} has no test {test}"
+        );
         rows += 1;
     }
     assert!(rows > 25, "{rows}");

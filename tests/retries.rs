@@ -13,7 +13,10 @@ use crate::support::{Byokd, byokd::for_a_crowd, new_key, openai_key, reason, ref
 async fn revisions(byokd: &Byokd) -> (u64, u64) {
     let request = v1::ListPlatformKeysRequest {};
     let platform = byokd.operator().list_platform_keys(request).await.unwrap();
-    (byokd.workspace("acme").await.revision, platform.into_inner().revision)
+    (
+        byokd.workspace("acme").await.revision,
+        platform.into_inner().revision,
+    )
 }
 
 /// One id for all: it belongs to the RPC, and to the workspace or the platform.
@@ -22,8 +25,17 @@ async fn a_retry_finds_the_first_result_also_after_a_restart() {
     let byokd = Byokd::start().await;
     let mut first = Vec::new();
     for (change, expected) in EVERY.into_iter().zip([0, 1, 2, 3, 4, 0, 1]) {
-        let answer = change.make(&byokd, "r-1", "ann", Some(expected)).await.unwrap();
-        assert_eq!(change.make(&byokd, "r-1", "ann", Some(expected)).await.unwrap(), answer);
+        let answer = change
+            .make(&byokd, "r-1", "ann", Some(expected))
+            .await
+            .unwrap();
+        assert_eq!(
+            change
+                .make(&byokd, "r-1", "ann", Some(expected))
+                .await
+                .unwrap(),
+            answer
+        );
         first.push((change, expected, answer));
     }
     assert_eq!(revisions(&byokd).await, (5, 2));
@@ -37,7 +49,10 @@ async fn a_retry_finds_the_first_result_also_after_a_restart() {
     assert_eq!(revisions(&byokd).await, (5, 2));
     assert_eq!(byokd.provider.requests().len(), calls);
     let workspace = byokd.workspace("acme").await;
-    assert!(!workspace.byo_enabled && workspace.providers.is_empty(), "nothing was done again");
+    assert!(
+        !workspace.byo_enabled && workspace.providers.is_empty(),
+        "nothing was done again"
+    );
 }
 
 #[tokio::test]
@@ -47,8 +62,10 @@ async fn twins_at_once_make_one_change() {
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let mut admin = byokd.admin();
-        let request =
-            v1::SetKeyRequest { request_id: "r-1".into(), ..new_key("acme", "openai", &openai_key(1)) };
+        let request = v1::SetKeyRequest {
+            request_id: "r-1".into(),
+            ..new_key("acme", "openai", &openai_key(1))
+        };
         running.spawn(async move { admin.set_key(request).await.unwrap().into_inner() });
     }
     while let Some(answer) = running.join_next().await {
@@ -103,7 +120,11 @@ async fn the_same_id_with_another_payload_is_refused() {
     }
     assert!(byokd.provider.requests().is_empty());
     assert_eq!(byokd.workspace("acme").await.revision, 1);
-    let elsewhere = v1::SetKeyRequest { workspace_id: "globex".into(), api_key: openai_key(2), ..first };
+    let elsewhere = v1::SetKeyRequest {
+        workspace_id: "globex".into(),
+        api_key: openai_key(2),
+        ..first
+    };
     byokd.admin().set_key(elsewhere).await.unwrap();
 }
 
@@ -130,7 +151,10 @@ async fn every_change_refuses_its_own_id_with_another_payload() {
         on_behalf_of: "ann".into(),
         ..Default::default()
     };
-    assert_eq!(refused(byokd.admin().toggle_byo(toggle(false)).await), "REQUEST_ID_REUSED");
+    assert_eq!(
+        refused(byokd.admin().toggle_byo(toggle(false)).await),
+        "REQUEST_ID_REUSED"
+    );
     let select = v1::SelectModelRequest {
         workspace_id: "acme".into(),
         model: "small".into(),
@@ -138,7 +162,10 @@ async fn every_change_refuses_its_own_id_with_another_payload() {
         on_behalf_of: "ann".into(),
         ..Default::default()
     };
-    assert_eq!(refused(byokd.admin().select_model(select).await), "REQUEST_ID_REUSED");
+    assert_eq!(
+        refused(byokd.admin().select_model(select).await),
+        "REQUEST_ID_REUSED"
+    );
     assert_eq!(revisions(&byokd).await, before);
 }
 
@@ -171,10 +198,23 @@ async fn a_retry_of_what_changed_nothing_changes_nothing_later() {
         request_id: "r-1".into(),
         ..Default::default()
     };
-    let first = byokd.admin().delete_key(request.clone()).await.unwrap().into_inner();
+    let first = byokd
+        .admin()
+        .delete_key(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(!first.deleted);
     byokd.set_key("acme", "openai", &openai_key(1)).await;
-    assert_eq!(byokd.admin().delete_key(request).await.unwrap().into_inner(), first);
+    assert_eq!(
+        byokd
+            .admin()
+            .delete_key(request)
+            .await
+            .unwrap()
+            .into_inner(),
+        first
+    );
     assert!(byokd.workspace("acme").await.providers[0].key.is_some());
 }
 
@@ -182,17 +222,31 @@ async fn a_retry_of_what_changed_nothing_changes_nothing_later() {
 async fn a_refused_attempt_is_not_remembered() {
     let byokd = Byokd::start().await;
     byokd.provider.set_valid_keys(&[&openai_key(2)]);
-    let request =
-        |n| v1::SetKeyRequest { request_id: "r-1".into(), ..new_key("acme", "openai", &openai_key(n)) };
+    let request = |n| v1::SetKeyRequest {
+        request_id: "r-1".into(),
+        ..new_key("acme", "openai", &openai_key(n))
+    };
     for _ in 0..2 {
-        assert_eq!(refused(byokd.admin().set_key(request(1)).await), "KEY_REJECTED");
+        assert_eq!(
+            refused(byokd.admin().set_key(request(1)).await),
+            "KEY_REJECTED"
+        );
     }
-    let validated = v1::SetKeyRequest { validate_only: true, ..request(2) };
+    let validated = v1::SetKeyRequest {
+        validate_only: true,
+        ..request(2)
+    };
     byokd.admin().set_key(validated).await.unwrap();
     byokd.admin().set_key(request(2)).await.unwrap();
-    assert_eq!(refused(byokd.admin().set_key(request(1)).await), "REQUEST_ID_REUSED");
+    assert_eq!(
+        refused(byokd.admin().set_key(request(1)).await),
+        "REQUEST_ID_REUSED"
+    );
     let stale = Change::ToggleByo.make(&byokd, "r-1", "", Some(7)).await;
     assert_eq!(refused(stale), "REVISION_MISMATCH");
-    Change::ToggleByo.make(&byokd, "r-1", "", Some(1)).await.unwrap();
+    Change::ToggleByo
+        .make(&byokd, "r-1", "", Some(1))
+        .await
+        .unwrap();
     assert_eq!(byokd.workspace("acme").await.revision, 2);
 }

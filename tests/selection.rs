@@ -22,8 +22,13 @@ async fn used(byokd: &Byokd, provider: &str) -> String {
 }
 
 fn selected(workspace: &v1::Workspace, provider: &str) -> String {
-    let entry = workspace.providers.iter().find(|entry| entry.provider == provider);
-    entry.map(|entry| entry.selected_model.clone()).unwrap_or_default()
+    let entry = workspace
+        .providers
+        .iter()
+        .find(|entry| entry.provider == provider);
+    entry
+        .map(|entry| entry.selected_model.clone())
+        .unwrap_or_default()
 }
 
 async fn byo() -> Byokd {
@@ -46,7 +51,11 @@ async fn a_family_an_alias_a_concrete_id_or_one_outside_can_be_selected() {
     for (model, provider, id) in rows {
         let workspace = select(&byokd, model, provider).await.unwrap();
         let of = if model == "llama" { "home" } else { "openai" };
-        assert_eq!(selected(&workspace, of), model, "it is kept as it was chosen");
+        assert_eq!(
+            selected(&workspace, of),
+            model,
+            "it is kept as it was chosen"
+        );
         assert_eq!(used(&byokd, of).await, id);
         assert_eq!(used(&byokd, "").await, id, "the latest selection wins");
     }
@@ -77,9 +86,16 @@ async fn the_latest_selection_wins_and_a_cleared_one_gives_way() {
     assert_eq!(selected(&workspace, "anthropic"), "");
     assert_eq!(used(&byokd, "").await, "large-2030");
     let workspace = select(&byokd, "", "openai").await.unwrap();
-    assert_eq!(used(&byokd, "").await, "small-2030", "the catalog's default");
+    assert_eq!(
+        used(&byokd, "").await,
+        "small-2030",
+        "the catalog's default"
+    );
     let again = select(&byokd, "", "openai").await.unwrap();
-    assert_eq!(again.revision, workspace.revision, "there was nothing to clear");
+    assert_eq!(
+        again.revision, workspace.revision,
+        "there was nothing to clear"
+    );
 }
 
 #[tokio::test]
@@ -94,11 +110,21 @@ async fn a_selection_survives_a_new_key_that_can_use_it() {
     let toggled = byokd.toggle("acme", true).await;
     assert_eq!(selected(&toggled.workspace.unwrap(), "openai"), "large");
     assert_eq!(used(&byokd, "").await, "large-2030");
-    let request =
-        v1::DeleteKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    let request = v1::DeleteKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
     byokd.admin().delete_key(request).await.unwrap();
     byokd.toggle("acme", false).await;
-    assert!(byokd.toggle("acme", true).await.cleared_selections.is_empty(), "no key refuses it");
+    assert!(
+        byokd
+            .toggle("acme", true)
+            .await
+            .cleared_selections
+            .is_empty(),
+        "no key refuses it"
+    );
     byokd.set_key("acme", "openai", &openai_key(3)).await;
     assert_eq!(used(&byokd, "").await, "large-2030");
 }
@@ -107,7 +133,9 @@ async fn a_selection_survives_a_new_key_that_can_use_it() {
 async fn a_selection_that_the_new_key_cannot_use_is_cleared_and_told() {
     let byokd = byo().await;
     for model in ["large", "whisper-9"] {
-        byokd.provider.models_ok(&["large-2030", "whisper-9", "small-2030"]);
+        byokd
+            .provider
+            .models_ok(&["large-2030", "whisper-9", "small-2030"]);
         byokd.set_key("acme", "openai", &openai_key(2)).await;
         select(&byokd, model, "openai").await.unwrap();
         byokd.provider.models_ok(&["small-2029"]);
@@ -162,7 +190,13 @@ async fn a_selection_that_the_key_cannot_use_is_cleared_when_byo_is_switched_on_
     assert_eq!(used(&byokd, "").await, "small-2030");
     select(&byokd, "small", "").await.unwrap();
     byokd.toggle("acme", false).await;
-    assert!(byokd.toggle("acme", true).await.cleared_selections.is_empty());
+    assert!(
+        byokd
+            .toggle("acme", true)
+            .await
+            .cleared_selections
+            .is_empty()
+    );
 }
 
 /// A new key that switches BYO on makes the other providers' keys the paying ones, too.
@@ -174,8 +208,14 @@ async fn a_key_that_switches_byo_on_clears_what_the_other_keys_cannot_use() {
     select(&byokd, "large", "").await.unwrap();
     byokd.provider.models_ok(&["haiku-1"]);
     let set = byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
-    assert!(set.cleared_selections.is_empty(), "the platform pays: it is not about that key");
-    let request = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "anthropic", &anthropic_key(2)) };
+    assert!(
+        set.cleared_selections.is_empty(),
+        "the platform pays: it is not about that key"
+    );
+    let request = v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key("acme", "anthropic", &anthropic_key(2))
+    };
     let set = byokd.admin().set_key(request).await.unwrap().into_inner();
     assert_eq!(set.cleared_selections["openai"], "large");
     assert_eq!(selected(&set.workspace.unwrap(), "openai"), "");
@@ -185,10 +225,22 @@ async fn a_key_that_switches_byo_on_clears_what_the_other_keys_cannot_use() {
 async fn a_pinned_selection_is_listed_as_what_calls_get() {
     let byokd = byo().await;
     select(&byokd, "small-2029", "").await.unwrap();
-    let request = v1::ListModelsRequest { workspace_id: "acme".into(), ..Default::default() };
-    let listed = byokd.admin().list_models(request).await.unwrap().into_inner().models;
-    let chosen: Vec<_> =
-        listed.iter().filter(|model| model.selected).map(|model| model.model.as_str()).collect();
+    let request = v1::ListModelsRequest {
+        workspace_id: "acme".into(),
+        ..Default::default()
+    };
+    let listed = byokd
+        .admin()
+        .list_models(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .models;
+    let chosen: Vec<_> = listed
+        .iter()
+        .filter(|model| model.selected)
+        .map(|model| model.model.as_str())
+        .collect();
     assert_eq!(chosen, ["small-2029"]);
     assert_eq!(used(&byokd, "").await, "small-2029");
 }
@@ -198,9 +250,17 @@ async fn a_new_key_answers_what_it_may_use_before_byo_is_switched_on() {
     let byokd = Byokd::start().await;
     byokd.provider.models_ok(&["small-2030", "whisper-9"]);
     let set = byokd.set_key("acme", "openai", &openai_key(1)).await;
-    let models: Vec<_> = set.models.iter().map(|model| model.model.as_str()).collect();
+    let models: Vec<_> = set
+        .models
+        .iter()
+        .map(|model| model.model.as_str())
+        .collect();
     assert_eq!(models, ["small-2030", "whisper-9"]);
-    assert!(set.models.iter().all(|model| model.billing.as_ref().unwrap().mode() == v1::BillingMode::Byo));
+    assert!(
+        set.models
+            .iter()
+            .all(|model| model.billing.as_ref().unwrap().mode() == v1::BillingMode::Byo)
+    );
 }
 
 #[tokio::test]

@@ -25,11 +25,17 @@ fn follows(verdict: Verdict) -> Result<Badge, (Code, &'static str)> {
 }
 
 fn refuses(status: &Status, verdict: Verdict, expected: (Code, &str), what: &str) {
-    assert_eq!((status.code(), reason(status).as_str()), expected, "{what}: {status:?}");
+    assert_eq!(
+        (status.code(), reason(status).as_str()),
+        expected,
+        "{what}: {status:?}"
+    );
     let info = status.get_details_error_info().unwrap();
     let name = verdict.as_str_name().trim_start_matches("VERDICT_");
     assert_eq!(info.metadata["verdict"], name, "{what}");
-    let retry = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let retry = status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay);
     // A retry helps where no answer came; where one came, only if the provider says when.
     let away = matches!(verdict, Verdict::ProviderDown | Verdict::Unreachable);
     assert!(retry.is_some() || !away, "{what}");
@@ -57,7 +63,10 @@ async fn walk(provider: &str, keys: [String; 2], rows: Vec<(&'static str, Script
             byokd.set_key(&workspace, provider, &keys[0]).await;
             byokd.toggle(&workspace, true).await;
             play(&byokd, &script);
-            let request = v1::SetKeyRequest { allow_unverified, ..new_key(&workspace, provider, &keys[1]) };
+            let request = v1::SetKeyRequest {
+                allow_unverified,
+                ..new_key(&workspace, provider, &keys[1])
+            };
             let set = byokd.admin().set_key(request).await;
             let expected = match follows(verdict) {
                 Err((Code::Unavailable, _)) if allow_unverified => Ok(Badge::Unverified),
@@ -74,10 +83,18 @@ async fn walk(provider: &str, keys: [String; 2], rows: Vec<(&'static str, Script
                     (&keys[0], 2, 1)
                 }
             };
-            assert_eq!(&byokd.secret(&workspace, provider).await.unwrap(), serving, "{what}");
+            assert_eq!(
+                &byokd.secret(&workspace, provider).await.unwrap(),
+                serving,
+                "{what}"
+            );
             let after = byokd.workspace(&workspace).await;
             let stored = after.providers[0].key.as_ref().unwrap();
-            assert_eq!((after.revision, stored.generation), (revision, generation), "{what}");
+            assert_eq!(
+                (after.revision, stored.generation),
+                (revision, generation),
+                "{what}"
+            );
         }
     }
 }
@@ -120,7 +137,11 @@ async fn the_platforms_key_is_judged_alike() {
                 openai_key(1)
             }
         };
-        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), serving, "{what}");
+        assert_eq!(
+            byokd.secret("acme", "openai").await.unwrap(),
+            serving,
+            "{what}"
+        );
     }
 }
 
@@ -133,16 +154,39 @@ async fn validate_only_tests_and_stores_nothing() {
         request_id: format!("r-{n}"),
         ..new_key("acme", "openai", &openai_key(n))
     };
-    let answer = byokd.admin().set_key(request(1)).await.unwrap().into_inner();
+    let answer = byokd
+        .admin()
+        .set_key(request(1))
+        .await
+        .unwrap()
+        .into_inner();
     let key = answer.key.unwrap();
-    assert_eq!((key.badge(), key.verdict()), (Badge::Connected, Verdict::Valid));
-    assert_eq!((key.key_id.as_str(), key.generation, key.masked.as_str()), ("", 0, "…efgh"));
+    assert_eq!(
+        (key.badge(), key.verdict()),
+        (Badge::Connected, Verdict::Valid)
+    );
+    assert_eq!(
+        (key.key_id.as_str(), key.generation, key.masked.as_str()),
+        ("", 0, "…efgh")
+    );
     assert!(answer.models.is_empty() && !answer.workspace.unwrap().byo_enabled);
     byokd.provider.set_valid_keys(&[]);
     let status = byokd.admin().set_key(request(2)).await.unwrap_err();
-    refuses(&status, Verdict::Invalid, (Code::InvalidArgument, "KEY_REJECTED"), "wrong");
+    refuses(
+        &status,
+        Verdict::Invalid,
+        (Code::InvalidArgument, "KEY_REJECTED"),
+        "wrong",
+    );
     assert_eq!(byokd.workspace("acme").await.revision, 0);
-    assert_eq!(byokd.resolve("acme", "", "openai").await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(
+        byokd
+            .resolve("acme", "", "openai")
+            .await
+            .unwrap_err()
+            .code(),
+        Code::FailedPrecondition
+    );
 }
 
 #[tokio::test]
@@ -155,10 +199,21 @@ async fn validate_only_stores_nothing_of_the_platforms_either() {
         validate_only: true,
         ..Default::default()
     };
-    let answer = byokd.operator().set_platform_key(request).await.unwrap().into_inner();
+    let answer = byokd
+        .operator()
+        .set_platform_key(request)
+        .await
+        .unwrap()
+        .into_inner();
     let key = answer.key.unwrap();
-    assert_eq!((key.badge(), key.verdict()), (Badge::Connected, Verdict::Valid));
-    assert_eq!((key.key_id.as_str(), key.generation, answer.revision), ("", 0, 1));
+    assert_eq!(
+        (key.badge(), key.verdict()),
+        (Badge::Connected, Verdict::Valid)
+    );
+    assert_eq!(
+        (key.key_id.as_str(), key.generation, answer.revision),
+        ("", 0, 1)
+    );
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
 }
 
@@ -174,16 +229,30 @@ async fn a_keys_own_host_and_headers_go_with_it() {
         ..new_key("acme", "openai", &openai_key(1))
     };
     byokd.admin().set_key(request).await.unwrap();
-    let endpoint = byokd.resolve("acme", "", "openai").await.unwrap().endpoint.unwrap();
+    let endpoint = byokd
+        .resolve("acme", "", "openai")
+        .await
+        .unwrap()
+        .endpoint
+        .unwrap();
     assert_eq!(endpoint.base_url, base_url);
-    assert_eq!(endpoint.headers, HashMap::from([("OpenAI-Project".to_owned(), "proj-1".to_owned())]));
-    let verify =
-        v1::VerifyKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    assert_eq!(
+        endpoint.headers,
+        HashMap::from([("OpenAI-Project".to_owned(), "proj-1".to_owned())])
+    );
+    let verify = v1::VerifyKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
     byokd.admin().verify_key(verify).await.unwrap();
     let seen = byokd.provider.requests();
     assert_eq!(seen.len(), 4, "two probes for each of two tests");
     for seen in seen {
-        assert_eq!(seen.headers["host"], format!("localhost:{}", byokd.provider.port()));
+        assert_eq!(
+            seen.headers["host"],
+            format!("localhost:{}", byokd.provider.port())
+        );
         assert_eq!(seen.headers["openai-project"], "proj-1");
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::HashSet, os::unix::fs::symlink};
 
 use byokd::{
     contract::v1,
-    domain::principal::Role,
-    store::{Duty, Settings, Store},
+    domain::caller::Role,
+    store::{OpenMode, Settings, Store},
 };
 
 use crate::{
@@ -33,7 +33,11 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
     let (folder, file) = (site.path("folder"), site.path("other.db"));
     symlink(site.data(), &folder).unwrap();
     symlink(site.data().join("byokd.db"), &file).unwrap();
-    for path in [folder.join("byokd.db"), site.path("data/../data/./byokd.db"), file] {
+    for path in [
+        folder.join("byokd.db"),
+        site.path("data/../data/./byokd.db"),
+        file,
+    ] {
         let mut serve = site.serve();
         serve
             .env("BYOKD__SERVER__DATA_DIR", site.path("second"))
@@ -44,7 +48,9 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
     }
     // The first one does not mind.
     let mut keys = first.keys(Role::Admin).await;
-    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    keys.set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
 }
 
 /// A child process that is being started has a share in every open file, and so in their locks.
@@ -52,10 +58,10 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
 async fn who_closed_has_given_up_the_claim_though_the_file_is_still_open() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::at(&store::sqlite(folder.path()));
-    let first = Store::open(&settings, Duty::Serve).await.unwrap();
-    Store::open(&settings, Duty::Serve).await.unwrap_err();
+    let first = Store::open(&settings, OpenMode::Serve).await.unwrap();
+    Store::open(&settings, OpenMode::Serve).await.unwrap_err();
     first.close().await;
-    let second = Store::open(&settings, Duty::Serve).await.unwrap();
+    let second = Store::open(&settings, OpenMode::Serve).await.unwrap();
     drop((first, second));
 }
 
@@ -70,14 +76,25 @@ async fn the_bytes_of_an_ended_record_are_in_no_file() {
         let sealed = "SELECT sealed FROM provider_keys WHERE state = 'active'";
         ended.push(all(&database, sealed).await[0].try_get_by_index(0).unwrap());
     }
-    let delete =
-        v1::DeleteKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
+    let delete = v1::DeleteKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
     byokd.admin().delete_key(delete).await.unwrap();
-    assert!(files(byokd.folder.path()).iter().any(|(_, bytes)| contains(bytes, &ended[1])), "in the log");
+    assert!(
+        files(byokd.folder.path())
+            .iter()
+            .any(|(_, bytes)| contains(bytes, &ended[1])),
+        "in the log"
+    );
     database.close().await.unwrap();
     let byokd = byokd.restart().await;
     let parts: HashSet<&[u8]> = ended.iter().flat_map(|sealed| sealed.windows(16)).collect();
     for (name, bytes) in files(byokd.folder.path()) {
-        assert!(!bytes.windows(16).any(|window| parts.contains(window)), "{name}");
+        assert!(
+            !bytes.windows(16).any(|window| parts.contains(window)),
+            "{name}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use byokd::{
     contract::v1,
-    domain::{clock::Clock, principal::Role},
+    domain::{caller::Role, clock::Clock},
     server::Server,
 };
 use time::macros::datetime;
@@ -25,7 +25,11 @@ use self::{
 use crate::support::{Byokd, Reply, Site, new_key, openai_key, reason};
 
 /// A name, the addresses that are said of it one after the other, and those that may be connected to.
-type Name = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
+type Name = (
+    &'static str,
+    &'static [&'static [&'static str]],
+    &'static [&'static str],
+);
 
 const PUBLIC: &str = "93.184.216.34";
 
@@ -34,7 +38,9 @@ fn catalog(hosts: &[&str]) -> String {
     let mut text = String::from("version = \"ssrf\"\ndefault_model = \"m\"\n");
     for (n, host) in hosts.iter().enumerate() {
         let host = toml::Value::String((*host).to_owned());
-        text.push_str(&format!("[providers.p{n}]\nprotocol = \"openai\"\nhosts = [{host}]\n"));
+        text.push_str(&format!(
+            "[providers.p{n}]\nprotocol = \"openai\"\nhosts = [{host}]\n"
+        ));
     }
     text + "[models.m]\nprovider = \"p0\"\nids = [{ id = \"m-1\" }]\ncredits = { unit = \"credits\", micros_per_call = 1 }\n"
 }
@@ -52,12 +58,17 @@ fn names(server: &NameServer) {
     server.say("public.test", &[&[PUBLIC]]);
     server.say("loopback.test", &[&["127.0.0.1"]]);
     server.say("metadata.test", &[&["169.254.169.254", "fd00:ec2::254"]]);
-    server.say("inside.test", &[&["10.0.0.8", "::1", "64:ff9b::a00:8", "::ffff:10.0.0.8"]]);
+    server.say(
+        "inside.test",
+        &[&["10.0.0.8", "::1", "64:ff9b::a00:8", "::ffff:10.0.0.8"]],
+    );
 }
 
 async fn set(byokd: &Byokd, provider: &str, base_url: &str) -> String {
-    let request =
-        v1::SetKeyRequest { base_url: base_url.to_owned(), ..new_key("acme", provider, &openai_key(1)) };
+    let request = v1::SetKeyRequest {
+        base_url: base_url.to_owned(),
+        ..new_key("acme", provider, &openai_key(1))
+    };
     reason(&byokd.admin().set_key(request).await.unwrap_err())
 }
 
@@ -69,7 +80,13 @@ async fn heard(byokd: &Byokd, recorder: &Recorder) {
 }
 
 fn every_vector() -> impl Iterator<Item = &'static str> {
-    SCHEMES.iter().chain(&IPV4).chain(&IPV6).chain(&DECORATED).chain(&NAMES).copied()
+    SCHEMES
+        .iter()
+        .chain(&IPV4)
+        .chain(&IPV6)
+        .chain(&DECORATED)
+        .chain(&NAMES)
+        .copied()
 }
 
 #[tokio::test]
@@ -77,13 +94,20 @@ async fn a_base_url_of_a_caller_leads_nowhere_but_to_the_catalogs_host() {
     if settled_for("ssrf::a_base_url_of_a_caller_leads_nowhere_but_to_the_catalogs_host") {
         return;
     }
-    let (recorder, server) = (Recorder::on(&[80, 443, 6379, 8443, 11211]).await, NameServer::start().await);
+    let (recorder, server) = (
+        Recorder::on(&[80, 443, 6379, 8443, 11211]).await,
+        NameServer::start().await,
+    );
     names(&server);
     let byokd = byokd(&[ALLOWED]).await;
     heard(&byokd, &recorder).await;
     let mut tried = 0;
     for vector in every_vector().chain(NEARLY) {
-        assert_eq!(set(&byokd, "p0", vector).await, "BASE_URL_NOT_ALLOWED", "{vector:?}");
+        assert_eq!(
+            set(&byokd, "p0", vector).await,
+            "BASE_URL_NOT_ALLOWED",
+            "{vector:?}"
+        );
         let request = v1::SetPlatformKeyRequest {
             provider: "p0".to_owned(),
             api_key: openai_key(1),
@@ -91,9 +115,18 @@ async fn a_base_url_of_a_caller_leads_nowhere_but_to_the_catalogs_host() {
             allow_unverified: true,
             ..Default::default()
         };
-        let status = byokd.operator().set_platform_key(request).await.unwrap_err();
+        let status = byokd
+            .operator()
+            .set_platform_key(request)
+            .await
+            .unwrap_err();
         assert_eq!(reason(&status), "BASE_URL_NOT_ALLOWED", "{vector:?}");
-        assert_eq!(recorder.connections(), 0, "{vector:?}: {:?}", recorder.met());
+        assert_eq!(
+            recorder.connections(),
+            0,
+            "{vector:?}: {:?}",
+            recorder.met()
+        );
         tried += 2;
     }
     assert!(tried >= 2 * 80, "{tried}");
@@ -107,7 +140,10 @@ async fn a_catalog_leads_to_no_address_that_is_not_public() {
     if settled_for("ssrf::a_catalog_leads_to_no_address_that_is_not_public") {
         return;
     }
-    let (recorder, server) = (Recorder::on(&[80, 443, 6379, 8443, 11211]).await, NameServer::start().await);
+    let (recorder, server) = (
+        Recorder::on(&[80, 443, 6379, 8443, 11211]).await,
+        NameServer::start().await,
+    );
     names(&server);
     let byokd = byokd(&[ALLOWED]).await;
     heard(&byokd, &recorder).await;
@@ -116,14 +152,21 @@ async fn a_catalog_leads_to_no_address_that_is_not_public() {
         let mut config = byokd.config.clone();
         config.catalog.file = byokd.folder.path().join("hostile.toml");
         config.server.data_dir = byokd.folder.path().join(format!("hostile-{n}"));
-        config.database.url =
-            format!("sqlite:{}", byokd.folder.path().join(format!("hostile-{n}.db")).display());
+        config.database.url = format!(
+            "sqlite:{}",
+            byokd
+                .folder
+                .path()
+                .join(format!("hostile-{n}.db"))
+                .display()
+        );
         std::fs::write(&config.catalog.file, catalog(&[vector])).unwrap();
         match Server::start(config, Clock::manual(datetime!(2030-06-15 12:00 UTC))).await {
             Err(refused) => {
                 let said = refused.to_string();
                 assert!(
-                    said.contains("may not be called") || said.contains("must be scheme, host and path only"),
+                    said.contains("may not be called")
+                        || said.contains("must be scheme, host and path only"),
                     "{vector:?}: {said}"
                 );
                 at_start += 1;
@@ -132,12 +175,24 @@ async fn a_catalog_leads_to_no_address_that_is_not_public() {
         }
     }
     // What is left are names, and what a reader of URLs makes a name of.
-    let hosts: Vec<&str> = std::iter::once(ALLOWED).chain(at_call.iter().copied()).collect();
-    let byokd =
-        byokd.restart_with(|config| std::fs::write(&config.catalog.file, catalog(&hosts)).unwrap()).await;
+    let hosts: Vec<&str> = std::iter::once(ALLOWED)
+        .chain(at_call.iter().copied())
+        .collect();
+    let byokd = byokd
+        .restart_with(|config| std::fs::write(&config.catalog.file, catalog(&hosts)).unwrap())
+        .await;
     for (n, vector) in at_call.iter().enumerate() {
-        assert_eq!(set(&byokd, &format!("p{}", n + 1), "").await, "PROVIDER_UNREACHABLE", "{vector:?}");
-        assert_eq!(recorder.connections(), 0, "{vector:?}: {:?}", recorder.met());
+        assert_eq!(
+            set(&byokd, &format!("p{}", n + 1), "").await,
+            "PROVIDER_UNREACHABLE",
+            "{vector:?}"
+        );
+        assert_eq!(
+            recorder.connections(),
+            0,
+            "{vector:?}: {:?}",
+            recorder.met()
+        );
     }
     for name in ["loopback.test", "metadata.test", "inside.test"] {
         assert!(server.asked(name) > 0, "{name} was not looked up");
@@ -161,16 +216,37 @@ async fn a_name_that_changes_its_mind_leads_to_public_addresses_only() {
     const OTHER: &str = "2606:4700::1111";
     let rows: [Name; 9] = [
         ("first-public.test", &[&[PUBLIC], &["127.0.0.1"]], &[PUBLIC]),
-        ("first-loopback.test", &[&["127.0.0.1"], &[PUBLIC]], &[PUBLIC]),
-        ("in-turns.test", &[&[PUBLIC], &["10.0.0.8"], &[PUBLIC], &["169.254.169.254"]], &[PUBLIC]),
+        (
+            "first-loopback.test",
+            &[&["127.0.0.1"], &[PUBLIC]],
+            &[PUBLIC],
+        ),
+        (
+            "in-turns.test",
+            &[&[PUBLIC], &["10.0.0.8"], &[PUBLIC], &["169.254.169.254"]],
+            &[PUBLIC],
+        ),
         ("both.test", &[&["127.0.0.1", PUBLIC]], &[PUBLIC]),
         (
             "both-families.test",
             &[&[PUBLIC, "::1", OTHER, "169.254.169.254", "::ffff:127.0.0.1"]],
             &[PUBLIC, OTHER],
         ),
-        ("only-v6-inside.test", &[&["::1", "fd00:ec2::254", "2002:7f00:1::", "64:ff9b::7f00:1"]], &[]),
-        ("never-public.test", &[&["127.0.0.1"], &["169.254.169.254"], &["192.168.0.1"], &["0.0.0.0"]], &[]),
+        (
+            "only-v6-inside.test",
+            &[&["::1", "fd00:ec2::254", "2002:7f00:1::", "64:ff9b::7f00:1"]],
+            &[],
+        ),
+        (
+            "never-public.test",
+            &[
+                &["127.0.0.1"],
+                &["169.254.169.254"],
+                &["192.168.0.1"],
+                &["0.0.0.0"],
+            ],
+            &[],
+        ),
         ("nobody.test", &[&[]], &[]),
         ("alias.test", &[&["10.0.0.8"], &["127.0.0.1"]], &[]),
     ];
@@ -180,19 +256,36 @@ async fn a_name_that_changes_its_mind_leads_to_public_addresses_only() {
             _ => server.say(name, answers),
         }
     }
-    let hosts: Vec<String> = rows.iter().map(|(name, ..)| format!("https://{name}/v1")).collect();
+    let hosts: Vec<String> = rows
+        .iter()
+        .map(|(name, ..)| format!("https://{name}/v1"))
+        .collect();
     let byokd = byokd(&hosts.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (mut lookups, mut connections) = (0, 0);
     for (n, (name, _, allowed)) in rows.iter().enumerate() {
         for _ in 0..4 {
-            assert_eq!(set(&byokd, &format!("p{n}"), "").await, "PROVIDER_UNREACHABLE", "{name}");
+            assert_eq!(
+                set(&byokd, &format!("p{n}"), "").await,
+                "PROVIDER_UNREACHABLE",
+                "{name}"
+            );
         }
-        let mut expected: Vec<IpAddr> = allowed.iter().map(|address| address.parse().unwrap()).collect();
+        let mut expected: Vec<IpAddr> = allowed
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
         expected.sort();
         let met = recorder.met();
-        assert!(met.iter().all(|address| expected.contains(address)), "{name}: {met:?}");
+        assert!(
+            met.iter().all(|address| expected.contains(address)),
+            "{name}: {met:?}"
+        );
         assert_eq!(met.is_empty(), expected.is_empty(), "{name}: {met:?}");
-        assert!(server.asked(name) >= 4, "{name} was looked up {} times", server.asked(name));
+        assert!(
+            server.asked(name) >= 4,
+            "{name} was looked up {} times",
+            server.asked(name)
+        );
         lookups += server.asked(name);
         connections += recorder.connections();
         recorder.forget();
@@ -216,11 +309,25 @@ async fn no_redirect_is_followed() {
             let reply = Reply::text(status, "").header("location", target);
             for generate in [false, true] {
                 byokd.provider.forget_requests();
-                byokd.provider.on_list(if generate { Reply::models(&["small-2030"]) } else { reply.clone() });
+                byokd.provider.on_list(if generate {
+                    Reply::models(&["small-2030"])
+                } else {
+                    reply.clone()
+                });
                 byokd.provider.on_generate(reply.clone());
-                assert_eq!(set(&byokd, "openai", "").await, "PROVIDER_UNREACHABLE", "{status} to {target}");
+                assert_eq!(
+                    set(&byokd, "openai", "").await,
+                    "PROVIDER_UNREACHABLE",
+                    "{status} to {target}"
+                );
                 assert_eq!(recorder.connections(), 0, "{status} to {target}");
-                assert!(byokd.provider.requests().iter().all(|seen| seen.path != "/elsewhere"));
+                assert!(
+                    byokd
+                        .provider
+                        .requests()
+                        .iter()
+                        .all(|seen| seen.path != "/elsewhere")
+                );
                 tried += 1;
             }
         }
@@ -233,14 +340,25 @@ async fn no_proxy_of_the_environment_is_used() {
     let (site, proxy) = (Site::new().await, Recorder::on(&[0]).await);
     let mut serve = site.serve();
     let mut settings = 0;
-    for name in
-        ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "http_proxy", "https_proxy", "all_proxy"]
-    {
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "FTP_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ] {
         serve.env(name, format!("http://127.0.0.1:{}", proxy.port()));
         settings += 1;
     }
     let process = site.start_as(serve).await;
-    process.keys(Role::Admin).await.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    process
+        .keys(Role::Admin)
+        .await
+        .set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     assert!(!site.provider.requests().is_empty());
     assert_eq!(proxy.connections(), 0);
     println!("SSRF: {settings} settings of a proxy ignored, 0 connections");

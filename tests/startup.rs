@@ -6,7 +6,7 @@ mod kms_key_file;
 
 use std::{fs, net::TcpListener, process::Command};
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use sea_orm::ConnectionTrait as _;
 
 use crate::support::{Site, ask, new_key, openai_key, rows::number};
@@ -16,7 +16,9 @@ async fn with_a_record() -> Site {
     let site = Site::new().await;
     let mut process = site.start().await;
     let mut keys = process.keys(Role::Admin).await;
-    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    keys.set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     process.terminate();
     process.ended().await;
     site
@@ -39,14 +41,30 @@ async fn a_taken_port_is_refused_with_its_address() {
     let site = Site::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (setting, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
+    for (setting, other) in [
+        ("--listen", "--admin-listen"),
+        ("--admin-listen", "--listen"),
+    ] {
         let mut serve = Command::new(env!("CARGO_BIN_EXE_byokd"));
         serve
-            .args(["serve", setting, &address, other, "127.0.0.1:0", "--data-dir"])
+            .args([
+                "serve",
+                setting,
+                &address,
+                other,
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
             .arg(site.data())
             .current_dir(site.path(""));
         let said = site.refused(serve).await;
-        says(&said, &[&format!("cannot listen on {address}"), "something else listens there"]);
+        says(
+            &said,
+            &[
+                &format!("cannot listen on {address}"),
+                "something else listens there",
+            ],
+        );
         assert!(!site.data().join("server").exists());
     }
 }
@@ -54,9 +72,16 @@ async fn a_taken_port_is_refused_with_its_address() {
 #[tokio::test]
 async fn a_database_that_says_this_binary_is_too_old_is_refused() {
     let site = with_a_record().await;
-    execute(&site, "UPDATE deployment SET schema_level = 99, oldest_binary_level = 99").await;
+    execute(
+        &site,
+        "UPDATE deployment SET schema_level = 99, oldest_binary_level = 99",
+    )
+    .await;
     let said = site.refused(site.serve()).await;
-    says(&said, &["too old", "schema level 99", "start a newer byokd"]);
+    says(
+        &said,
+        &["too old", "schema level 99", "start a newer byokd"],
+    );
 }
 
 #[tokio::test]
@@ -71,11 +96,24 @@ async fn a_newer_database_that_still_serves_this_binary_is_served_as_it_is() {
     .await;
     let process = site.start().await;
     let mut keys = process.keys(Role::Admin).await;
-    let set = keys.set_key(new_key("acme", "openai", &openai_key(2))).await.unwrap();
+    let set = keys
+        .set_key(new_key("acme", "openai", &openai_key(2)))
+        .await
+        .unwrap();
     assert_eq!(set.into_inner().key.unwrap().generation, 2);
     let database = site.database().await;
-    assert_eq!(number(&database, "SELECT CAST(schema_level AS BIGINT) FROM deployment").await, 99);
-    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 4);
+    assert_eq!(
+        number(
+            &database,
+            "SELECT CAST(schema_level AS BIGINT) FROM deployment"
+        )
+        .await,
+        99
+    );
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM seaql_migrations").await,
+        4
+    );
 }
 
 /// All or nothing: what stopped the first migration halfway leaves nothing that stops it again.
@@ -95,7 +133,10 @@ async fn a_data_folder_that_cannot_be_made_is_refused_with_its_name() {
     for folder in [site.path("file"), site.path("file/below")] {
         let mut serve = site.serve();
         serve.env("BYOKD__SERVER__DATA_DIR", &folder);
-        says(&site.refused(serve).await, &[&folder.display().to_string(), "--data-dir"]);
+        says(
+            &site.refused(serve).await,
+            &[&folder.display().to_string(), "--data-dir"],
+        );
     }
 }
 
@@ -109,7 +150,9 @@ async fn leftovers_of_a_killed_start_are_no_obstacle() {
     }
     let process = site.start().await;
     let mut keys = process.keys(Role::Admin).await;
-    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    keys.set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -118,7 +161,10 @@ async fn a_token_signer_that_is_no_key_is_refused_and_left_alone() {
     let file = site.data().join("token-signer");
     for garbage in ["", "not a key"] {
         fs::write(&file, garbage).unwrap();
-        says(&site.refused(site.serve()).await, &["token-signer", "is not an Ed25519 key"]);
+        says(
+            &site.refused(site.serve()).await,
+            &["token-signer", "is not an Ed25519 key"],
+        );
         assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
     }
 }
@@ -128,10 +174,16 @@ async fn sigterm_ends_it_well_and_takes_the_address_file_away() {
     let site = Site::new().await;
     let mut process = site.start().await;
     let mut keys = process.keys(Role::Admin).await;
-    keys.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    keys.set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     assert!(site.data().join("server").exists());
     process.terminate();
     assert_eq!(process.ended().await.code(), Some(0), "{}", process.said());
     assert!(!site.data().join("server").exists());
-    assert!(keys.resolve_credentials(ask("acme", "", "", "")).await.is_err());
+    assert!(
+        keys.resolve_credentials(ask("acme", "", "", ""))
+            .await
+            .is_err()
+    );
 }

@@ -28,7 +28,10 @@ async fn world() -> (Byokd, DatabaseConnection) {
         byokd.set_key(workspace, "openai", &openai_key(n)).await;
         byokd.toggle(workspace, true).await;
         // In memory: damage is noticed nevertheless, and not taken for an outage.
-        assert_eq!(byokd.secret(workspace, "openai").await.unwrap(), openai_key(n));
+        assert_eq!(
+            byokd.secret(workspace, "openai").await.unwrap(),
+            openai_key(n)
+        );
     }
     let database = byokd.database().await;
     (byokd, database)
@@ -36,7 +39,9 @@ async fn world() -> (Byokd, DatabaseConnection) {
 
 /// The sealed bytes of the active key of another holder.
 fn sealed_of(workspace: &str) -> String {
-    format!("(SELECT sealed FROM provider_keys WHERE workspace_id = '{workspace}' AND state = 'active')")
+    format!(
+        "(SELECT sealed FROM provider_keys WHERE workspace_id = '{workspace}' AND state = 'active')"
+    )
 }
 
 /// Sets columns of acme's active key.
@@ -47,7 +52,10 @@ fn set(columns: &str) -> String {
 /// A resolve of this workspace says that its record is damaged, and nothing of what is in it.
 async fn corrupt(byokd: &Byokd, workspace: &str, provider: &str, what: &str) {
     let model = if provider == "groq" { "whisper-9" } else { "" };
-    let status = byokd.resolve(workspace, model, provider).await.expect_err(what);
+    let status = byokd
+        .resolve(workspace, model, provider)
+        .await
+        .expect_err(what);
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::DataLoss, "RECORD_CORRUPT"),
@@ -64,11 +72,18 @@ async fn noticed(cases: &[(&str, String)]) {
     let acme = |n: usize| format!("acme-{n}");
     for (n, (what, sql)) in cases.iter().enumerate() {
         for (name, key) in [("acme", 1), ("globex", 2)] {
-            byokd.set_key(&format!("{name}-{n}"), "openai", &openai_key(key)).await;
+            byokd
+                .set_key(&format!("{name}-{n}"), "openai", &openai_key(key))
+                .await;
         }
         byokd.toggle(&acme(n), true).await;
-        assert_eq!(byokd.secret(&acme(n), "openai").await.unwrap(), openai_key(1));
-        let sql = sql.replace("'acme'", &format!("'acme-{n}'")).replace("'globex'", &format!("'globex-{n}'"));
+        assert_eq!(
+            byokd.secret(&acme(n), "openai").await.unwrap(),
+            openai_key(1)
+        );
+        let sql = sql
+            .replace("'acme'", &format!("'acme-{n}'"))
+            .replace("'globex'", &format!("'globex-{n}'"));
         let done = database.execute_unprepared(&sql).await.unwrap();
         assert!(done.rows_affected() > 0, "{what} did nothing");
     }
@@ -78,7 +93,11 @@ async fn noticed(cases: &[(&str, String)]) {
             corrupt(byokd, &acme(n), "openai", what).await;
         }
         for (n, workspace) in [(1, "acme"), (2, "globex"), (3, "bystander")] {
-            assert_eq!(byokd.secret(workspace, "openai").await.unwrap(), openai_key(n), "{cases:?}");
+            assert_eq!(
+                byokd.secret(workspace, "openai").await.unwrap(),
+                openai_key(n),
+                "{cases:?}"
+            );
         }
     };
     refused(&byokd).await;
@@ -95,8 +114,14 @@ async fn a_record_from_another_workspace_or_from_the_platform_does_not_open() {
         )
     };
     noticed(&[
-        ("sealed bytes of another workspace", set(&format!("sealed = {}", sealed_of("globex")))),
-        ("sealed bytes of the platform", set(&format!("sealed = {}", sealed_of("")))),
+        (
+            "sealed bytes of another workspace",
+            set(&format!("sealed = {}", sealed_of("globex"))),
+        ),
+        (
+            "sealed bytes of the platform",
+            set(&format!("sealed = {}", sealed_of(""))),
+        ),
         ("the whole row of another workspace", whole_row("globex")),
         ("the whole row of the platform", whole_row("")),
     ])
@@ -107,7 +132,13 @@ async fn a_record_from_another_workspace_or_from_the_platform_does_not_open() {
 #[tokio::test]
 async fn keys_that_changed_places_open_in_neither() {
     let exchange = |a: &str, b: &str| {
-        let scope = |id: &str| if id.is_empty() { "platform" } else { "workspace" };
+        let scope = |id: &str| {
+            if id.is_empty() {
+                "platform"
+            } else {
+                "workspace"
+            }
+        };
         let moved = |from: &str, to: &str| {
             format!(
                 "UPDATE provider_keys SET state = 'active', scope = '{}', workspace_id = '{to}' \
@@ -125,20 +156,38 @@ async fn keys_that_changed_places_open_in_neither() {
         )
     };
     let (byokd, database) = world().await;
-    database.execute_unprepared(&exchange("acme", "globex")).await.unwrap();
+    database
+        .execute_unprepared(&exchange("acme", "globex"))
+        .await
+        .unwrap();
     byokd.pass(STALE);
     for workspace in ["acme", "globex"] {
         corrupt(&byokd, workspace, "openai", "rows of two workspaces").await;
     }
-    assert_eq!(byokd.secret("stranger", "openai").await.unwrap(), openai_key(0));
+    assert_eq!(
+        byokd.secret("stranger", "openai").await.unwrap(),
+        openai_key(0)
+    );
     let (byokd, database) = world().await;
-    database.execute_unprepared(&exchange("acme", "")).await.unwrap();
+    database
+        .execute_unprepared(&exchange("acme", ""))
+        .await
+        .unwrap();
     byokd.pass(STALE);
     // A stranger would get the platform's.
     for workspace in ["acme", "stranger"] {
-        corrupt(&byokd, workspace, "openai", "rows of a workspace and the platform").await;
+        corrupt(
+            &byokd,
+            workspace,
+            "openai",
+            "rows of a workspace and the platform",
+        )
+        .await;
     }
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(2));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(2)
+    );
 }
 
 #[tokio::test]
@@ -150,7 +199,10 @@ async fn a_record_under_another_identity_does_not_open() {
     ])
     .await;
     let (byokd, database) = world().await;
-    database.execute_unprepared(&set("provider = 'groq'")).await.unwrap();
+    database
+        .execute_unprepared(&set("provider = 'groq'"))
+        .await
+        .unwrap();
     byokd.pass(STALE);
     corrupt(&byokd, "acme", "groq", "another provider").await;
 }
@@ -160,19 +212,32 @@ async fn a_key_cannot_be_sent_elsewhere_by_the_database_not_even_to_another_allo
     let (byokd, _) = world().await;
     // The second host of the catalog: allowed, but not the one that the key was set for.
     let other = format!("http://localhost:{}/v1", byokd.provider.port());
-    let request = v1::SetKeyRequest { base_url: other, ..new_key("globex", "openai", &openai_key(4)) };
+    let request = v1::SetKeyRequest {
+        base_url: other,
+        ..new_key("globex", "openai", &openai_key(4))
+    };
     byokd.admin().set_key(request).await.unwrap();
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(4));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(4)
+    );
     drop(byokd);
     let replaced = "base_url = replace(base_url, '127.0.0.1', 'localhost')";
     let header = "headers = '{\"OpenAI-Organization\":\"org-of-the-attacker\"}'";
-    noticed(&[("another allowed host", set(replaced)), ("a header more", set(header))]).await;
+    noticed(&[
+        ("another allowed host", set(replaced)),
+        ("a header more", set(header)),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_key_pointed_at_a_host_of_the_attackers_is_refused_before_it_is_opened() {
     let (byokd, database) = world().await;
-    for columns in ["base_url = 'https://attacker.example/v1'", "headers = '{\"X-Copy-To\":\"attacker\"}'"] {
+    for columns in [
+        "base_url = 'https://attacker.example/v1'",
+        "headers = '{\"X-Copy-To\":\"attacker\"}'",
+    ] {
         database.execute_unprepared(&set(columns)).await.unwrap();
         byokd.pass(STALE);
         let status = byokd.resolve("acme", "", "openai").await.unwrap_err();
@@ -202,7 +267,10 @@ async fn sealed_bytes_that_were_cut_flipped_or_emptied_do_not_open() {
 #[tokio::test]
 async fn setting_the_key_again_mends_a_record() {
     let (byokd, database) = world().await;
-    database.execute_unprepared(&set(&format!("sealed = {}", bytes("00")))).await.unwrap();
+    database
+        .execute_unprepared(&set(&format!("sealed = {}", bytes("00"))))
+        .await
+        .unwrap();
     byokd.pass(STALE);
     assert!(byokd.resolve("acme", "", "openai").await.is_err());
     byokd.set_key("acme", "openai", &openai_key(6)).await;

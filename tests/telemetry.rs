@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use tokio::net::TcpListener;
 use tonic::{Code, Request, metadata::MetadataValue};
 use tonic_types::StatusExt as _;
@@ -19,13 +19,17 @@ const SPAN: &str = "b7ad6b7169203331";
 fn under<T>(message: T, flags: &str) -> Request<T> {
     let mut request = Request::new(message);
     let parent = format!("00-{TRACE}-{SPAN}-{flags}");
-    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("traceparent", parent.parse().unwrap());
     request
 }
 
 async fn start(site: &Site, environment: &[(&str, &str)]) -> Process {
     let mut serve = site.serve();
-    serve.env("OTEL_BSP_SCHEDULE_DELAY", "50").env("OTEL_METRIC_EXPORT_INTERVAL", "200");
+    serve
+        .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "200");
     serve.envs(environment.iter().copied());
     site.start_as(serve).await
 }
@@ -35,23 +39,43 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     let (site, sink) = (Site::new().await, OtlpSink::start().await);
     let process = start(&site, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint())]).await;
     let mut admin = process.keys(Role::Admin).await;
-    admin.set_key(under(new_key("acme", "openai", &openai_key(1)), "01")).await.unwrap();
+    admin
+        .set_key(under(new_key("acme", "openai", &openai_key(1)), "01"))
+        .await
+        .unwrap();
     let spans = until("the call's span has left", async || {
         let spans = sink.trace(TRACE);
-        spans.iter().any(|span| hex(&span.parent_span_id) == SPAN).then_some(spans)
+        spans
+            .iter()
+            .any(|span| hex(&span.parent_span_id) == SPAN)
+            .then_some(spans)
     })
     .await;
-    let check = spans.iter().find(|span| span.name == "check_key").expect("no span of the test call");
-    assert_eq!(attribute(check, "byokd.provider").as_deref(), Some("openai"));
+    let check = spans
+        .iter()
+        .find(|span| span.name == "check_key")
+        .expect("no span of the test call");
+    assert_eq!(
+        attribute(check, "byokd.provider").as_deref(),
+        Some("openai")
+    );
     assert_eq!(attribute(check, "byokd.verdict").as_deref(), Some("VALID"));
     for name in ["begin_change", "commit_change"] {
-        assert!(spans.iter().any(|span| span.name == name), "{name}: {spans:#?}");
+        assert!(
+            spans.iter().any(|span| span.name == name),
+            "{name}: {spans:#?}"
+        );
     }
     let sent = |parent: String| {
         let requests = site.provider.requests();
         assert!(!requests.is_empty());
         for request in requests {
-            assert_eq!(request.headers["traceparent"], parent.as_str(), "{}", request.path);
+            assert_eq!(
+                request.headers["traceparent"],
+                parent.as_str(),
+                "{}",
+                request.path
+            );
             assert!(!request.headers.contains_key("tracestate"));
         }
         site.provider.forget_requests();
@@ -60,16 +84,24 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
 
     // A caller who does not trace is followed; the provider still hears whose call it is.
     let mut request = under(new_key("acme", "openai", &openai_key(2)), "00");
-    request.metadata_mut().insert("tracestate", MetadataValue::from_static("vendor=secret"));
+    request
+        .metadata_mut()
+        .insert("tracestate", MetadataValue::from_static("vendor=secret"));
     admin.set_key(request).await.unwrap();
     sent(format!("00-{TRACE}-{SPAN}-00"));
     // Spans leave in order: whatever the call before had would be here before this one's.
     let later = TRACE.replace("0af7", "0af8");
     let mut request = Request::new(new_key("acme", "openai", &openai_key(3)));
-    request.metadata_mut().insert("traceparent", format!("00-{later}-{SPAN}-01").parse().unwrap());
+    request.metadata_mut().insert(
+        "traceparent",
+        format!("00-{later}-{SPAN}-01").parse().unwrap(),
+    );
     admin.set_key(request).await.unwrap();
     until("the later call's spans have left", async || {
-        sink.trace(&later).iter().any(|span| hex(&span.parent_span_id) == SPAN).then_some(())
+        sink.trace(&later)
+            .iter()
+            .any(|span| hex(&span.parent_span_id) == SPAN)
+            .then_some(())
     })
     .await;
     assert_eq!(sink.trace(TRACE).len(), spans.len());
@@ -77,7 +109,10 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     assert!(sink.spans().iter().all(|span| span.events.is_empty()));
 
     until("metrics have left", async || {
-        sink.metrics().iter().any(|name| name == "rpc.server.call.duration").then_some(())
+        sink.metrics()
+            .iter()
+            .any(|name| name == "rpc.server.call.duration")
+            .then_some(())
     })
     .await;
 }
@@ -86,16 +121,31 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
 async fn a_failure_has_its_callers_trace_id_in_the_log_and_in_the_answer() {
     let site = Site::new().await;
     for (format, flags, endpoint) in [("json", "00", ""), ("pretty", "01", "http://127.0.0.1:9")] {
-        let process =
-            start(&site, &[("BYOKD__LOG__FORMAT", format), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
+        let process = start(
+            &site,
+            &[
+                ("BYOKD__LOG__FORMAT", format),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ],
+        )
+        .await;
         let mut request = under(ask("acme", "", "openai", ""), flags);
-        request.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer no.such.token"));
+        request.metadata_mut().insert(
+            "authorization",
+            MetadataValue::from_static("Bearer no.such.token"),
+        );
         let mut stranger = process.stranger().await;
         let status = stranger.resolve_credentials(request).await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
-        assert_eq!(status.get_details_error_info().unwrap().metadata["trace_id"], TRACE);
+        assert_eq!(
+            status.get_details_error_info().unwrap().metadata["trace_id"],
+            TRACE
+        );
         let told = process.said();
-        let line = told.lines().find(|line| line.contains(TRACE)).unwrap_or_else(|| panic!("{told}"));
+        let line = told
+            .lines()
+            .find(|line| line.contains(TRACE))
+            .unwrap_or_else(|| panic!("{told}"));
         assert!(line.contains("caller refused"), "{line}");
     }
 }
@@ -104,14 +154,19 @@ async fn a_failure_has_its_callers_trace_id_in_the_log_and_in_the_answer() {
 async fn served(process: &Process, calls: u32) {
     let mut resolver = process.keys(Role::Resolver).await;
     for n in 0..calls {
-        let answer = resolver.resolve_credentials(ask("acme", "llama", "", "")).await;
+        let answer = resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await;
         assert!(answer.is_ok(), "call {n}: {answer:?}");
     }
 }
 
 fn resident_kilobytes(process: &Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -128,24 +183,36 @@ async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
     });
     for (endpoint, tells) in [("http://127.0.0.1:9", true), (slow.as_str(), false)] {
         let site = Site::new().await;
-        let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_TRACES_SAMPLER", "always_on")];
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
         let mut process = start(&site, &environment).await;
         served(&process, 3_000).await;
         let before = resident_kilobytes(&process);
         // Several times what the queue holds.
         served(&process, 9_000).await;
         let after = resident_kilobytes(&process);
-        assert!(after < before + 32 * 1024, "from {before} to {after} KiB in 9,000 calls: {endpoint}");
+        assert!(
+            after < before + 32 * 1024,
+            "from {before} to {after} KiB in 9,000 calls: {endpoint}"
+        );
         if tells {
             until("the outage is told", async || {
-                process.said().contains("traces do not reach the collector").then_some(())
+                process
+                    .said()
+                    .contains("traces do not reach the collector")
+                    .then_some(())
             })
             .await;
         }
         process.terminate();
         let status = process.ended().await;
         assert!(status.success(), "{status}: {}", process.said());
-        let told = process.said().matches("traces do not reach the collector").count();
+        let told = process
+            .said()
+            .matches("traces do not reach the collector")
+            .count();
         assert!(told <= 1, "told {told} times: {}", process.said());
     }
     accepting.abort();
@@ -157,13 +224,23 @@ async fn a_collector_with_a_certificate_of_its_own_is_reached() {
     let sink = OtlpSink::start_encrypted(&ca).await;
     let roots = site.path("roots.pem");
     fs::write(&roots, ca.pem()).unwrap();
-    let environment =
-        [("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()), ("SSL_CERT_FILE", roots.display().to_string())];
-    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()),
+        ("SSL_CERT_FILE", roots.display().to_string()),
+    ];
+    let environment = environment
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     let process = start(&site, &environment).await;
     served(&process, 1).await;
-    until("a span has left", async || (!sink.spans().is_empty()).then_some(())).await;
-    until("metrics have left", async || (!sink.metrics().is_empty()).then_some(())).await;
+    until("a span has left", async || {
+        (!sink.spans().is_empty()).then_some(())
+    })
+    .await;
+    until("metrics have left", async || {
+        (!sink.metrics().is_empty()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -171,14 +248,42 @@ async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
     let site = Site::new().await;
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     for (name, value, sentence) in [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "speaks OTLP over grpc only"),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "speaks OTLP over grpc only"),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "http/protobuf",
+            "speaks OTLP over grpc only",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "http/json",
+            "speaks OTLP over grpc only",
+        ),
         ("OTEL_TRACES_EXPORTER", "zipkin", "exports by otlp or none"),
-        ("OTEL_METRICS_EXPORTER", "prometheus", "exports by otlp or none"),
-        ("OTEL_TRACES_SAMPLER", "sometimes", "must be one of always_on"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url", "OTEL_EXPORTER_OTLP_"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "trusts what the system trusts"),
-        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/key.pem", "no certificate of its own"),
+        (
+            "OTEL_METRICS_EXPORTER",
+            "prometheus",
+            "exports by otlp or none",
+        ),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "sometimes",
+            "must be one of always_on",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "not a url",
+            "OTEL_EXPORTER_OTLP_",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/ca.pem",
+            "trusts what the system trusts",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+            "/key.pem",
+            "no certificate of its own",
+        ),
         ("OTEL_PROPAGATORS", "b3", "speaks tracecontext only"),
     ] {
         let mut serve = site.serve();
@@ -187,11 +292,20 @@ async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
         assert!(said.contains(sentence), "{name}={value}: {said}");
     }
     let mut serve = site.serve();
-    serve.env(endpoint.0, endpoint.1).env("OTEL_TRACES_SAMPLER", "traceidratio");
+    serve
+        .env(endpoint.0, endpoint.1)
+        .env("OTEL_TRACES_SAMPLER", "traceidratio");
     serve.env("OTEL_TRACES_SAMPLER_ARG", "1.5");
-    assert!(site.refused(serve).await.contains("must be a number from 0 to 1"));
+    assert!(
+        site.refused(serve)
+            .await
+            .contains("must be a number from 0 to 1")
+    );
     // Nothing leaves, so nothing is asked for.
-    for (name, value) in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "always_off")] {
+    for (name, value) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+    ] {
         let process = start(&site, &[endpoint, (name, value)]).await;
         served(&process, 1).await;
     }

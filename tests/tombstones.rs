@@ -8,14 +8,20 @@ use byokd::{
 use crate::support::{Byokd, anthropic_key, ask, openai_key, refused};
 
 async fn delete(byokd: &Byokd, workspace: &str) -> v1::Workspace {
-    let request = v1::DeleteWorkspaceRequest { workspace_id: workspace.into(), ..Default::default() };
+    let request = v1::DeleteWorkspaceRequest {
+        workspace_id: workspace.into(),
+        ..Default::default()
+    };
     let deleted = byokd.admin().delete_workspace(request).await.unwrap();
     deleted.into_inner().workspace.unwrap()
 }
 
 async fn select(byokd: &Byokd, model: &str) {
-    let request =
-        v1::SelectModelRequest { workspace_id: "acme".into(), model: model.into(), ..Default::default() };
+    let request = v1::SelectModelRequest {
+        workspace_id: "acme".into(),
+        model: model.into(),
+        ..Default::default()
+    };
     byokd.admin().select_model(request).await.unwrap();
 }
 
@@ -32,7 +38,11 @@ async fn a_deleted_workspace_is_empty_and_goes_on_counting() {
     assert_eq!((gone.revision, gone.byo_enabled), (6, false));
     assert!(gone.providers.is_empty());
     assert_eq!(byokd.workspace("acme").await, gone);
-    assert_eq!(delete(&byokd, "acme").await.revision, 6, "again is no change");
+    assert_eq!(
+        delete(&byokd, "acme").await.revision,
+        6,
+        "again is no change"
+    );
 
     let resolved = byokd.resolve("acme", "", "").await.unwrap();
     assert_eq!(
@@ -41,10 +51,19 @@ async fn a_deleted_workspace_is_empty_and_goes_on_counting() {
         "the platform's key, and no old selection"
     );
     let byokd = byokd.restart().await;
-    assert_eq!(byokd.toggle("acme", true).await.workspace.unwrap().revision, 7);
-    assert_eq!(refused(byokd.resolve("acme", "", "openai").await), "BYO_KEY_MISSING");
+    assert_eq!(
+        byokd.toggle("acme", true).await.workspace.unwrap().revision,
+        7
+    );
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "openai").await),
+        "BYO_KEY_MISSING"
+    );
     let set = byokd.set_key("acme", "openai", &openai_key(3)).await;
-    assert_eq!((set.key.unwrap().generation, set.workspace.unwrap().revision), (3, 8));
+    assert_eq!(
+        (set.key.unwrap().generation, set.workspace.unwrap().revision),
+        (3, 8)
+    );
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(3));
 }
 
@@ -61,7 +80,12 @@ async fn deleting_what_was_never_seen_leaves_it_so() {
         ..Default::default()
     };
     for _ in 0..2 {
-        let gone = byokd.admin().delete_key(delete.clone()).await.unwrap().into_inner();
+        let gone = byokd
+            .admin()
+            .delete_key(delete.clone())
+            .await
+            .unwrap()
+            .into_inner();
         assert!(!gone.deleted);
     }
     assert_eq!(byokd.workspace("acme").await.revision, 0);
@@ -75,16 +99,28 @@ async fn where_unknown_workspaces_are_refused_only_a_key_or_the_toggle_makes_one
     .await;
     byokd.set_platform_key("openai", &openai_key(9)).await;
     let unknown = async |byokd: &Byokd| {
-        assert_eq!(refused(byokd.resolve("acme", "", "").await), "WORKSPACE_UNKNOWN");
+        assert_eq!(
+            refused(byokd.resolve("acme", "", "").await),
+            "WORKSPACE_UNKNOWN"
+        );
         let request = v1::ListModelsRequest {
             workspace_id: "acme".into(),
             provider: "openai".into(),
             include_unavailable: true,
             ..Default::default()
         };
-        let listed = byokd.admin().list_models(request).await.unwrap().into_inner();
+        let listed = byokd
+            .admin()
+            .list_models(request)
+            .await
+            .unwrap()
+            .into_inner();
         let reasons = listed.models.iter().map(|model| &model.unavailable_reason);
-        assert!(reasons.into_iter().all(|reason| reason == "WORKSPACE_UNKNOWN"));
+        assert!(
+            reasons
+                .into_iter()
+                .all(|reason| reason == "WORKSPACE_UNKNOWN")
+        );
         // What does not follow the toggle is not about the workspace.
         assert!(byokd.resolve("acme", "llama", "").await.is_ok());
         for purpose in ["training", "embedding"] {

@@ -12,14 +12,24 @@ use crate::support::{Byokd, until};
 #[tokio::test]
 async fn health_is_served_on_both_ports() {
     let byokd = Byokd::start().await;
-    let admin =
-        Endpoint::from_shared(format!("http://{}", byokd.admin_address())).unwrap().connect().await.unwrap();
+    let admin = Endpoint::from_shared(format!("http://{}", byokd.admin_address()))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     for channel in [byokd.channel(), admin.clone()] {
         for service in ["", "byok.v1.KeyService", "byok.v1.PlatformService"] {
-            let request = HealthCheckRequest { service: service.to_owned() };
+            let request = HealthCheckRequest {
+                service: service.to_owned(),
+            };
             let mut health = HealthClient::new(channel.clone());
             until("it serves", async || {
-                let status = health.check(request.clone()).await.unwrap().into_inner().status();
+                let status = health
+                    .check(request.clone())
+                    .await
+                    .unwrap()
+                    .into_inner()
+                    .status();
                 (status == ServingStatus::Serving).then_some(())
             })
             .await;
@@ -27,7 +37,10 @@ async fn health_is_served_on_both_ports() {
     }
     // The admin port serves nothing else.
     let mut keys = byokd::contract::v1::key_service_client::KeyServiceClient::new(admin);
-    let status = keys.get_workspace(byokd::contract::v1::GetWorkspaceRequest::default()).await.unwrap_err();
+    let status = keys
+        .get_workspace(byokd::contract::v1::GetWorkspaceRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
 }
 
@@ -39,8 +52,19 @@ async fn reflected(byokd: &Byokd) -> Option<Vec<String>> {
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(byokd.channel());
-    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.ok()?.into_inner();
-    match answers.message().await.unwrap().unwrap().message_response.unwrap() {
+    let mut answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .ok()?
+        .into_inner();
+    match answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap()
+    {
         MessageResponse::ListServicesResponse(list) => {
             Some(list.service.into_iter().map(|one| one.name).collect())
         }
@@ -52,10 +76,16 @@ async fn reflected_alpha(byokd: &Byokd) -> bool {
     use v1alpha::server_reflection_request::MessageRequest;
     let request = v1alpha::ServerReflectionRequest {
         host: String::new(),
-        message_request: Some(MessageRequest::FileContainingSymbol("byok.v1.KeyService".to_owned())),
+        message_request: Some(MessageRequest::FileContainingSymbol(
+            "byok.v1.KeyService".to_owned(),
+        )),
     };
-    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(byokd.channel());
-    match client.server_reflection_info(tokio_stream::once(request)).await {
+    let mut client =
+        v1alpha::server_reflection_client::ServerReflectionClient::new(byokd.channel());
+    match client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+    {
         Ok(answers) => answers.into_inner().message().await.unwrap().is_some(),
         Err(_) => false,
     }
@@ -65,8 +95,15 @@ async fn reflected_alpha(byokd: &Byokd) -> bool {
 async fn the_contract_can_be_read_from_the_server_in_both_versions() {
     let byokd = Byokd::start().await;
     let services = reflected(&byokd).await.unwrap();
-    for service in ["byok.v1.KeyService", "byok.v1.PlatformService", "grpc.health.v1.Health"] {
-        assert!(services.iter().any(|name| name == service), "{service} not in {services:?}");
+    for service in [
+        "byok.v1.KeyService",
+        "byok.v1.PlatformService",
+        "grpc.health.v1.Health",
+    ] {
+        assert!(
+            services.iter().any(|name| name == service),
+            "{service} not in {services:?}"
+        );
     }
     assert!(reflected_alpha(&byokd).await);
 }

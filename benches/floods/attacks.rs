@@ -76,7 +76,9 @@ impl Attack {
         let mut overload = None;
         let crowd = |what: What, connections: usize, at_once: usize| {
             let target = site.target.clone();
-            tokio::spawn(async move { Callers::run(&target, what, (connections, at_once), super::ROW).await })
+            tokio::spawn(async move {
+                Callers::run(&target, what, (connections, at_once), super::ROW).await
+            })
         };
         let what = match self {
             Self::Nothing => "none",
@@ -94,7 +96,13 @@ impl Attack {
             }
             Self::RapidReset => {
                 for _ in 0..ATTACKERS {
-                    tasks.spawn(pour(target.clone(), 0, true, Arc::clone(&sent), Arc::clone(&cut)));
+                    tasks.spawn(pour(
+                        target.clone(),
+                        0,
+                        true,
+                        Arc::clone(&sent),
+                        Arc::clone(&cut),
+                    ));
                 }
                 "resets"
             }
@@ -106,12 +114,25 @@ impl Attack {
             }
             Self::Headers => {
                 for _ in 0..ATTACKERS {
-                    tasks.spawn(pour(target.clone(), 60, false, Arc::clone(&sent), Arc::clone(&cut)));
+                    tasks.spawn(pour(
+                        target.clone(),
+                        60,
+                        false,
+                        Arc::clone(&sent),
+                        Arc::clone(&cut),
+                    ));
                 }
                 "calls with 60 KiB of headers"
             }
         };
-        Flood { tasks, overload, sent, cut, what, began: Instant::now() }
+        Flood {
+            tasks,
+            overload,
+            sent,
+            cut,
+            what,
+            began: Instant::now(),
+        }
     }
 }
 
@@ -135,16 +156,32 @@ impl Flood {
         self.tasks.shutdown().await;
         if let Some(crowd) = self.overload {
             let crowd = crowd.await.unwrap();
-            let said = format!("{:.0} calls/s answered, {} refused", crowd.per_second(), crowd.refused.len());
-            return Done { said, refused: crowd.refused };
+            let said = format!(
+                "{:.0} calls/s answered, {} refused",
+                crowd.per_second(),
+                crowd.refused.len()
+            );
+            return Done {
+                said,
+                refused: crowd.refused,
+            };
         }
-        let (sent, cut) = (self.sent.load(Ordering::Relaxed), self.cut.load(Ordering::Relaxed));
+        let (sent, cut) = (
+            self.sent.load(Ordering::Relaxed),
+            self.cut.load(Ordering::Relaxed),
+        );
         let said = match self.what {
             "none" => "none".to_owned(),
             "stalled calls" => format!("{sent} stalled calls"),
-            what => format!("{:.0} {what}/s, {cut} connections cut", sent as f64 / seconds),
+            what => format!(
+                "{:.0} {what}/s, {cut} connections cut",
+                sent as f64 / seconds
+            ),
         };
-        Done { said, refused: Vec::new() }
+        Done {
+            said,
+            refused: Vec::new(),
+        }
     }
 }
 
@@ -158,7 +195,11 @@ impl Done {
     pub(crate) fn refusals(&self) -> String {
         match self.refused.len() {
             0 => "–".to_owned(),
-            _ => format!("{:.1} / {:.1}", percentile(&self.refused, 0.5), percentile(&self.refused, 0.99)),
+            _ => format!(
+                "{:.1} / {:.1}",
+                percentile(&self.refused, 0.5),
+                percentile(&self.refused, 0.99)
+            ),
         }
     }
 }
@@ -177,10 +218,13 @@ impl Target {
     }
 
     fn call(&self, extra_headers: usize) -> Request<()> {
-        let mut call = Request::post(format!("{}/byok.v1.KeyService/ResolveCredentials", self.address))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("authorization", format!("Bearer {}", self.token));
+        let mut call = Request::post(format!(
+            "{}/byok.v1.KeyService/ResolveCredentials",
+            self.address
+        ))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {}", self.token));
         for n in 0..extra_headers {
             call = call.header(format!("x-flood-{n}"), "f".repeat(1000));
         }
@@ -189,12 +233,19 @@ impl Target {
 }
 
 /// Calls without an end, on a new connection whenever the old one is cut.
-async fn pour(target: Target, headers: usize, gives_up: bool, sent: Arc<AtomicU64>, cut: Arc<AtomicU64>) {
+async fn pour(
+    target: Target,
+    headers: usize,
+    gives_up: bool,
+    sent: Arc<AtomicU64>,
+    cut: Arc<AtomicU64>,
+) {
     loop {
         let mut sender = target.connect().await;
         while let Ok(ready) = sender.clone().ready().await {
             sender = ready;
-            let Ok((answer, mut stream)) = sender.send_request(target.call(headers), !gives_up) else {
+            let Ok((answer, mut stream)) = sender.send_request(target.call(headers), !gives_up)
+            else {
                 break;
             };
             if gives_up {
@@ -215,7 +266,10 @@ async fn stall(target: Target, count: usize, sent: Arc<AtomicU64>) {
     let mut sender = target.connect().await;
     let mut held = Vec::new();
     for _ in 0..count {
-        sender = sender.ready().await.expect("a stream for each stalled call");
+        sender = sender
+            .ready()
+            .await
+            .expect("a stream for each stalled call");
         held.push(sender.send_request(target.call(0), false).unwrap());
         sent.fetch_add(1, Ordering::Relaxed);
     }

@@ -47,7 +47,8 @@ impl Callers {
             let endpoint = Endpoint::from_shared(target.address.clone()).unwrap();
             let channel = endpoint.connect().await.unwrap();
             for _ in 0..at_once {
-                let authorization: MetadataValue<Ascii> = format!("Bearer {}", target.token).parse().unwrap();
+                let authorization: MetadataValue<Ascii> =
+                    format!("Bearer {}", target.token).parse().unwrap();
                 let mut client = KeyServiceClient::new(channel.clone());
                 tasks.spawn(async move {
                     let mut own = Self::none();
@@ -62,17 +63,25 @@ impl Callers {
                                     provider,
                                     ..Default::default()
                                 };
-                                client.resolve_credentials(with(ask, &authorization)).await.map(|_| ())
+                                client
+                                    .resolve_credentials(with(ask, &authorization))
+                                    .await
+                                    .map(|_| ())
                             }
                             What::Lists => {
                                 let ask = GetWorkspaceRequest { workspace_id };
-                                client.get_workspace(with(ask, &authorization)).await.map(|_| ())
+                                client
+                                    .get_workspace(with(ask, &authorization))
+                                    .await
+                                    .map(|_| ())
                             }
                         };
                         let took = asked.elapsed().as_secs_f64() * 1e3;
                         match answer {
                             Ok(_) => own.answered.push(took),
-                            Err(status) if status.code() == Code::ResourceExhausted => own.refused.push(took),
+                            Err(status) if status.code() == Code::ResourceExhausted => {
+                                own.refused.push(took)
+                            }
                             Err(_) => own.failed += 1,
                         }
                     }
@@ -92,7 +101,12 @@ impl Callers {
     }
 
     fn none() -> Self {
-        Self { took: Duration::ZERO, answered: Vec::new(), refused: Vec::new(), failed: 0 }
+        Self {
+            took: Duration::ZERO,
+            answered: Vec::new(),
+            refused: Vec::new(),
+            failed: 0,
+        }
     }
 
     pub(crate) fn per_second(&self) -> f64 {
@@ -110,7 +124,9 @@ impl Callers {
 
 fn with<T>(body: T, authorization: &MetadataValue<Ascii>) -> Request<T> {
     let mut request = Request::new(body);
-    request.metadata_mut().insert("authorization", authorization.clone());
+    request
+        .metadata_mut()
+        .insert("authorization", authorization.clone());
     request
 }
 

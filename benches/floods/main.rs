@@ -44,9 +44,11 @@ async fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let site =
-        Site::start(Start { env: vec![("BYOKD__LIMITS__CALLS", CALLS.to_string())], ..Start::default() })
-            .await;
+    let site = Site::start(Start {
+        env: vec![("BYOKD__LIMITS__CALLS", CALLS.to_string())],
+        ..Start::default()
+    })
+    .await;
     println!(
         "byokd {}, {} processors\n",
         env!("CARGO_PKG_VERSION"),
@@ -62,8 +64,10 @@ async fn main() {
         let before = site.memory();
         let undisturbed = Callers::run(&site.target, What::Resolves, HONEST, ROW).await;
         let flood = attack.begin(&site);
-        let (disturbed, most) =
-            tokio::join!(Callers::run(&site.target, What::Resolves, HONEST, ROW), most_memory(&site));
+        let (disturbed, most) = tokio::join!(
+            Callers::run(&site.target, What::Resolves, HONEST, ROW),
+            most_memory(&site)
+        );
         let done = flood.end().await;
         let after = settled_memory(&site).await;
         println!(

@@ -64,7 +64,11 @@ impl Bare {
             .spawn()
             .unwrap();
         let stdin = server.stdin.take();
-        let bare = Self { server, stdin, folder };
+        let bare = Self {
+            server,
+            stdin,
+            folder,
+        };
         let (address, began) = (bare.folder.path().join("address"), Instant::now());
         while !fs::read_to_string(&address).is_ok_and(|text| text.ends_with('\n')) {
             assert!(began.elapsed() < STARTS, "the bare server did not start");
@@ -74,8 +78,14 @@ impl Bare {
     }
 
     pub(crate) fn at(&self) -> Where {
-        let host = fs::read_to_string(self.folder.path().join("address")).unwrap().trim().to_owned();
-        Where { host, process: self.server.id() }
+        let host = fs::read_to_string(self.folder.path().join("address"))
+            .unwrap()
+            .trim()
+            .to_owned();
+        Where {
+            host,
+            process: self.server.id(),
+        }
     }
 
     /// Ends it in order and waits for that.
@@ -95,10 +105,16 @@ impl Drop for Bare {
 
 /// What `--bare` runs, until its standard input is closed.
 pub(crate) fn run(folder: &Path) {
-    let answer = ResolveCredentialsResponse::decode(&*fs::read(folder.join("answer")).unwrap()).unwrap();
+    let answer =
+        ResolveCredentialsResponse::decode(&*fs::read(folder.join("answer")).unwrap()).unwrap();
     // Without one, every span and event of the libraries takes a slow road.
-    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let _closed = std::io::stdin().read(&mut [0]);
@@ -106,7 +122,11 @@ pub(crate) fn run(folder: &Path) {
     });
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        fs::write(folder.join("address"), format!("{}\n", listener.local_addr().unwrap())).unwrap();
+        fs::write(
+            folder.join("address"),
+            format!("{}\n", listener.local_addr().unwrap()),
+        )
+        .unwrap();
         let mut server = Server::builder();
         if let Ok(certificate) = fs::read(folder.join("server.crt")) {
             let read = |name: &str| fs::read(folder.join(name)).unwrap();
@@ -159,7 +179,11 @@ impl Service<http::Request<Body>> for Nothing {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let method = self.clone();
-        Box::pin(async move { Ok(Grpc::new(ProstCodec::default()).unary(method, request).await) })
+        Box::pin(async move {
+            Ok(Grpc::new(ProstCodec::default())
+                .unary(method, request)
+                .await)
+        })
     }
 }
 

@@ -29,7 +29,11 @@ impl Certificates {
     /// What a server needs, by file.
     pub(crate) fn files(&self) -> [(&'static str, String); 3] {
         let Issued { certificate, key } = self.server.clone();
-        [("server.crt", certificate), ("server.key", key), ("ca.crt", self.ca.pem())]
+        [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("ca.crt", self.ca.pem()),
+        ]
     }
 
     pub(crate) fn ca_pem(&self) -> String {
@@ -39,7 +43,9 @@ impl Certificates {
     /// What the client connects with: TLS 1.3, its certificate shown.
     pub(crate) fn connector(&self) -> TlsConnector {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca.pem().as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.ca.pem().as_bytes()).unwrap())
+            .unwrap();
         let chain = CertificateDer::pem_slice_iter(self.client.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.client.key.as_bytes()).unwrap();
         let mut config = ClientConfig::builder()

@@ -46,7 +46,11 @@ impl What {
         let mut totals = [[0.0; 2]; 2];
         for (run, calls) in [FEW, FEW + MORE].into_iter().enumerate() {
             let counter = Counter::of(self);
-            let setting = Setting { under: &counter.words, collector: Some(collector), ..Setting::default() };
+            let setting = Setting {
+                under: &counter.words,
+                collector: Some(collector),
+                ..Setting::default()
+            };
             let byokd = Byokd::start(setting).await;
             send(&byokd.call, &byokd.at(), calls).await;
             let (call, answer) = (byokd.call.clone(), byokd.answer.clone());
@@ -71,7 +75,14 @@ impl What {
 }
 
 async fn send(call: &Call, to: &Where, calls: usize) {
-    let felt = call.flood(to, SHAPE.0, SHAPE.1, Until::Calls(calls / (SHAPE.0 * SHAPE.1))).await;
+    let felt = call
+        .flood(
+            to,
+            SHAPE.0,
+            SHAPE.1,
+            Until::Calls(calls / (SHAPE.0 * SHAPE.1)),
+        )
+        .await;
     assert_eq!(felt.failed, 0, "calls failed");
 }
 
@@ -88,10 +99,27 @@ impl Counter {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("counts");
         let [tool, mode] = what.tool();
-        let mut words =
-            ["env", "TOKIO_WORKER_THREADS=1", "valgrind", "-q", tool, mode].map(str::to_owned).to_vec();
-        words.push(format!("{}-out-file={}", tool.replace("tool=", ""), out.display()));
-        Self { what, words, out, _folder: folder }
+        let mut words = [
+            "env",
+            "TOKIO_WORKER_THREADS=1",
+            "valgrind",
+            "-q",
+            tool,
+            mode,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        words.push(format!(
+            "{}-out-file={}",
+            tool.replace("tool=", ""),
+            out.display()
+        ));
+        Self {
+            what,
+            words,
+            out,
+            _folder: folder,
+        }
     }
 
     /// All that was counted, once the run has ended.
@@ -100,7 +128,9 @@ impl Counter {
         let number = |text: &str| text.trim().trim_end_matches(',').parse::<f64>().unwrap();
         match self.what {
             What::Instructions => {
-                let summary = counts.lines().find_map(|line| line.strip_prefix("summary: "));
+                let summary = counts
+                    .lines()
+                    .find_map(|line| line.strip_prefix("summary: "));
                 number(summary.expect("cachegrind's summary"))
             }
             // `tbk`: the blocks of one place in the program.

@@ -80,22 +80,35 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if cfg!(debug_assertions) {
-        eprintln!("this is a debug build, whose figures mean nothing; run `cargo bench --bench resolve`");
+        eprintln!(
+            "this is a debug build, whose figures mean nothing; run `cargo bench --bench resolve`"
+        );
         return ExitCode::FAILURE;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let run = async {
         if said("--instructions") || said("--gate") {
             let collector = Collector::start().await;
             let counted = What::Instructions.count(&collector).await;
             println!("{}", report::instructions(counted));
-            return if said("--gate") { report::gate(counted) } else { ExitCode::SUCCESS };
+            return if said("--gate") {
+                report::gate(counted)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
         if said("--load") {
             measure::load(LOADED).await;
             return ExitCode::SUCCESS;
         }
-        if let Some(ghz) = arguments.iter().skip_while(|argument| *argument != "--ghz").nth(1) {
+        if let Some(ghz) = arguments
+            .iter()
+            .skip_while(|argument| *argument != "--ghz")
+            .nth(1)
+        {
             println!("{}", measure::by_ghz(ghz, ROUNDS).await);
             return ExitCode::SUCCESS;
         }

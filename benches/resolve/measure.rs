@@ -54,7 +54,11 @@ impl Measured {
     pub(crate) async fn take(rounds: usize) -> Self {
         let under = site::pinned();
         let collector = Collector::start().await;
-        let setting = || Setting { under: &under, collector: Some(&collector), ..Setting::default() };
+        let setting = || Setting {
+            under: &under,
+            collector: Some(&collector),
+            ..Setting::default()
+        };
         let instructions = What::Instructions.count(&collector).await;
         let allocations = What::Allocations.count(&collector).await;
 
@@ -65,20 +69,48 @@ impl Measured {
         let places = [bare.at(), other.at(), byokd.at()];
         let plain = flooded(rounds, &places.each_ref().map(|place| (&call, place))).await;
         let most = figure(&plain[0], 0).median;
-        let moderate = paced(rounds, &places.each_ref().map(|place| (&call, place)), most * MODERATE).await;
-        let curves = curves(&call, &[("bare tonic", &places[0]), ("byokd", &places[2])], most).await;
+        let moderate = paced(
+            rounds,
+            &places.each_ref().map(|place| (&call, place)),
+            most * MODERATE,
+        )
+        .await;
+        let curves = curves(
+            &call,
+            &[("bare tonic", &places[0]), ("byokd", &places[2])],
+            most,
+        )
+        .await;
         drop((byokd, bare, other));
 
         let certificates = Certificates::new();
-        let byokd = Byokd::start(Setting { encrypted: Some(&certificates), ..setting() }).await;
+        let byokd = Byokd::start(Setting {
+            encrypted: Some(&certificates),
+            ..setting()
+        })
+        .await;
         let bare = Bare::start(&under, &answer, Some(&certificates)).await;
-        let encrypted = flooded(rounds, &[(&byokd.call, &bare.at()), (&byokd.call, &byokd.at())]).await;
+        let encrypted = flooded(
+            rounds,
+            &[(&byokd.call, &bare.at()), (&byokd.call, &byokd.at())],
+        )
+        .await;
         drop((byokd, bare));
 
         let buffered = Byokd::start(setting()).await;
-        let durable = Byokd::start(Setting { durable: true, ..setting() }).await;
-        let modes =
-            flooded(rounds, &[(&buffered.call, &buffered.at()), (&durable.call, &durable.at())]).await;
+        let durable = Byokd::start(Setting {
+            durable: true,
+            ..setting()
+        })
+        .await;
+        let modes = flooded(
+            rounds,
+            &[
+                (&buffered.call, &buffered.at()),
+                (&durable.call, &durable.at()),
+            ],
+        )
+        .await;
 
         let both = |of: &Rows<2>, to: &Rows<2>| [ratio(of, to, 0), ratio(of, to, 1)];
         Self {
@@ -101,8 +133,12 @@ impl Measured {
 /// The same comparison by ghz.
 pub(crate) async fn by_ghz(ghz: &str, rounds: usize) -> String {
     let (under, collector) = (site::pinned(), Collector::start().await);
-    let byokd =
-        Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
+    let byokd = Byokd::start(Setting {
+        under: &under,
+        collector: Some(&collector),
+        ..Setting::default()
+    })
+    .await;
     let bare = Bare::start(&under, &byokd.answer, None).await;
     foreign::compared(ghz, rounds, byokd.token(), &bare.at(), &byokd.at()).await
 }
@@ -110,9 +146,16 @@ pub(crate) async fn by_ghz(ghz: &str, rounds: usize) -> String {
 /// What it means to serve with two threads on one processor: against one thread, as a sentence.
 pub(crate) async fn two_workers(rounds: usize) -> String {
     let (under, collector) = (site::pinned(), Collector::start().await);
-    let setting =
-        |workers| Setting { under: &under, collector: Some(&collector), workers, ..Setting::default() };
-    let (one, two) = (Byokd::start(setting(Some(1))).await, Byokd::start(setting(Some(2))).await);
+    let setting = |workers| Setting {
+        under: &under,
+        collector: Some(&collector),
+        workers,
+        ..Setting::default()
+    };
+    let (one, two) = (
+        Byokd::start(setting(Some(1))).await,
+        Byokd::start(setting(Some(2))).await,
+    );
     let places = [one.at(), two.at()];
     let servers = [(&one.call, &places[0]), (&two.call, &places[1])];
     let most = flooded(rounds, &servers).await;
@@ -128,12 +171,19 @@ pub(crate) async fn two_workers(rounds: usize) -> String {
 /// Keeps byokd and a bare server busy, one after the other.
 pub(crate) async fn load(during: Duration) {
     let (under, collector) = (site::pinned(), Collector::start().await);
-    let byokd =
-        Byokd::start(Setting { under: &under, collector: Some(&collector), ..Setting::default() }).await;
+    let byokd = Byokd::start(Setting {
+        under: &under,
+        collector: Some(&collector),
+        ..Setting::default()
+    })
+    .await;
     let bare = Bare::start(&under, &byokd.answer, None).await;
     for (name, place) in [("byokd", byokd.at()), ("bare", bare.at())] {
         println!("{name}: process {}", place.process);
-        byokd.call.flood(&place, SHAPE.0, SHAPE.1, Until::Over(during)).await;
+        byokd
+            .call
+            .flood(&place, SHAPE.0, SHAPE.1, Until::Over(during))
+            .await;
     }
 }
 
@@ -156,7 +206,8 @@ async fn paced(rounds: usize, servers: &[(&Call, &Where)], per_second: f64) -> V
     interleaved(rounds, servers.len(), async |place| {
         let (call, to) = servers[place];
         let paced = call.paced(to, SHAPE.0, per_second, TURN).await;
-        let mut felt = paced.expect("a server that bears half load, on a machine that is not busy otherwise");
+        let mut felt =
+            paced.expect("a server that bears half load, on a machine that is not busy otherwise");
         assert_eq!(felt.failed, 0, "calls failed");
         [felt.percentile(0.5), felt.percentile(0.99)]
     })
@@ -164,11 +215,19 @@ async fn paced(rounds: usize, servers: &[(&Call, &Where)], per_second: f64) -> V
 }
 
 async fn curves(call: &Call, servers: &[(&'static str, &Where)], most: f64) -> Vec<Curve> {
-    let mut curves: Vec<Curve> = servers.iter().map(|(name, _)| Curve { name, points: Vec::new() }).collect();
+    let mut curves: Vec<Curve> = servers
+        .iter()
+        .map(|(name, _)| Curve {
+            name,
+            points: Vec::new(),
+        })
+        .collect();
     for load in LOADS {
         for (curve, (_, place)) in curves.iter_mut().zip(servers) {
             if let Some(mut felt) = call.paced(place, SHAPE.0, most * load, TURN).await {
-                curve.points.push((most * load, felt.percentile(0.5), felt.percentile(0.99)));
+                curve
+                    .points
+                    .push((most * load, felt.percentile(0.5), felt.percentile(0.99)));
             }
         }
     }

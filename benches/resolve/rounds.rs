@@ -19,13 +19,21 @@ impl Spread {
             0 => (figures[middle - 1] + figures[middle]) / 2.0,
             _ => figures[middle],
         };
-        Self { least: figures[0], median, most: figures[figures.len() - 1] }
+        Self {
+            least: figures[0],
+            median,
+            most: figures[figures.len() - 1],
+        }
     }
 }
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "**{:.3}** ({:.3} to {:.3})", self.median, self.least, self.most)
+        write!(
+            f,
+            "**{:.3}** ({:.3} to {:.3})",
+            self.median, self.least, self.most
+        )
     }
 }
 
@@ -53,7 +61,12 @@ pub(crate) async fn interleaved<const N: usize>(
 
 /// The ratios of one figure of two servers.
 pub(crate) fn ratio<const N: usize>(of: &Rows<N>, to: &Rows<N>, figure: usize) -> Spread {
-    Spread::of(of.iter().zip(to).map(|(of, to)| of[figure] / to[figure]).collect())
+    Spread::of(
+        of.iter()
+            .zip(to)
+            .map(|(of, to)| of[figure] / to[figure])
+            .collect(),
+    )
 }
 
 /// One figure of one server.

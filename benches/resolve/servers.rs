@@ -46,15 +46,18 @@ pub(crate) struct Byokd {
 
 impl Byokd {
     pub(crate) async fn start(setting: Setting<'_>) -> Self {
-        let mode = if setting.durable { "durable" } else { "buffered" };
+        let mode = if setting.durable {
+            "durable"
+        } else {
+            "buffered"
+        };
         let mut config = format!(
             "catalog.file = 'catalog.toml'\naudit.mode = '{mode}'\naudit.file = 'audit.log'\n\
              egress.loopback_http = true\nchecks.deadline_ms = 1000\nserver.shutdown_delay_ms = 0\n"
         );
         let mut files = vec![("catalog.toml", CATALOG.to_owned())];
         if let Some(certificates) = setting.encrypted {
-            config +=
-                "tls = { cert_file = 'server.crt', key_file = 'server.key', client_ca_file = 'ca.crt' }\n";
+            config += "tls = { cert_file = 'server.crt', key_file = 'server.key', client_ca_file = 'ca.crt' }\n";
             config += &format!(
                 "[[auth.rules]]\ncertificate = '{CALLER}'\nroles = ['resolver', 'admin']\nworkspaces = ['*']\n"
             );
@@ -62,22 +65,43 @@ impl Byokd {
         }
         files.push(("byokd.toml", config));
         let mut env = Vec::new();
-        env.extend(setting.workers.map(|workers| ("TOKIO_WORKER_THREADS", workers.to_string())));
+        env.extend(
+            setting
+                .workers
+                .map(|workers| ("TOKIO_WORKER_THREADS", workers.to_string())),
+        );
         if let Some(collector) = setting.collector {
             env.push(("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone()));
             env.push(("OTEL_TRACES_SAMPLER", "parentbased_traceidratio".to_owned()));
             env.push(("OTEL_TRACES_SAMPLER_ARG", "0.01".to_owned()));
         }
-        let site = Site::start(Start { under: setting.under.to_vec(), env, files }).await;
+        let site = Site::start(Start {
+            under: setting.under.to_vec(),
+            env,
+            files,
+        })
+        .await;
         let token = site.target.token.clone();
         let channel = match setting.encrypted {
             Some(certificates) => {
-                ca::connect(site.target.host(), &certificates.ca_pem(), Some(&certificates.client)).await
+                ca::connect(
+                    site.target.host(),
+                    &certificates.ca_pem(),
+                    Some(&certificates.client),
+                )
+                .await
             }
-            None => Endpoint::from_shared(site.target.address.clone()).unwrap().connect().await,
+            None => {
+                Endpoint::from_shared(site.target.address.clone())
+                    .unwrap()
+                    .connect()
+                    .await
+            }
         };
         let bearer = move |mut request: Request<()>| {
-            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            request
+                .metadata_mut()
+                .insert("authorization", format!("Bearer {token}").parse().unwrap());
             Ok(request)
         };
         let mut client = KeyServiceClient::with_interceptor(channel.unwrap(), bearer);
@@ -91,14 +115,21 @@ impl Byokd {
             ..Default::default()
         };
         client.set_key(set).await.unwrap();
-        let answer = client.resolve_credentials(ask()).await.unwrap().into_inner();
+        let answer = client
+            .resolve_credentials(ask())
+            .await
+            .unwrap()
+            .into_inner();
         let encrypted = setting.encrypted.map(Certificates::connector);
         let call = Call::new(&site.target.token, &ask(), encrypted);
         Self { site, call, answer }
     }
 
     pub(crate) fn at(&self) -> Where {
-        Where { host: self.site.target.host().to_owned(), process: self.site.id() }
+        Where {
+            host: self.site.target.host().to_owned(),
+            process: self.site.id(),
+        }
     }
 
     /// The caller's.

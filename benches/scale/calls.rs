@@ -32,6 +32,7 @@ pub(crate) fn granted(felt: Felt) -> Felt {
 
 /// The part of all calls that was refused.
 pub(crate) fn refused() -> f64 {
-    let [answered, refused] = [&ANSWERED, &REFUSED].map(|count| count.load(Ordering::Relaxed) as f64);
+    let [answered, refused] =
+        [&ANSWERED, &REFUSED].map(|count| count.load(Ordering::Relaxed) as f64);
     refused / (answered + refused)
 }

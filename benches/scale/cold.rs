@@ -32,7 +32,11 @@ pub(crate) struct Memory {
 }
 
 impl Cold {
-    pub(crate) async fn take(deployment: &Deployment, admin: &mut PgConnection, kept: usize) -> Self {
+    pub(crate) async fn take(
+        deployment: &Deployment,
+        admin: &mut PgConnection,
+        kept: usize,
+    ) -> Self {
         let replica = Replica::start(deployment, "scale", kept).await;
         let call = replica.each(0);
         // The first call makes no difference any more.
@@ -60,6 +64,10 @@ impl Memory {
         let rest = workspaces - workspaces / callers * callers;
         granted(call.flood(&replica.at(), 1, 1, Until::Calls(rest)).await);
         replica.keeps(workspaces).await;
-        Self { before, after: replica.memory(), per_call: felt.per_call() }
+        Self {
+            before,
+            after: replica.memory(),
+            per_call: felt.per_call(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use byokd::{config::Config, domain::clock::Clock, ops::Parts};
+use byokd::{config::Config, domain::clock::Clock, ops::AppState};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -32,21 +32,32 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) async fn new() -> Self {
         let all = std::thread::available_parallelism().unwrap().get() - 1;
-        let everywhere = ["taskset", "-c", &format!("0-{all}")].map(str::to_owned).to_vec();
+        let everywhere = ["taskset", "-c", &format!("0-{all}")]
+            .map(str::to_owned)
+            .to_vec();
         let (under, folder) = (pinned(), tempfile::tempdir().unwrap());
         let key = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut file = OpenOptions::new();
         file.create_new(true).write(true).mode(0o600);
         let mut file = file.open(folder.path().join("audit.key")).unwrap();
         file.write_all(key.as_bytes()).unwrap();
-        Self { postgres: Postgres::start().await, under, everywhere, kms_key: create_key().await, folder }
+        Self {
+            postgres: Postgres::start().await,
+            under,
+            everywhere,
+            kms_key: create_key().await,
+            folder,
+        }
     }
 
     /// What lies in a replica's folder. It keeps so many workspaces in memory.
     pub(crate) fn files(&self, database: &str, workspaces: usize) -> Vec<(&'static str, String)> {
         vec![
             ("catalog.toml", CATALOG.to_owned()),
-            ("byokd.toml", self.config(database, workspaces, "catalog.toml", "audit.log")),
+            (
+                "byokd.toml",
+                self.config(database, workspaces, "catalog.toml", "audit.log"),
+            ),
         ]
     }
 
@@ -64,7 +75,7 @@ impl Deployment {
     }
 
     /// Everything that byokd is made of, on the database `scale`, in this process.
-    pub(crate) async fn open(&self, folder: &Path) -> Arc<Parts> {
+    pub(crate) async fn open(&self, folder: &Path) -> Arc<AppState> {
         let place = |name: &str| folder.join(name).display().to_string();
         fs::write(folder.join("catalog.toml"), CATALOG).unwrap();
         let text = self.config("scale", 1_000, &place("catalog.toml"), &place("audit.log"));

@@ -56,6 +56,11 @@ impl Replicas {
             calls += flooded(&call, replica, Until::Calls(each)).await.took.len();
         }
         let per_call = Statements::count(admin).await.reads as f64 / calls as f64;
-        Self { count, kms_calls, idle, per_call }
+        Self {
+            count,
+            kms_calls,
+            idle,
+            per_call,
+        }
     }
 }

@@ -67,16 +67,27 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if cfg!(debug_assertions) {
-        eprintln!("this is a debug build, whose figures mean nothing; run `cargo bench --bench scale`");
+        eprintln!(
+            "this is a debug build, whose figures mean nothing; run `cargo bench --bench scale`"
+        );
         return ExitCode::FAILURE;
     }
-    let named = arguments.iter().skip_while(|argument| *argument != "--workspaces").nth(1);
+    let named = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--workspaces")
+        .nth(1);
     let workspaces = named.map_or(Ok(WORKSPACES), |number| number.parse());
-    let Some(workspaces) = workspaces.ok().filter(|count| (10_000..=WORKSPACES).contains(count)) else {
+    let Some(workspaces) = workspaces
+        .ok()
+        .filter(|count| (10_000..=WORKSPACES).contains(count))
+    else {
         eprintln!("--workspaces must be 10000 to {WORKSPACES}");
         return ExitCode::FAILURE;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let run = async {
         let measured = Measured::take(workspaces, workspaces == WORKSPACES).await;
         println!("\n{}", report::tables(&measured));

@@ -65,6 +65,16 @@ impl Measured {
         let memory = Memory::take(&deployment, workspaces).await;
         told(&format!("{memory:.0?}"));
         let kms = steady.end(counts).await;
-        Self { workspaces, kept, steps, starts, cold, memory, replicas, kms, refused: calls::refused() }
+        Self {
+            workspaces,
+            kept,
+            steps,
+            starts,
+            cold,
+            memory,
+            replicas,
+            kms,
+            refused: calls::refused(),
+        }
     }
 }

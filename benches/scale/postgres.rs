@@ -33,17 +33,26 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) async fn start() -> Self {
         let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-        let folder =
-            tempfile::Builder::new().prefix("scale-").tempdir_in(template.parent().unwrap()).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("scale-")
+            .tempdir_in(template.parent().unwrap())
+            .unwrap();
         let data = folder.path().join("data");
         run(Command::new("cp").arg("-a").args([&template, &data]));
-        let mut settings = File::options().append(true).open(data.join("postgresql.conf")).unwrap();
+        let mut settings = File::options()
+            .append(true)
+            .open(data.join("postgresql.conf"))
+            .unwrap();
         settings.write_all(SETTINGS.as_bytes()).unwrap();
         let user = service("BYOKD_TEST_POSTGRES_USER");
         if !user.is_empty() {
             run(Command::new("chown").arg(&user).arg(folder.path()));
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let server = as_user(&user, "postgres")
             .arg("-D")
             .arg(&data)
@@ -54,7 +63,11 @@ impl Postgres {
             .stderr(File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut postgres = Self { folder, port, server };
+        let mut postgres = Self {
+            folder,
+            port,
+            server,
+        };
         postgres.serves(&data).await;
         for database in ["scale", "steady"] {
             let sql = format!("CREATE DATABASE {database} OWNER byokd");
@@ -70,12 +83,20 @@ impl Postgres {
         let began = Instant::now();
         loop {
             let state = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-            if state.lines().nth(7).is_some_and(|word| word.starts_with("ready")) {
+            if state
+                .lines()
+                .nth(7)
+                .is_some_and(|word| word.starts_with("ready"))
+            {
                 return;
             }
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             let ended = self.server.try_wait().unwrap();
-            assert!(ended.is_none() && began.elapsed() < STARTS, "PostgreSQL did not start: {}", log());
+            assert!(
+                ended.is_none() && began.elapsed() < STARTS,
+                "PostgreSQL did not start: {}",
+                log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -87,7 +108,9 @@ impl Postgres {
 
     /// A connection of the superuser's.
     pub(crate) async fn admin(&self, database: &str) -> PgConnection {
-        PgConnection::connect(&self.url_as("BYOKD_TEST_POSTGRES_ADMIN", database)).await.unwrap()
+        PgConnection::connect(&self.url_as("BYOKD_TEST_POSTGRES_ADMIN", database))
+            .await
+            .unwrap()
     }
 
     fn url_as(&self, variable: &str, database: &str) -> String {
@@ -108,7 +131,10 @@ impl Drop for Postgres {
 }
 
 pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(connection)
+        .await
+        .unwrap();
 }
 
 /// What tests/services.sh exports.
@@ -122,13 +148,23 @@ pub(crate) fn service(variable: &str) -> String {
 fn as_user(user: &str, program: &str) -> Command {
     let mut command = Command::new("setpriv");
     if !user.is_empty() {
-        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
+        command.args([
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--init-groups",
+        ]);
     }
-    command.args(["--pdeathsig", "QUIT"]).arg(Path::new(&service("BYOKD_TEST_POSTGRES_BIN")).join(program));
+    command
+        .args(["--pdeathsig", "QUIT"])
+        .arg(Path::new(&service("BYOKD_TEST_POSTGRES_BIN")).join(program));
     command
 }
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -53,7 +53,12 @@ impl Replica {
         workspaces: usize,
     ) -> Self {
         let files = deployment.files(database, workspaces);
-        let site = Site::start(Start { under: under.to_vec(), env: Vec::new(), files }).await;
+        let site = Site::start(Start {
+            under: under.to_vec(),
+            env: Vec::new(),
+            files,
+        })
+        .await;
         let address = format!("http://{}/readyz", site.admin);
         while !reqwest::get(&address).await.unwrap().status().is_success() {
             assert!(site.spawned.elapsed() < READY, "not ready: {}", site.log());
@@ -61,11 +66,21 @@ impl Replica {
         }
         let [listening, ready] =
             [site.listening, site.spawned.elapsed()].map(|time| time.as_secs_f64() * 1e3);
-        Self { started: Started { listening, processor: site.processor * 1e3, ready }, site }
+        Self {
+            started: Started {
+                listening,
+                processor: site.processor * 1e3,
+                ready,
+            },
+            site,
+        }
     }
 
     pub(crate) fn at(&self) -> Where {
-        Where { host: self.site.target.host().to_owned(), process: self.site.id() }
+        Where {
+            host: self.site.target.host().to_owned(),
+            process: self.site.id(),
+        }
     }
 
     /// What it has in memory, in bytes.
@@ -76,7 +91,9 @@ impl Replica {
     /// Calls of workspaces that follow Zipf's law.
     pub(crate) fn zipf(&self, workspaces: usize, seed: u64) -> Call {
         let zipf = Mutex::new(Zipf::new(workspaces, seed));
-        Call::each(&self.site.target.token, move || ask(zipf.lock().unwrap().draw()))
+        Call::each(&self.site.target.token, move || {
+            ask(zipf.lock().unwrap().draw())
+        })
     }
 
     /// Calls of the workspaces that are called most, from the first one on.
@@ -90,7 +107,9 @@ impl Replica {
     /// Calls of one workspace after the other, from this number on.
     pub(crate) fn each(&self, from: usize) -> Call {
         let next = AtomicUsize::new(from);
-        Call::each(&self.site.target.token, move || ask(next.fetch_add(1, Ordering::Relaxed)))
+        Call::each(&self.site.target.token, move || {
+            ask(next.fetch_add(1, Ordering::Relaxed))
+        })
     }
 
     /// The sum of a metric over those of its series that have this label, if one is named.
@@ -98,18 +117,24 @@ impl Replica {
         let address = format!("http://{}/metrics", self.site.admin);
         let text = reqwest::get(address).await.unwrap().text().await.unwrap();
         let series = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label)
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && line.contains(label)
         });
-        series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        series
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
     }
 
     /// How often a workspace was not in memory.
     pub(crate) async fn loads(&self) -> f64 {
-        self.metric("byokd_directory_lookups_total", "result=\"load\"").await
+        self.metric("byokd_directory_lookups_total", "result=\"load\"")
+            .await
     }
 
     pub(crate) async fn kms_calls(&self) -> f64 {
-        self.metric("byokd_kms_call_duration_seconds_count", "").await
+        self.metric("byokd_kms_call_duration_seconds_count", "")
+            .await
     }
 
     /// Waits until it tells that it keeps this many workspaces.
@@ -120,7 +145,10 @@ impl Replica {
             if kept >= workspaces as f64 {
                 return;
             }
-            assert!(began.elapsed() < READY, "only {kept} of {workspaces} workspaces are in memory");
+            assert!(
+                began.elapsed() < READY,
+                "only {kept} of {workspaces} workspaces are in memory"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

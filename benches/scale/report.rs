@@ -18,7 +18,10 @@ pub(crate) fn tables(measured: &Measured) -> String {
 fn goals(measured: &Measured) -> String {
     let mut text = String::from("| what | goal | measured | met |\n|---|---|---|---|\n");
     let mut line = |what: String, goal: &str, met: bool, found: String| {
-        text += &format!("| {what} | {goal} | {found} | {} |\n", if met { "yes" } else { "no" });
+        text += &format!(
+            "| {what} | {goal} | {found} | {} |\n",
+            if met { "yes" } else { "no" }
+        );
     };
     let (memory, cold, kms) = (&measured.memory, &measured.cold, &measured.kms);
     let each = (memory.after - memory.before) / measured.workspaces as f64;
@@ -33,7 +36,11 @@ fn goals(measured: &Measured) -> String {
         "the whole process then".to_owned(),
         "≤ 600 MB",
         memory.after <= 600e6,
-        format!("**{:.0}** MB ({:.0} MB before)", memory.after / 1e6, memory.before / 1e6),
+        format!(
+            "**{:.0}** MB ({:.0} MB before)",
+            memory.after / 1e6,
+            memory.before / 1e6
+        ),
     );
     let listening = spread(measured.starts.iter().map(|start| start.listening));
     let processor = spread(measured.starts.iter().map(|start| start.processor));
@@ -43,7 +50,11 @@ fn goals(measured: &Measured) -> String {
         from,
         "≤ 300 ms",
         listening.1 <= 300.0,
-        format!("{}; {:.0} ms of processor time", said(listening, "ms"), processor.1),
+        format!(
+            "{}; {:.0} ms of processor time",
+            said(listening, "ms"),
+            processor.1
+        ),
     );
     let to = "from exec to ready, 256 data keys on moto".to_owned();
     line(to, "≤ 3000 ms", ready.1 <= 3_000.0, said(ready, "ms"));
@@ -51,7 +62,10 @@ fn goals(measured: &Measured) -> String {
         format!("statements for each cold resolve, over {}", cold.calls),
         "1",
         cold.statements.reads as usize == cold.calls,
-        format!("**{:.3}**", cold.statements.reads as f64 / cold.calls as f64),
+        format!(
+            "**{:.3}**",
+            cold.statements.reads as f64 / cold.calls as f64
+        ),
     );
     line(
         "calls to the KMS for each".to_owned(),
@@ -120,7 +134,10 @@ fn replicas(measured: &Measured) -> String {
     );
     for replicas in &measured.replicas {
         let (count, kms_calls, idle) = (replicas.count, replicas.kms_calls, replicas.idle);
-        text += &format!("| {count} | {kms_calls} | {idle:.1} | {:.3} |\n", replicas.per_call);
+        text += &format!(
+            "| {count} | {kms_calls} | {idle:.1} | {:.3} |\n",
+            replicas.per_call
+        );
     }
     text
 }
@@ -128,7 +145,12 @@ fn replicas(measured: &Measured) -> String {
 /// Writes the page's own part and the picture.
 pub(crate) fn write(measured: &Measured) {
     let how = format!("{} workspaces", thousands(measured.workspaces));
-    page::write("scale", &how, &tables(measured), ("scale.svg", &picture(&measured.steps)));
+    page::write(
+        "scale",
+        &how,
+        &tables(measured),
+        ("scale.svg", &picture(&measured.steps)),
+    );
 }
 
 /// What a call costs, against workspaces.
@@ -137,22 +159,43 @@ fn picture(steps: &[Step]) -> String {
         name: name.to_owned(),
         colour,
         dashes,
-        points: steps.iter().map(|step| (step.workspaces as f64, of(step))).collect(),
+        points: steps
+            .iter()
+            .map(|step| (step.workspaces as f64, of(step)))
+            .collect(),
     };
     let lines = vec![
-        line("p50 at 1,000 requests/s", "#0b6e4f", "none", |step| step.p50),
+        line("p50 at 1,000 requests/s", "#0b6e4f", "none", |step| {
+            step.p50
+        }),
         line("p99 at 1,000 requests/s", "#0b6e4f", "5 4", |step| step.p99),
-        line("processor time for each call", "#888888", "none", |step| step.per_call / 1e3),
+        line("processor time for each call", "#888888", "none", |step| {
+            step.per_call / 1e3
+        }),
     ];
-    let marks = steps.iter().map(|step| (step.workspaces as f64, thousands(step.workspaces))).collect();
-    Chart { right: "workspaces in the database", marks, powers: true, unit: "ms", lines }.draw()
+    let marks = steps
+        .iter()
+        .map(|step| (step.workspaces as f64, thousands(step.workspaces)))
+        .collect();
+    Chart {
+        right: "workspaces in the database",
+        marks,
+        powers: true,
+        unit: "ms",
+        lines,
+    }
+    .draw()
 }
 
 /// The least, the median and the most.
 fn spread(figures: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
-    (figures[0], figures[figures.len() / 2], figures[figures.len() - 1])
+    (
+        figures[0],
+        figures[figures.len() / 2],
+        figures[figures.len() - 1],
+    )
 }
 
 fn said((least, median, most): (f64, f64, f64), unit: impl fmt::Display) -> String {

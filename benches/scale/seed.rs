@@ -14,7 +14,7 @@ use byokd::{
         secret::ApiKey,
         workspace::Binding,
     },
-    ops::Parts,
+    ops::AppState,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ const KEYS: &str = "COPY provider_keys (key_id, scope, workspace_id, provider, g
                     model_list_hash, models_as_of, set_by, on_behalf_of, set_at) FROM STDIN";
 
 pub(crate) struct Seed {
-    pub(crate) parts: Arc<Parts>,
+    pub(crate) parts: Arc<AppState>,
     admin: PgConnection,
     provider: ProviderName,
     binding: Binding,
@@ -48,16 +48,30 @@ pub(crate) fn workspace(number: usize) -> String {
 }
 
 impl Seed {
-    pub(crate) async fn new(parts: Arc<Parts>, mut admin: PgConnection) -> Self {
-        let others = (1..MODELS).map(|number| format!("model-of-the-provider-{number:03}-2030-01-01"));
+    pub(crate) async fn new(parts: Arc<AppState>, mut admin: PgConnection) -> Self {
+        let others =
+            (1..MODELS).map(|number| format!("model-of-the-provider-{number:03}-2030-01-01"));
         let list = ModelList::new(others.chain(["small-2030-01-01".to_owned()]));
         let hash = hex(&list.hash());
-        let row = format!("INSERT INTO model_lists (hash, body) VALUES ('\\x{hash}', '{}')", list.body());
+        let row = format!(
+            "INSERT INTO model_lists (hash, body) VALUES ('\\x{hash}', '{}')",
+            list.body()
+        );
         execute(&mut admin, &row).await;
         execute(&mut admin, "SET session_replication_role = replica").await;
-        let binding = Binding { base_url: HOST.to_owned(), headers: BTreeMap::new() };
+        let binding = Binding {
+            base_url: HOST.to_owned(),
+            headers: BTreeMap::new(),
+        };
         let provider = ProviderName::parse("openai").unwrap();
-        Self { parts, admin, provider, binding, hash, count: 0 }
+        Self {
+            parts,
+            admin,
+            provider,
+            binding,
+            hash,
+            count: 0,
+        }
     }
 
     /// Fills the database up to this many.
@@ -96,7 +110,11 @@ impl Seed {
         let sealed = hex(&seal(&data_key, &context, &api_key).unwrap());
         let (bucket, version) = (data_key.id.bucket, data_key.id.version);
         let (masked, hash) = (api_key.masked(), &self.hash);
-        writeln!(holders, "workspace\t{id}\tt\tt\t1\t{{}}\t{{\"openai\": 1}}\tnow").unwrap();
+        writeln!(
+            holders,
+            "workspace\t{id}\tt\tt\t1\t{{}}\t{{\"openai\": 1}}\tnow"
+        )
+        .unwrap();
         writeln!(
             keys,
             "{key_id}\tworkspace\t{id}\topenai\t1\tactive\t\\\\x{sealed}\t{bucket}\t{version}\t{HOST}\t{{}}\t{masked}\t\
@@ -107,8 +125,10 @@ impl Seed {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
 }

@@ -24,12 +24,21 @@ impl Statements {
     }
 
     pub(crate) async fn count(admin: &mut PgConnection) -> Self {
-        let mut statements = Self { reads: 0, others: 0 };
+        let mut statements = Self {
+            reads: 0,
+            others: 0,
+        };
         for row in sqlx::query(COUNT).fetch_all(admin).await.unwrap() {
             let (query, calls): (String, i64) = (row.get(0), row.get(1));
             let read = query.starts_with("SELECT")
-                && ["holders", "provider_keys", "model_lists"].iter().all(|table| query.contains(table));
-            *(if read { &mut statements.reads } else { &mut statements.others }) += calls;
+                && ["holders", "provider_keys", "model_lists"]
+                    .iter()
+                    .all(|table| query.contains(table));
+            *(if read {
+                &mut statements.reads
+            } else {
+                &mut statements.others
+            }) += calls;
         }
         statements
     }

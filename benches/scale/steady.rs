@@ -31,7 +31,11 @@ impl Steady {
         for _ in 0..REPLICAS {
             replicas.push(Replica::start(deployment, "steady", 1_000).await);
         }
-        Self { before: calls(&replicas).await, replicas, began: Instant::now() }
+        Self {
+            before: calls(&replicas).await,
+            replicas,
+            began: Instant::now(),
+        }
     }
 
     /// What they have asked since; a run that counts waits until every data key was unwrapped anew.
@@ -40,7 +44,11 @@ impl Steady {
             tokio::time::sleep(WINDOW.saturating_sub(self.began.elapsed())).await;
         }
         let calls = calls(&self.replicas).await - self.before;
-        KmsCalls { replicas: self.replicas.len(), calls, window: self.began.elapsed() }
+        KmsCalls {
+            replicas: self.replicas.len(),
+            calls,
+            window: self.began.elapsed(),
+        }
     }
 }
 

@@ -45,7 +45,12 @@ impl Step {
         let call = replica.zipf(workspaces, SEED);
         // Those that are called most come first, as they would in time.
         let most = replica.most_called(workspaces);
-        flooded(&most, &replica, Until::Calls(kept.min(workspaces) / (SHAPE.0 * SHAPE.1))).await;
+        flooded(
+            &most,
+            &replica,
+            Until::Calls(kept.min(workspaces) / (SHAPE.0 * SHAPE.1)),
+        )
+        .await;
         flooded(&call, &replica, Until::Over(TURN)).await;
         Statements::forget(admin).await;
         let loads = replica.loads().await;

@@ -30,14 +30,22 @@ impl Zipf {
             })
             .collect();
         parts.iter_mut().for_each(|part| *part /= sum);
-        Self { parts: parts.into(), state: seed }
+        Self {
+            parts: parts.into(),
+            state: seed,
+        }
     }
 
     /// The next caller's number.
     pub(crate) fn draw(&mut self) -> usize {
         let point = (self.random() >> 11) as f64 / (1_u64 << 53) as f64;
         let count = self.parts.len();
-        numbered(self.parts.partition_point(|part| *part <= point).min(count - 1), count)
+        numbered(
+            self.parts
+                .partition_point(|part| *part <= point)
+                .min(count - 1),
+            count,
+        )
     }
 
     /// SplitMix64.

@@ -52,7 +52,11 @@ pub(crate) struct Felt {
 
 impl Call {
     /// The same all the time.
-    pub(crate) fn new(token: &str, ask: &ResolveCredentialsRequest, encrypted: Option<TlsConnector>) -> Self {
+    pub(crate) fn new(
+        token: &str,
+        ask: &ResolveCredentialsRequest,
+        encrypted: Option<TlsConnector>,
+    ) -> Self {
         let message = framed(ask);
         Self::of(token, Arc::new(move || message.clone()), encrypted)
     }
@@ -65,20 +69,30 @@ impl Call {
         Self::of(token, Arc::new(move || framed(&next())), None)
     }
 
-    fn of(token: &str, next: Arc<dyn Fn() -> Bytes + Send + Sync>, encrypted: Option<TlsConnector>) -> Self {
+    fn of(
+        token: &str,
+        next: Arc<dyn Fn() -> Bytes + Send + Sync>,
+        encrypted: Option<TlsConnector>,
+    ) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("te", "trailers".parse().unwrap());
         headers.insert("content-type", "application/grpc".parse().unwrap());
         headers.insert("user-agent", "byokd-bench/1".parse().unwrap());
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        Self { headers, next, encrypted }
+        Self {
+            headers,
+            next,
+            encrypted,
+        }
     }
 
     async fn connect(&self, to: &Where) -> SendRequest<Bytes> {
         let stream = TcpStream::connect(&to.host).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut builder = client::Builder::new();
-        builder.initial_window_size(1 << 20).initial_connection_window_size(1 << 24);
+        builder
+            .initial_window_size(1 << 20)
+            .initial_connection_window_size(1 << 24);
         match &self.encrypted {
             None => {
                 let (sender, connection) = builder.handshake(stream).await.unwrap();
@@ -86,7 +100,10 @@ impl Call {
                 sender
             }
             Some(tls) => {
-                let stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+                let stream = tls
+                    .connect("localhost".try_into().unwrap(), stream)
+                    .await
+                    .unwrap();
                 let (sender, connection) = builder.handshake(stream).await.unwrap();
                 tokio::spawn(connection);
                 sender
@@ -97,7 +114,11 @@ impl Call {
     /// One call; whether it was granted.
     async fn once(&self, sender: &SendRequest<Bytes>) -> Result<bool, h2::Error> {
         let mut sender = sender.clone().ready().await?;
-        let scheme = if self.encrypted.is_some() { "https" } else { "http" };
+        let scheme = if self.encrypted.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let uri = format!("{scheme}://localhost/byok.v1.KeyService/ResolveCredentials");
         let mut request = Request::post(uri).body(()).unwrap();
         *request.headers_mut() = self.headers.clone();
@@ -110,12 +131,22 @@ impl Call {
             length += data.len();
             body.flow_control().release_capacity(data.len())?;
         }
-        let granted = |trailers: HeaderMap| trailers.get("grpc-status").is_some_and(|status| status == "0");
+        let granted = |trailers: HeaderMap| {
+            trailers
+                .get("grpc-status")
+                .is_some_and(|status| status == "0")
+        };
         Ok(length > 5 && body.trailers().await?.is_some_and(granted))
     }
 
     /// As many calls as possible: on each connection, some at once.
-    pub(crate) async fn flood(&self, to: &Where, connections: usize, at_once: usize, until: Until) -> Felt {
+    pub(crate) async fn flood(
+        &self,
+        to: &Where,
+        connections: usize,
+        at_once: usize,
+        until: Until,
+    ) -> Felt {
         let mut senders = Vec::new();
         for _ in 0..connections {
             senders.push(self.connect(to).await);
@@ -164,8 +195,11 @@ impl Call {
         let mut sent = 0;
         while due(sent) < began + during {
             while due(sent) <= Instant::now() {
-                let (call, sender, felt) =
-                    (self.clone(), senders[sent % connections].clone(), Arc::clone(&felt));
+                let (call, sender, felt) = (
+                    self.clone(),
+                    senders[sent % connections].clone(),
+                    Arc::clone(&felt),
+                );
                 let asked = due(sent);
                 tasks.spawn(async move {
                     let answered = call.once(&sender).await;

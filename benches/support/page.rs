@@ -6,15 +6,23 @@ use std::{fs, path::PathBuf, process::Command};
 const END: &str = "<!-- end of what was measured -->\n";
 
 pub(crate) fn page() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "docs", "performance.md"].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "docs", "performance.md"]
+        .iter()
+        .collect()
 }
 
 /// Writes the part of the program of this name, after what says where it was measured, and its picture beside the page.
 pub(crate) fn write(program: &str, how: &str, text: &str, picture: (&str, &str)) {
     let mut page_text = fs::read_to_string(page()).unwrap();
     let mark = format!("<!-- measured by `cargo bench --bench {program}` -->\n");
-    let begin = page_text.find(&mark).expect("the program's mark in docs/performance.md") + mark.len();
-    let end = begin + page_text[begin..].find(END).expect("the end's mark in docs/performance.md");
+    let begin = page_text
+        .find(&mark)
+        .expect("the program's mark in docs/performance.md")
+        + mark.len();
+    let end = begin
+        + page_text[begin..]
+            .find(END)
+            .expect("the end's mark in docs/performance.md");
     let stamp = format!(
         "\nCommit `{}`, {how}, {}.\n\n",
         said("git", &["describe", "--always", "--dirty", "--abbrev=10"]),

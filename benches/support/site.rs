@@ -46,7 +46,9 @@ pub(crate) struct Target {
 impl Target {
     /// The address without its scheme.
     pub(crate) fn host(&self) -> &str {
-        self.address.split_once("://").map_or(&*self.address, |(_, host)| host)
+        self.address
+            .split_once("://")
+            .map_or(&*self.address, |(_, host)| host)
     }
 }
 
@@ -60,11 +62,21 @@ impl Site {
         let mut words = start.under;
         words.push(env!("CARGO_BIN_EXE_byokd").to_owned());
         // One that was free a moment ago.
-        let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let admin = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let spawned = Instant::now();
         let server = Command::new(&words[0])
             .args(&words[1..])
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", &admin.to_string(), "--data-dir"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                &admin.to_string(),
+                "--data-dir",
+            ])
             .arg(&data)
             .envs(start.env)
             .current_dir(folder.path())
@@ -73,7 +85,15 @@ impl Site {
             .spawn()
             .unwrap();
         let (target, listening) = (Target::default(), Duration::ZERO);
-        let mut site = Self { folder, server, target, admin, spawned, listening, processor: 0.0 };
+        let mut site = Self {
+            folder,
+            server,
+            target,
+            admin,
+            spawned,
+            listening,
+            processor: 0.0,
+        };
         site.target.address = loop {
             match fs::read_to_string(data.join("server")) {
                 Ok(address) if address.ends_with('\n') => break address.trim().to_owned(),
@@ -98,7 +118,11 @@ impl Site {
             .args(roles.iter().flat_map(|role| ["--role", role]))
             .output()
             .unwrap();
-        assert!(minted.status.success(), "{}", String::from_utf8_lossy(&minted.stderr));
+        assert!(
+            minted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&minted.stderr)
+        );
         String::from_utf8(minted.stdout).unwrap().trim().to_owned()
     }
 
@@ -122,7 +146,10 @@ impl Site {
     /// What the server has in memory, in MB.
     pub(crate) fn memory(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.server.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
         let kilobytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kilobytes / 1024.0
     }
@@ -136,10 +163,14 @@ pub(crate) fn pinned() -> Vec<String> {
         println!("one processor for servers and client: the figures are worth less");
         return Vec::new();
     }
-    let first = (0..CpuSet::MAX_CPU).find(|processor| own.is_set(*processor)).unwrap();
+    let first = (0..CpuSet::MAX_CPU)
+        .find(|processor| own.is_set(*processor))
+        .unwrap();
     own.unset(first);
     sched_setaffinity(None, &own).unwrap();
-    ["taskset", "-c", &first.to_string()].map(str::to_owned).to_vec()
+    ["taskset", "-c", &first.to_string()]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 impl Drop for Site {
@@ -153,7 +184,12 @@ impl Drop for Site {
 /// What a process has used of the processors, in seconds (`proc_pid_stat(5)`, fields 14 and 15).
 pub(crate) fn processor(process: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     ticks / rustix::param::clock_ticks_per_second() as f64
 }

@@ -37,20 +37,37 @@ static STREAM: LazyLock<Stream> = LazyLock::new(|| {
     let (mut text, mut head) = (Vec::new(), [0_u8; 32]);
     for seq in 1..=LINES {
         let event = if seq == 1 { "opened" } else { "refused" };
-        let line =
-            format!(r#"{{"chain":"{CHAIN}","seq":{seq},"at":"2026-11-22T12:00:00Z","event":"{event}"}}"#);
+        let line = format!(
+            r#"{{"chain":"{CHAIN}","seq":{seq},"at":"2026-11-22T12:00:00Z","event":"{event}"}}"#
+        );
         let mac = hmac::sign(&hmac_key, &[&head[..], line.as_bytes()].concat());
         head.copy_from_slice(mac.as_ref());
         let digits: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.extend(format!("{},\"mac\":\"{digits}\"}}\n", line.strip_suffix('}').unwrap()).bytes());
+        text.extend(
+            format!(
+                "{},\"mac\":\"{digits}\"}}\n",
+                line.strip_suffix('}').unwrap()
+            )
+            .bytes(),
+        );
     }
-    Stream { key: ChainKey::open(&path).unwrap(), text, head }
+    Stream {
+        key: ChainKey::open(&path).unwrap(),
+        text,
+        head,
+    }
 });
 
 fn check(text: &[u8]) -> Report {
     let at = datetime!(2026-11-22 12:00 UTC);
-    let known =
-        Checkpoint { chain_id: CHAIN, opened_at: at, count: LINES, head: STREAM.head, at, closed: false };
+    let known = Checkpoint {
+        chain_id: CHAIN,
+        opened_at: at,
+        count: LINES,
+        head: STREAM.head,
+        at,
+        closed: false,
+    };
     let mut verifier = Verifier::new(&STREAM.key, vec![known], true);
     verifier.read_lines(Path::new("audit.jsonl"), text).unwrap();
     verifier.report()
@@ -59,15 +76,26 @@ fn check(text: &[u8]) -> Report {
 // Steps of six bytes: what to do, to which line, where in it, with what. The rest is a stream of its own.
 fuzz_target!(|data: &[u8]| {
     assert!(check(&STREAM.text).sound());
-    assert!(!check(data).sound(), "without the key, or empty though the database knows of lines");
-    let mut lines: Vec<Vec<u8>> =
-        STREAM.text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    assert!(
+        !check(data).sound(),
+        "without the key, or empty though the database knows of lines"
+    );
+    let mut lines: Vec<Vec<u8>> = STREAM
+        .text
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
     for step in data.chunks_exact(6).take(8) {
-        let [what, line, to, at, byte, count] = *step else { unreachable!() };
+        let [what, line, to, at, byte, count] = *step else {
+            unreachable!()
+        };
         if lines.is_empty() {
             break;
         }
-        let (line, to) = (usize::from(line) % lines.len(), usize::from(to) % lines.len());
+        let (line, to) = (
+            usize::from(line) % lines.len(),
+            usize::from(to) % lines.len(),
+        );
         let place = usize::from(at) % lines[line].len().max(1);
         match what % 7 {
             0 if !lines[line].is_empty() => lines[line][place] = byte,
@@ -82,6 +110,13 @@ fuzz_target!(|data: &[u8]| {
     let changed = lines.concat();
     let report = check(&changed);
     // What a crash leaves of a line after the last one is no fault.
-    let is_whole = changed.strip_prefix(STREAM.text.as_slice()).is_some_and(|rest| !rest.contains(&b'\n'));
-    assert_eq!(report.sound(), is_whole, "{}: {report:?}", String::from_utf8_lossy(&changed));
+    let is_whole = changed
+        .strip_prefix(STREAM.text.as_slice())
+        .is_some_and(|rest| !rest.contains(&b'\n'));
+    assert_eq!(
+        report.sound(),
+        is_whole,
+        "{}: {report:?}",
+        String::from_utf8_lossy(&changed)
+    );
 });

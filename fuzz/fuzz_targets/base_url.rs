@@ -10,12 +10,22 @@ use url::Url;
 fuzz_target!(|text: &str| {
     let Ok(url) = Url::parse(text) else { return };
     for (loopback_http, private) in [(false, false), (true, false), (false, true)] {
-        let private_hosts =
-            if private { vec!["10.0.0.8".to_owned(), "llm.internal".to_owned()] } else { vec![] };
-        let egress = Egress { loopback_http, private_hosts };
+        let private_hosts = if private {
+            vec!["10.0.0.8".to_owned(), "llm.internal".to_owned()]
+        } else {
+            vec![]
+        };
+        let egress = Egress {
+            loopback_http,
+            private_hosts,
+        };
         let admitted = egress.admits(&url).is_ok();
         let again = Url::parse(url.as_str()).unwrap();
-        assert_eq!(admitted, egress.admits(&again).is_ok(), "{url} is judged twice, differently");
+        assert_eq!(
+            admitted,
+            egress.admits(&again).is_ok(),
+            "{url} is judged twice, differently"
+        );
         if admitted {
             judge(&url, loopback_http, private);
         }
@@ -23,12 +33,16 @@ fuzz_target!(|text: &str| {
 });
 
 fn judge(url: &Url, loopback_http: bool, private: bool) {
-    assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    assert!(
+        url.username().is_empty() && url.password().is_none(),
+        "{url}"
+    );
     assert!(url.query().is_none() && url.fragment().is_none(), "{url}");
     let host = url.host_str().unwrap().trim_matches(['[', ']']);
     let address: Option<IpAddr> = host.trim_end_matches('.').parse().ok();
-    let loopback =
-        address.map_or(host.trim_end_matches('.') == "localhost", |address| canonical(address).is_loopback());
+    let loopback = address.map_or(host.trim_end_matches('.') == "localhost", |address| {
+        canonical(address).is_loopback()
+    });
     match url.scheme() {
         "https" => {}
         "http" => assert!(loopback_http && loopback, "{url}"),
@@ -37,27 +51,41 @@ fn judge(url: &Url, loopback_http: bool, private: bool) {
     match address.map(canonical) {
         Some(address) if public(address) => {}
         Some(address) if loopback_http && address.is_loopback() => {}
-        Some(address) => assert!(private && address == IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), "{url}"),
-        None => assert!(!numeric(host), "{url}: the system's resolver would take this for an address"),
+        Some(address) => assert!(
+            private && address == IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)),
+            "{url}"
+        ),
+        None => assert!(
+            !numeric(host),
+            "{url}: the system's resolver would take this for an address"
+        ),
     }
 }
 
 /// What `inet_aton` could read: its last label is a number.
 fn numeric(host: &str) -> bool {
     // One dot at the end is the root; with more it is no name, and no address either.
-    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap();
+    let last = host
+        .strip_suffix('.')
+        .unwrap_or(host)
+        .rsplit('.')
+        .next()
+        .unwrap();
     let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    hex.map_or(!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()), |hex| {
-        hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    hex.map_or(
+        !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
+        |hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+    )
 }
 
 fn canonical(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
-        }
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => IpAddr::V4(Ipv4Addr::from_bits(
+            (u32::from(high) << 16) | u32::from(low),
+        )),
         _ => v6.to_canonical(),
     }
 }

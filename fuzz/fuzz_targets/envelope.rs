@@ -37,10 +37,21 @@ impl Place {
 static PLACE: LazyLock<Place> = LazyLock::new(|| Place {
     scope: Scope::Workspace(WorkspaceId::parse("acme").unwrap()),
     provider: ProviderName::parse("openai").unwrap(),
-    binding: Binding { base_url: "https://api.example/v1".to_owned(), headers: BTreeMap::new() },
+    binding: Binding {
+        base_url: "https://api.example/v1".to_owned(),
+        headers: BTreeMap::new(),
+    },
 });
-static DATA_KEY: LazyLock<DataKey> =
-    LazyLock::new(|| DataKey::new(DataKeyId { bucket: 7, version: 2 }, &[0x42; 32]).unwrap());
+static DATA_KEY: LazyLock<DataKey> = LazyLock::new(|| {
+    DataKey::new(
+        DataKeyId {
+            bucket: 7,
+            version: 2,
+        },
+        &[0x42; 32],
+    )
+    .unwrap()
+});
 static SEALED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let key = ApiKey::parse(SECRET.to_owned()).unwrap();
     seal(&DATA_KEY, &PLACE.context(), &key).unwrap()
@@ -49,7 +60,10 @@ static SEALED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     header(data);
     let opened = open(&DATA_KEY, &PLACE.context(), data);
-    assert!(opened.is_err(), "nobody but the holder of the data key makes a record");
+    assert!(
+        opened.is_err(),
+        "nobody but the holder of the data key makes a record"
+    );
     changed(data);
     round_trip(data);
 });
@@ -88,17 +102,30 @@ fn changed(data: &[u8]) {
         headers: PLACE.binding.headers.clone(),
     };
     if elsewhere.base_url != PLACE.binding.base_url {
-        let context = RecordContext { binding: &elsewhere, ..PLACE.context() };
-        assert!(open(&DATA_KEY, &context, &SEALED).is_err(), "a record opens for another host");
+        let context = RecordContext {
+            binding: &elsewhere,
+            ..PLACE.context()
+        };
+        assert!(
+            open(&DATA_KEY, &context, &SEALED).is_err(),
+            "a record opens for another host"
+        );
     }
 }
 
 /// What is a key comes back as it was.
 fn round_trip(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(key) = ApiKey::parse(text.to_owned()) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(key) = ApiKey::parse(text.to_owned()) else {
+        return;
+    };
     assert_eq!(key.expose(), text.trim());
     let sealed = seal(&DATA_KEY, &PLACE.context(), &key).unwrap();
     assert_eq!(sealed.len(), HEADER_AND_TAG + key.expose().len());
-    assert_eq!(open(&DATA_KEY, &PLACE.context(), &sealed).unwrap().expose(), key.expose());
+    assert_eq!(
+        open(&DATA_KEY, &PLACE.context(), &sealed).unwrap().expose(),
+        key.expose()
+    );
 }

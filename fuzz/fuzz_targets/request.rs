@@ -42,11 +42,18 @@ fn a_key_is_set(message: SetKeyRequest) {
             assert_eq!(key.provider.as_str(), sent.provider);
             assert_eq!(key.api_key.expose(), sent.api_key.trim());
             let secret = key.api_key.expose();
-            assert!((1..=512).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert!(
+                (1..=512).contains(&secret.len())
+                    && secret.bytes().all(|byte| byte.is_ascii_graphic())
+            );
             // "…" and four characters of a long key.
             assert!(key.api_key.masked().chars().count() <= if secret.len() < 20 { 1 } else { 5 });
             let printed = format!("{key:?}");
-            assert!(secret.len() < 12 || !printed.contains(&secret[..12]) || holds(&sent, &secret[..12]));
+            assert!(
+                secret.len() < 12
+                    || !printed.contains(&secret[..12])
+                    || holds(&sent, &secret[..12])
+            );
             assert!(key.headers.len() <= 16);
             assert_eq!(key.base_url, sent.base_url);
             assert_eq!(key.meta.expected_revision, sent.expected_revision);
@@ -54,8 +61,13 @@ fn a_key_is_set(message: SetKeyRequest) {
         Err(error) => {
             refused(&error);
             let told = told(&error);
-            for text in [&sent.api_key, &sent.workspace_id, &sent.provider, &sent.request_id, &sent.base_url]
-            {
+            for text in [
+                &sent.api_key,
+                &sent.workspace_id,
+                &sent.provider,
+                &sent.request_id,
+                &sent.base_url,
+            ] {
                 never_repeats(&told, text);
             }
             for text in sent.headers.iter().flat_map(|(name, value)| [name, value]) {
@@ -69,7 +81,13 @@ fn a_key_is_set(message: SetKeyRequest) {
 
 /// Whether another field of the message holds this too, so that it may be printed.
 fn holds(sent: &SetKeyRequest, piece: &str) -> bool {
-    let others = [&sent.workspace_id, &sent.provider, &sent.base_url, &sent.request_id, &sent.on_behalf_of];
+    let others = [
+        &sent.workspace_id,
+        &sent.provider,
+        &sent.base_url,
+        &sent.request_id,
+        &sent.on_behalf_of,
+    ];
     others
         .into_iter()
         .chain(sent.headers.keys())
@@ -82,8 +100,15 @@ fn a_call_is_resolved(message: &ResolveCredentialsRequest) {
         Ok(asked) => {
             let model = asked.model.as_ref().map_or("", ModelName::as_str);
             let provider = asked.provider.as_ref().map_or("", ProviderName::as_str);
-            assert_eq!((model, provider), (message.model.as_str(), message.provider.as_str()));
-            let purpose = if message.purpose.is_empty() { "reply" } else { &message.purpose };
+            assert_eq!(
+                (model, provider),
+                (message.model.as_str(), message.provider.as_str())
+            );
+            let purpose = if message.purpose.is_empty() {
+                "reply"
+            } else {
+                &message.purpose
+            };
             assert_eq!(asked.purpose.as_str(), purpose);
         }
         Err(error) => {
@@ -93,7 +118,9 @@ fn a_call_is_resolved(message: &ResolveCredentialsRequest) {
             }
         }
     }
-    assert!(WorkspaceId::parse(&message.workspace_id).is_err() || message.workspace_id.len() <= 128);
+    assert!(
+        WorkspaceId::parse(&message.workspace_id).is_err() || message.workspace_id.len() <= 128
+    );
 }
 
 fn a_page_is_asked_for(message: &ListModelsRequest) {
@@ -110,6 +137,9 @@ fn a_page_is_asked_for(message: &ListModelsRequest) {
 }
 
 fn refused(error: &Error) {
-    assert!(matches!(error.reason(), Reason::FieldInvalid | Reason::KeyMalformed), "{error:?}");
+    assert!(
+        matches!(error.reason(), Reason::FieldInvalid | Reason::KeyMalformed),
+        "{error:?}"
+    );
     assert!(error.blamed_field().is_some(), "{error:?}");
 }

@@ -11,9 +11,9 @@ use std::{
 
 use byokd::{
     domain::{
+        caller::{Caller, Role, RpcSet, WorkspaceScope},
         clock::Clock,
         names::{PurposeName, WorkspaceId},
-        principal::{Principal, Role, RpcSet, WorkspaceScope},
     },
     identity::{Identity, MintRequest, Signer, mint},
 };
@@ -59,9 +59,9 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn ask(header: &str) -> Option<Arc<Principal>> {
+fn ask(header: &str) -> Option<Arc<Caller>> {
     match at_once(WORLD.identity.authenticate(Some(header), None)) {
-        Ok(principal) => Some(principal),
+        Ok(caller) => Some(caller),
         Err(error) => {
             // What is wrong with it is the operator's to know; the caller is told the same of all.
             never_repeats(error.message(), header);
@@ -80,8 +80,13 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn as_it_comes(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    assert!(ask(text).is_none() && ask(&format!("Bearer {text}")).is_none(), "unsigned: {text:?}");
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    assert!(
+        ask(text).is_none() && ask(&format!("Bearer {text}")).is_none(),
+        "unsigned: {text:?}"
+    );
 }
 
 /// A change of the text may leave the same bytes (the last character of a base64 text has spare bits); then it is the
@@ -92,35 +97,48 @@ fn changed(data: &[u8]) {
         let at = usize::from(u16::from_be_bytes([change[0], change[1]])) % token.len();
         token[at] = change[2];
     }
-    let Ok(token) = String::from_utf8(token) else { return };
+    let Ok(token) = String::from_utf8(token) else {
+        return;
+    };
     let asked = ask(&format!("Bearer {token}"));
     assert!(token != WORLD.good || asked.is_some());
-    if let Some(principal) = asked {
-        assert_eq!(principal.subject, "fuzz");
-        assert_eq!(principal.rights.rpcs, RpcSet::of_roles(&[Role::Viewer]));
-        assert_eq!(principal.rights.purposes, [PurposeName::reply()].into());
-        assert!(is_only(&principal.rights.scope, "acme"));
+    if let Some(caller) = asked {
+        assert_eq!(caller.subject, "fuzz");
+        assert_eq!(caller.rights.rpcs, RpcSet::of_roles(&[Role::Viewer]));
+        assert_eq!(caller.rights.purposes, [PurposeName::reply()].into());
+        assert!(is_only(&caller.rights.scope, "acme"));
     }
 }
 
 fn signed(data: &[u8]) {
-    let Ok(claims) = serde_json::from_slice::<Value>(data) else { return };
-    let Ok(token) = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &WORLD.key) else { return };
-    let Some(principal) = ask(&format!("Bearer {token}")) else { return };
-    assert_eq!((claims["iss"].as_str(), &claims["aud"]), (Some("byokd"), &Value::from("byokd")), "{claims}");
+    let Ok(claims) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let Ok(token) = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &WORLD.key)
+    else {
+        return;
+    };
+    let Some(caller) = ask(&format!("Bearer {token}")) else {
+        return;
+    };
+    assert_eq!(
+        (claims["iss"].as_str(), &claims["aud"]),
+        (Some("byokd"), &Value::from("byokd")),
+        "{claims}"
+    );
     let expires = claims["exp"].as_i64().expect("an expiry that is a number");
     assert!(expires + 30 >= NOW.unix_timestamp(), "{claims}");
-    assert_eq!(Some(principal.subject.as_str()), claims["sub"].as_str());
+    assert_eq!(Some(caller.subject.as_str()), claims["sub"].as_str());
     let roles: Vec<Role> = claims["roles"]
         .as_array()
         .unwrap()
         .iter()
         .map(|role| Role::parse(role.as_str().unwrap()).expect("a role that exists"))
         .collect();
-    assert_eq!(principal.rights.rpcs, RpcSet::of_roles(&roles));
+    assert_eq!(caller.rights.rpcs, RpcSet::of_roles(&roles));
     match claims["workspace"].as_str().expect("a workspace") {
-        "*" => assert!(matches!(principal.rights.scope, WorkspaceScope::All)),
-        id => assert!(WorkspaceId::parse(id).is_ok() && is_only(&principal.rights.scope, id)),
+        "*" => assert!(matches!(caller.rights.scope, WorkspaceScope::All)),
+        id => assert!(WorkspaceId::parse(id).is_ok() && is_only(&caller.rights.scope, id)),
     }
 }
 

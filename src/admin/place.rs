@@ -22,7 +22,10 @@ use tonic::transport::server::Connected;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections that come in; one for which there is no room is closed at once.
-pub(super) fn bounded(listener: TcpListener, room: usize) -> impl Stream<Item = io::Result<Placed>> {
+pub(super) fn bounded(
+    listener: TcpListener,
+    room: usize,
+) -> impl Stream<Item = io::Result<Placed>> {
     let room = Arc::new(Semaphore::new(room));
     let mut failing = false;
     let accepted = TcpListenerStream::new(listener).then(move |accepted| {
@@ -43,7 +46,10 @@ pub(super) fn bounded(listener: TcpListener, room: usize) -> impl Stream<Item = 
     });
     accepted.filter_map(move |stream| {
         let place = Arc::clone(&room).try_acquire_owned().ok()?;
-        Some(Ok(Placed { stream: stream?, _place: place }))
+        Some(Ok(Placed {
+            stream: stream?,
+            _place: place,
+        }))
     })
 }
 

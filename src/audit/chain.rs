@@ -41,14 +41,18 @@ impl ChainKey {
     /// Reads a key file: 64 hexadecimal digits that only their owner may read.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let refused = |why: String| {
-            Error::new(Reason::AuditUnavailable, format!("the audit key file {} {why}", path.display()))
+            Error::new(
+                Reason::AuditUnavailable,
+                format!("the audit key file {} {why}", path.display()),
+            )
         };
         let content = private_file::read(path).map_err(refused)?;
         let key: Option<Zeroizing<Vec<u8>>> = unhex(content.trim_ascii()).map(Zeroizing::new);
         match key.filter(|key| key.len() == KEY_LEN) {
             Some(key) => Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key))),
             None => Err(refused(
-                "is not 64 hexadecimal digits in lower case; make one with `openssl rand -hex 32`".to_owned(),
+                "is not 64 hexadecimal digits in lower case; make one with `openssl rand -hex 32`"
+                    .to_owned(),
             )),
         }
     }
@@ -61,7 +65,9 @@ impl ChainKey {
         };
         let mut key = Zeroizing::new([0; KEY_LEN]);
         rand::fill(&mut *key).map_err(|_| failed("there is no randomness".to_owned()))?;
-        let mut text = Zeroizing::new(Vec::with_capacity(KEY_LEN.saturating_mul(2).saturating_add(1)));
+        let mut text = Zeroizing::new(Vec::with_capacity(
+            KEY_LEN.saturating_mul(2).saturating_add(1),
+        ));
         push_hex(&mut text, &*key);
         text.push(b'\n');
         private_file::create(path, &text).map_err(|error| failed(error.to_string()))
@@ -110,7 +116,14 @@ struct Line<'a> {
 impl Chain {
     /// A chain without a line.
     pub(super) fn new(key: ChainKey) -> Self {
-        Self { key, id: Uuid::now_v7(), place: Place { count: 0, head: NO_MAC } }
+        Self {
+            key,
+            id: Uuid::now_v7(),
+            place: Place {
+                count: 0,
+                head: NO_MAC,
+            },
+        }
     }
 
     /// Adds a line to the chain and its bytes to `to`. A line that cannot be written leaves both as they were.
@@ -121,12 +134,22 @@ impl Chain {
         event: &Event,
     ) -> Result<(), serde_json::Error> {
         let (start, seq) = (to.len(), self.place.count.saturating_add(1));
-        if let Err(error) = serde_json::to_writer(&mut *to, &Line { chain: self.id, seq, at, event }) {
+        if let Err(error) = serde_json::to_writer(
+            &mut *to,
+            &Line {
+                chain: self.id,
+                seq,
+                at,
+                event,
+            },
+        ) {
             to.truncate(start);
             return Err(error);
         }
         to.pop();
-        let head = self.key.mac(&self.place.head, to.get(start..).unwrap_or_default());
+        let head = self
+            .key
+            .mac(&self.place.head, to.get(start..).unwrap_or_default());
         to.extend_from_slice(MAC_FIELD);
         push_hex(to, &head);
         to.extend_from_slice(b"\"}\n");
@@ -151,8 +174,18 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 fn push_hex(to: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |value: u8| if value < 10 { b'0'.saturating_add(value) } else { b'W'.saturating_add(value) };
-    to.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    let digit = |value: u8| {
+        if value < 10 {
+            b'0'.saturating_add(value)
+        } else {
+            b'W'.saturating_add(value)
+        }
+    };
+    to.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+    );
 }
 
 /// Hexadecimal digits as bytes. One spelling only: no upper case.
@@ -166,7 +199,12 @@ pub(super) fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
     if !pairs.remainder().is_empty() {
         return None;
     }
-    pairs.map(|pair| pair.iter().try_fold(0, |byte, digit| Some((byte << 4) | value(digit)?))).collect()
+    pairs
+        .map(|pair| {
+            pair.iter()
+                .try_fold(0, |byte, digit| Some((byte << 4) | value(digit)?))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -177,7 +215,10 @@ mod tests {
     fn digits_have_one_spelling() {
         assert_eq!(hex(&[0x00, 0x9a, 0xff]), "009aff");
         assert_eq!(unhex(b"009aff"), Some(vec![0x00, 0x9a, 0xff]));
-        assert_eq!((unhex(b"9A"), unhex(b"9"), unhex(b"gg")), (None, None, None));
+        assert_eq!(
+            (unhex(b"9A"), unhex(b"9"), unhex(b"gg")),
+            (None, None, None)
+        );
     }
 
     #[test]

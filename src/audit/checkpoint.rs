@@ -48,7 +48,11 @@ impl Audit {
             ticks.tick().await;
             if rounds == 0 {
                 let done = self.checkpoint().await;
-                tell(&mut checked, done, "the audit stream's checkpoint was not written");
+                tell(
+                    &mut checked,
+                    done,
+                    "the audit stream's checkpoint was not written",
+                );
             }
             rounds = rounds.saturating_add(1) % FLUSHES_A_CHECKPOINT;
             let done = self.flush_usage().await;
@@ -86,7 +90,11 @@ impl Audit {
                 _ => Err(Error::internal("the audit stream did not end in order")),
             }
         };
-        let late = |_| Err(Error::internal(format!("the database did not answer within {TELL:?}")));
+        let late = |_| {
+            Err(Error::internal(format!(
+                "the database did not answer within {TELL:?}"
+            )))
+        };
         let written = tokio::time::timeout(TELL, told).await.unwrap_or_else(late);
         if let Err(error) = written {
             tracing::warn!(?error, "the audit stream's last checkpoint was not written");
@@ -102,7 +110,12 @@ impl Audit {
     }
 
     async fn write_checkpoint(&self, head: Head) -> Result<(), Error> {
-        let Head { chain, count, mac, closed } = head;
+        let Head {
+            chain,
+            count,
+            mac,
+            closed,
+        } = head;
         let checkpoint = Checkpoint {
             chain_id: chain,
             opened_at: self.chain.opened_at,

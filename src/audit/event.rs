@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     audit::AuditEvent,
+    caller::{Caller, Rpc},
     names::{OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
-    principal::{Principal, Rpc},
     resolution::BillingMode,
     verdict::Verdict,
 };
@@ -64,7 +64,7 @@ pub(super) struct Opened {
 pub struct Resolved {
     /// Who asked.
     #[serde(serialize_with = "subject")]
-    pub actor: Arc<Principal>,
+    pub actor: Arc<Caller>,
     /// For whom.
     #[serde(serialize_with = "shown")]
     pub workspace: WorkspaceId,
@@ -129,7 +129,16 @@ pub struct Changed {
 impl Changed {
     /// The line of a change that is committed with this event.
     pub fn of(event: &AuditEvent, workspace: Option<WorkspaceId>, revision: u64) -> Self {
-        let AuditEvent { actor, on_behalf_of, action, provider, before, after, verdict, request_id } = event;
+        let AuditEvent {
+            actor,
+            on_behalf_of,
+            action,
+            provider,
+            before,
+            after,
+            verdict,
+            request_id,
+        } = event;
         Self {
             actor: actor.clone(),
             on_behalf_of: on_behalf_of.clone(),
@@ -147,7 +156,12 @@ impl Changed {
 
     /// The same without what was and is.
     pub(super) fn shortened(&self) -> Self {
-        Self { before: Value::Null, after: Value::Null, shortened: true, ..self.clone() }
+        Self {
+            before: Value::Null,
+            after: Value::Null,
+            shortened: true,
+            ..self.clone()
+        }
     }
 }
 
@@ -174,7 +188,7 @@ pub(super) struct Refused {
     #[serde(serialize_with = "named")]
     pub(super) rpc: Rpc,
     #[serde(serialize_with = "subject_if", skip_serializing_if = "Option::is_none")]
-    pub(super) actor: Option<Arc<Principal>>,
+    pub(super) actor: Option<Arc<Caller>>,
     #[serde(serialize_with = "shown_if", skip_serializing_if = "Option::is_none")]
     pub(super) workspace: Option<WorkspaceId>,
     pub(super) reason: &'static str,
@@ -189,12 +203,15 @@ fn unsaid(name: &OnBehalfOf) -> bool {
     name.as_str().is_empty()
 }
 
-fn subject<S: Serializer>(caller: &Arc<Principal>, to: S) -> Result<S::Ok, S::Error> {
+fn subject<S: Serializer>(caller: &Arc<Caller>, to: S) -> Result<S::Ok, S::Error> {
     bounded(&caller.subject, to)
 }
 
-fn subject_if<S: Serializer>(caller: &Option<Arc<Principal>>, to: S) -> Result<S::Ok, S::Error> {
-    caller.as_ref().map_or("", |caller| first(&caller.subject)).serialize(to)
+fn subject_if<S: Serializer>(caller: &Option<Arc<Caller>>, to: S) -> Result<S::Ok, S::Error> {
+    caller
+        .as_ref()
+        .map_or("", |caller| first(&caller.subject))
+        .serialize(to)
 }
 
 fn bounded<S: Serializer>(name: &str, to: S) -> Result<S::Ok, S::Error> {
@@ -202,7 +219,10 @@ fn bounded<S: Serializer>(name: &str, to: S) -> Result<S::Ok, S::Error> {
 }
 
 fn first(name: &str) -> &str {
-    let end = name.char_indices().nth(LONGEST_NAME).map_or(name.len(), |(at, _)| at);
+    let end = name
+        .char_indices()
+        .nth(LONGEST_NAME)
+        .map_or(name.len(), |(at, _)| at);
     name.get(..end).unwrap_or_default()
 }
 

@@ -144,11 +144,15 @@ impl Queue {
 
     /// Takes everything, at once if it is urgent, else after this time.
     pub(super) fn take(&self, entries: &mut Vec<Entry>, wait: Duration) -> Orders {
-        let waited = self.wake.wait_timeout_while(self.state(), wait, |state| !state.urgent);
+        let waited = self
+            .wake
+            .wait_timeout_while(self.state(), wait, |state| !state.urgent);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.urgent = false;
         mem::swap(&mut state.entries, entries);
-        state.taken_since = state.taken_since.or(entries.first().map(|entry| entry.since));
+        state.taken_since = state
+            .taken_since
+            .or(entries.first().map(|entry| entry.since));
         let orders = mem::take(&mut state.orders);
         state.closed |= orders.close.is_some() || orders.abandoned;
         orders
@@ -162,7 +166,9 @@ impl Queue {
     /// When the oldest entry came in that is not written.
     pub(super) fn unwritten_since(&self) -> Option<Duration> {
         let state = self.state();
-        state.taken_since.or(state.entries.first().map(|entry| entry.since))
+        state
+            .taken_since
+            .or(state.entries.first().map(|entry| entry.since))
     }
 
     /// Counts what was not written.
@@ -208,7 +214,12 @@ mod tests {
 
     fn entry(since: u64) -> Entry {
         let since = Duration::from_secs(since);
-        Entry { at: OffsetDateTime::UNIX_EPOCH, since, event: Event::Closed, waiter: None }
+        Entry {
+            at: OffsetDateTime::UNIX_EPOCH,
+            since,
+            event: Event::Closed,
+            waiter: None,
+        }
     }
 
     /// What the metrics ask: the oldest that is not written, wherever it is.
@@ -220,7 +231,11 @@ mod tests {
         assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(3)));
         queue.take(&mut taken, Duration::ZERO);
         queue.push(entry(5), true);
-        assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(3)), "taken and not written");
+        assert_eq!(
+            queue.unwritten_since(),
+            Some(Duration::from_secs(3)),
+            "taken and not written"
+        );
         queue.kept_since(None);
         assert_eq!(queue.unwritten_since(), Some(Duration::from_secs(5)));
     }

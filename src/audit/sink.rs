@@ -45,11 +45,15 @@ impl Sink {
     /// Opens the file, which is made where there is none; without a path, standard output.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = path else {
-            return Ok(Self::Output { end: End::default() });
+            return Ok(Self::Output {
+                end: End::default(),
+            });
         };
         open(path).map_err(|why| {
-            let why =
-                format!("the audit file {} {why}; mend that, or name another in audit.file", path.display());
+            let why = format!(
+                "the audit file {} {why}; mend that, or name another in audit.file",
+                path.display()
+            );
             Error::new(Reason::AuditUnavailable, why)
         })
     }
@@ -76,7 +80,10 @@ impl Sink {
                 }
             }
             Self::Output { end } => {
-                let written = stdout().lock().write_all(lines).and_then(|()| stdout().lock().flush());
+                let written = stdout()
+                    .lock()
+                    .write_all(lines)
+                    .and_then(|()| stdout().lock().flush());
                 // How much of it was read cannot be known.
                 end.torn = written.is_err();
                 written?;
@@ -127,7 +134,10 @@ impl Sink {
 
     /// Opens the path anew, if another file or none is there by now; says whether it is another file.
     pub(super) fn reopen(&mut self) -> Result<bool, Error> {
-        let Self::File { path, file, cut_to, .. } = self else {
+        let Self::File {
+            path, file, cut_to, ..
+        } = self
+        else {
             return Ok(false);
         };
         // What is owed to the old file; a new one is a way out, should this fail again.
@@ -139,7 +149,8 @@ impl Sink {
                 }
             }
         }
-        let identity = |file: io::Result<std::fs::Metadata>| file.ok().map(|file| (file.dev(), file.ino()));
+        let identity =
+            |file: io::Result<std::fs::Metadata>| file.ok().map(|file| (file.dev(), file.ino()));
         if identity(path.metadata()) == identity(file.metadata()) {
             return Ok(false);
         }
@@ -152,21 +163,33 @@ impl Sink {
 fn open(path: &Path) -> Result<Sink, String> {
     let unusable = |error: io::Error| format!("cannot be opened: {error}");
     let fresh = !path.exists();
-    let mut file =
-        OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path).map_err(unusable)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err("is written by another byokd".to_owned()),
         Err(TryLockError::Error(error)) => return Err(format!("cannot be locked: {error}")),
     }
     if fresh {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))
             .and_then(|folder| folder.sync_all())
             .map_err(unusable)?;
     }
     let end = end(&mut file).map_err(|error| format!("cannot be read: {error}"))?;
-    Ok(Sink::File { path: path.to_owned(), file, cut_to: None, end })
+    Ok(Sink::File {
+        path: path.to_owned(),
+        file,
+        cut_to: None,
+        end,
+    })
 }
 
 /// Looks at the end of a file that others wrote.
@@ -176,10 +199,18 @@ fn end(file: &mut File) -> io::Result<End> {
     let start = length.saturating_sub(LONGEST_LINE.saturating_mul(2));
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();
-    file.take(length.saturating_sub(start)).read_to_end(&mut tail)?;
-    let whole = tail.iter().rposition(|byte| *byte == b'\n').and_then(|at| tail.split_at_checked(at));
+    file.take(length.saturating_sub(start))
+        .read_to_end(&mut tail)?;
+    let whole = tail
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .and_then(|at| tail.split_at_checked(at));
     let (lines, rest) = whole.unwrap_or((&[], &tail));
-    let last = lines.rsplit(|byte| *byte == b'\n').next().and_then(chain::split).map(|(_, mac)| mac);
+    let last = lines
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .and_then(chain::split)
+        .map(|(_, mac)| mac);
     let torn = !rest.strip_prefix(b"\n").unwrap_or(rest).is_empty();
     Ok(End { last, torn })
 }

@@ -12,8 +12,8 @@ use super::{
     sink::Sink,
 };
 use crate::domain::{
+    caller::{Caller, Rights, Rpc, RpcSet, WorkspaceScope},
     names::{OnBehalfOf, ProviderName, PurposeName, WorkspaceId},
-    principal::{Principal, Rights, Rpc, RpcSet, WorkspaceScope},
     resolution::BillingMode,
 };
 
@@ -31,9 +31,15 @@ fn chain() -> Chain {
 fn lines(chain: &mut Chain, events: &[Event]) -> Vec<String> {
     let mut bytes = Vec::new();
     for event in events {
-        chain.append(&mut bytes, datetime!(2030-06-15 12:00 UTC), event).unwrap();
+        chain
+            .append(&mut bytes, datetime!(2030-06-15 12:00 UTC), event)
+            .unwrap();
     }
-    String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    String::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn changed(before: Value) -> Changed {
@@ -61,14 +67,23 @@ fn a_mac_is_what_the_page_says() {
         follows: None,
         torn: false,
     };
-    let events = [Event::Opened(opened), Event::Lost { count: 3, torn: false }, Event::Closed];
+    let events = [
+        Event::Opened(opened),
+        Event::Lost {
+            count: 3,
+            torn: false,
+        },
+        Event::Closed,
+    ];
     let written = lines(&mut chain(), &events);
     let mut before = vec![0; 32];
     for line in &written {
         let (body, rest) = line.split_once(",\"mac\":\"").unwrap();
         let digits = rest.strip_suffix("\"}").unwrap();
         let text = [before.as_slice(), body.as_bytes(), b"}"].concat();
-        before = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &KEY), &text).as_ref().to_vec();
+        before = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &KEY), &text)
+            .as_ref()
+            .to_vec();
         let expected: String = before.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digits, expected, "{line}");
     }
@@ -81,9 +96,13 @@ fn a_mac_is_what_the_page_says() {
 
 #[test]
 fn a_line_names_what_was_granted_and_nothing_else() {
-    let caller = Principal {
+    let caller = Caller {
         subject: "chat".to_owned(),
-        rights: Rights { rpcs: RpcSet::of([]), purposes: [].into(), scope: WorkspaceScope::All },
+        rights: Rights {
+            rpcs: RpcSet::of([]),
+            purposes: [].into(),
+            scope: WorkspaceScope::All,
+        },
     };
     let resolved = Resolved {
         actor: caller.into(),
@@ -135,7 +154,9 @@ fn a_file_that_was_released_can_be_written_by_another_though_it_is_still_open() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let sink = Sink::open(Some(&path)).unwrap();
-    let Sink::File { file, .. } = &sink else { panic!("a path is a file") };
+    let Sink::File { file, .. } = &sink else {
+        panic!("a path is a file")
+    };
     let shared = file.try_clone().unwrap();
     assert!(Sink::open(Some(&path)).is_err());
     sink.release();
@@ -147,11 +168,23 @@ fn a_file_that_was_released_can_be_written_by_another_though_it_is_still_open() 
 fn a_line_is_bounded_whatever_is_in_it() {
     let long = changed(json!("x".repeat(100_000)));
     let short = long.shortened();
-    let written = lines(&mut chain(), &[Event::Changed(Box::new(long)), Event::Changed(Box::new(short))]);
+    let written = lines(
+        &mut chain(),
+        &[
+            Event::Changed(Box::new(long)),
+            Event::Changed(Box::new(short)),
+        ],
+    );
     let length = |line: &str| u64::try_from(line.len()).unwrap();
-    assert!(length(&written[0]) > LONGEST_LINE, "the writer takes the other one");
+    assert!(
+        length(&written[0]) > LONGEST_LINE,
+        "the writer takes the other one"
+    );
     assert!(length(&written[1]) < 2000);
     let line: Value = serde_json::from_str(&written[1]).unwrap();
-    assert_eq!((&line["shortened"], &line["before"]), (&json!(true), &Value::Null));
+    assert_eq!(
+        (&line["shortened"], &line["before"]),
+        (&json!(true), &Value::Null)
+    );
     assert_eq!(line["actor"].as_str().unwrap().chars().count(), 256);
 }

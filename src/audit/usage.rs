@@ -63,8 +63,10 @@ impl Usage {
         // No code panics while it holds the lock, so a poisoned one still holds good counts.
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
-        if let Some(count) =
-            counts.keys.get_mut(&(key_id, hour)).and_then(|known| known.callers.get_mut(key.caller))
+        if let Some(count) = counts
+            .keys
+            .get_mut(&(key_id, hour))
+            .and_then(|known| known.callers.get_mut(key.caller))
         {
             *count = count.saturating_add(1);
             return;
@@ -95,29 +97,48 @@ impl Usage {
             if on_its_way.rows.is_empty() {
                 return Ok(());
             }
-            store.add_key_usage(chain.chain_id, chain.opened_at, on_its_way.number, &on_its_way.rows).await?;
+            store
+                .add_key_usage(
+                    chain.chain_id,
+                    chain.opened_at,
+                    on_its_way.number,
+                    &on_its_way.rows,
+                )
+                .await?;
             on_its_way.rows.clear();
         }
         Ok(())
     }
 
     fn take(&self) -> Vec<KeyUsage> {
-        let Counts { keys, rows, dropped } =
-            mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        let Counts {
+            keys,
+            rows,
+            dropped,
+        } = mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
         if dropped > 0 {
-            tracing::error!(dropped, "more keys were handed out than can be counted without the database");
+            tracing::error!(
+                dropped,
+                "more keys were handed out than can be counted without the database"
+            );
         }
         let mut taken = Vec::with_capacity(rows);
         for ((_, hour), key) in keys {
-            let Ok(hour) = OffsetDateTime::from_unix_timestamp(hour) else { continue };
-            taken.extend(key.callers.into_iter().map(|(caller, handed_out)| KeyUsage {
-                workspace: key.workspace.clone(),
-                provider: key.provider.to_string(),
-                generation: key.generation,
-                caller,
-                hour,
-                handed_out,
-            }));
+            let Ok(hour) = OffsetDateTime::from_unix_timestamp(hour) else {
+                continue;
+            };
+            taken.extend(
+                key.callers
+                    .into_iter()
+                    .map(|(caller, handed_out)| KeyUsage {
+                        workspace: key.workspace.clone(),
+                        provider: key.provider.to_string(),
+                        generation: key.generation,
+                        caller,
+                        hour,
+                        handed_out,
+                    }),
+            );
         }
         // Every replica adds in this order, so that two never wait for each other.
         taken.sort_by(|one, other| one.place().cmp(&other.place()));

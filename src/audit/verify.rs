@@ -72,18 +72,36 @@ struct Cursor<'f> {
 impl<'k> Verifier<'k> {
     /// `checkpoints` are what the database vouches for. `whole`: the files are all there are.
     pub fn new(key: &'k ChainKey, checkpoints: Vec<Checkpoint>, whole: bool) -> Self {
-        let checkpoints = checkpoints.into_iter().map(|known| (known.chain_id, known)).collect();
-        Self { key, checkpoints, whole, chains: BTreeMap::new(), report: Report::default() }
+        let checkpoints = checkpoints
+            .into_iter()
+            .map(|known| (known.chain_id, known))
+            .collect();
+        Self {
+            key,
+            checkpoints,
+            whole,
+            chains: BTreeMap::new(),
+            report: Report::default(),
+        }
     }
 
     /// Reads one file. Files are read in the order in which they were written.
     pub fn read(&mut self, file: &Path) -> io::Result<()> {
-        self.read_lines(file, BufReader::with_capacity(256 * 1024, File::open(file)?))
+        self.read_lines(
+            file,
+            BufReader::with_capacity(256 * 1024, File::open(file)?),
+        )
     }
 
     /// The same of what was read elsewhere; `file` is only its name.
     pub fn read_lines(&mut self, file: &Path, mut lines: impl BufRead) -> io::Result<()> {
-        let mut cursor = Cursor { file, line: 0, last: None, current: None, unexplained: false };
+        let mut cursor = Cursor {
+            file,
+            line: 0,
+            last: None,
+            current: None,
+            unexplained: false,
+        };
         let mut text = Vec::new();
         loop {
             text.clear();
@@ -127,7 +145,10 @@ impl<'k> Verifier<'k> {
     /// A line that is none: explained by the next one, or wrong.
     fn none(&mut self, cursor: &mut Cursor<'_>) {
         if cursor.unexplained {
-            let before = Cursor { line: cursor.line.saturating_sub(1), ..*cursor };
+            let before = Cursor {
+                line: cursor.line.saturating_sub(1),
+                ..*cursor
+            };
             self.fault(&before, None, "is not a line of an audit stream".to_owned());
         }
         cursor.unexplained = true;
@@ -143,14 +164,20 @@ impl<'k> Verifier<'k> {
         };
         self.report.lines = self.report.lines.saturating_add(1);
         if std::mem::take(&mut cursor.unexplained) != line.torn {
-            let before = Cursor { line: cursor.line.saturating_sub(1), ..*cursor };
+            let before = Cursor {
+                line: cursor.line.saturating_sub(1),
+                ..*cursor
+            };
             let fault = match line.torn {
                 true => "a line that a crash cut off stood here, and is gone",
                 false => "is not a line of an audit stream",
             };
             self.fault(&before, None, fault.to_owned());
         } else if line.torn {
-            let before = Cursor { line: cursor.line.saturating_sub(1), ..*cursor };
+            let before = Cursor {
+                line: cursor.line.saturating_sub(1),
+                ..*cursor
+            };
             self.note(
                 &before,
                 "the line has no end: its process ended, or its disk was full, while it was written",
@@ -164,7 +191,13 @@ impl<'k> Verifier<'k> {
     }
 
     /// What is wrong with a line that is one.
-    fn judge(&mut self, cursor: &mut Cursor<'_>, body: &[u8], mac: Mac, line: &Line) -> Option<String> {
+    fn judge(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        body: &[u8],
+        mac: Mac,
+        line: &Line,
+    ) -> Option<String> {
         let opens = line.event == "opened";
         let mut fault = None;
         if cursor.current.is_some_and(|current| current != line.chain)
@@ -175,8 +208,18 @@ impl<'k> Verifier<'k> {
         if !self.chains.contains_key(&line.chain) {
             let (before, missing) = self.beginning(cursor, line);
             fault = fault.or(missing);
-            let place = Place { count: line.seq.saturating_sub(1), head: before };
-            self.chains.insert(line.chain, State { place, lines: 0, closed: false });
+            let place = Place {
+                count: line.seq.saturating_sub(1),
+                head: before,
+            };
+            self.chains.insert(
+                line.chain,
+                State {
+                    place,
+                    lines: 0,
+                    closed: false,
+                },
+            );
         } else if opens {
             return Some("opens a chain that has begun before: repeated".to_owned());
         }
@@ -194,7 +237,9 @@ impl<'k> Verifier<'k> {
         let genuine = self.key.mac(&state.place.head, body) == mac;
         if line.seq > expected {
             let last = line.seq.saturating_sub(1);
-            fault = fault.or(Some(format!("lines {expected} to {last} of its chain are missing before it")));
+            fault = fault.or(Some(format!(
+                "lines {expected} to {last} of its chain are missing before it"
+            )));
         } else if !genuine {
             fault = fault.or(Some("was edited, or the line before it was".to_owned()));
         }
@@ -204,15 +249,20 @@ impl<'k> Verifier<'k> {
         {
             fault = fault.or(Some("does not go on from the line before it".to_owned()));
         }
-        state.place = Place { count: line.seq, head: mac };
+        state.place = Place {
+            count: line.seq,
+            head: mac,
+        };
         state.lines = state.lines.saturating_add(1);
         state.closed |= line.event == "closed";
         if let Some(known) = self.checkpoints.get(&line.chain)
             && known.count == line.seq
             && known.head != mac
         {
-            fault =
-                fault.or(Some(format!("is not the line that the database vouches for since {}", known.at)));
+            fault = fault.or(Some(format!(
+                "is not the line that the database vouches for since {}",
+                known.at
+            )));
         }
         cursor.current = Some(line.chain);
         fault
@@ -221,23 +271,34 @@ impl<'k> Verifier<'k> {
     /// What a chain that is new here rests on, and what is wrong with its beginning.
     fn beginning(&self, cursor: &Cursor<'_>, line: &Line) -> (Mac, Option<String>) {
         if line.event == "opened" && line.seq == 1 {
-            let follows = line.follows.as_deref().map(str::as_bytes).and_then(chain::unhex);
+            let follows = line
+                .follows
+                .as_deref()
+                .map(str::as_bytes)
+                .and_then(chain::unhex);
             let there = cursor.last.map(|mac| mac.to_vec());
             // Whoever gives a part of the files may give the part of a file.
             let fault = (follows != there && (self.whole || there.is_some())).then(|| {
-                "does not follow the line that stood before it: that one is gone, or another".to_owned()
+                "does not follow the line that stood before it: that one is gone, or another"
+                    .to_owned()
             });
             return (NO_MAC, fault);
         }
-        let before = line.previous.as_deref().map(str::as_bytes).and_then(chain::unhex);
+        let before = line
+            .previous
+            .as_deref()
+            .map(str::as_bytes)
+            .and_then(chain::unhex);
         let before = before.and_then(|mac| Mac::try_from(mac).ok());
         match before {
             Some(mac) if line.event == "continued" && cursor.line == 1 => {
-                let fault =
-                    "its chain begins in an earlier file, which is not here; name it first, or say --partial";
+                let fault = "its chain begins in an earlier file, which is not here; name it first, or say --partial";
                 (mac, self.whole.then(|| fault.to_owned()))
             }
-            _ => (NO_MAC, Some("the beginning of its chain is missing".to_owned())),
+            _ => (
+                NO_MAC,
+                Some("the beginning of its chain is missing".to_owned()),
+            ),
         }
     }
 
@@ -248,7 +309,9 @@ impl<'k> Verifier<'k> {
             let (count, at) = (known.count, known.at);
             let fault = match self.chains.get(&known.chain_id) {
                 None if !self.whole => continue,
-                None => format!("the chain is in no file; the database vouches for {count} lines up to {at}"),
+                None => format!(
+                    "the chain is in no file; the database vouches for {count} lines up to {at}"
+                ),
                 Some(state) if state.place.count < count => format!(
                     "its tail is missing: there are {} lines, and the database vouches for {count} up to {at}",
                     state.place.count
@@ -267,8 +330,10 @@ impl<'k> Verifier<'k> {
         for (chain, state) in chains {
             let checkpoint = self.checkpoints.get(&chain).map(|known| known.count);
             if !state.closed {
-                let from =
-                    checkpoint.map_or_else(|| "its first line".to_owned(), |count| format!("line {count}"));
+                let from = checkpoint.map_or_else(
+                    || "its first line".to_owned(),
+                    |count| format!("line {count}"),
+                );
                 self.report.notes.push(Note {
                     file: None,
                     line: None,
@@ -281,7 +346,12 @@ impl<'k> Verifier<'k> {
                 });
             }
             let lines = state.lines;
-            self.report.chains.push(ChainSummary { chain, lines, closed: state.closed, checkpoint });
+            self.report.chains.push(ChainSummary {
+                chain,
+                lines,
+                closed: state.closed,
+                checkpoint,
+            });
         }
         self.report
     }

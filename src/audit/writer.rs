@@ -80,7 +80,12 @@ impl Writer {
             self.state.suppressed = self.state.suppressed.saturating_add(suppressed);
             if let Some(closing) = orders.close.take() {
                 let (at, since) = (self.clock.now(), self.clock.elapsed());
-                entries.push(Entry { at, since, event: Event::Closed, waiter: None });
+                entries.push(Entry {
+                    at,
+                    since,
+                    event: Event::Closed,
+                    waiter: None,
+                });
                 self.round(&mut entries);
                 let head = self.head(!self.state.outage);
                 // The lock on the file goes before anyone hears that it is over.
@@ -106,7 +111,12 @@ impl Writer {
             return None;
         }
         match self.sink.sync() {
-            Ok(()) => Some(Head { chain: self.chain.id, count, mac: head, closed }),
+            Ok(()) => Some(Head {
+                chain: self.chain.id,
+                count,
+                mac: head,
+                closed,
+            }),
             Err(error) => {
                 tracing::warn!(%error, "the audit file could not be synced; there is no checkpoint");
                 None
@@ -168,7 +178,15 @@ impl Writer {
         let opens = self.chain.place.count == 0;
         if opens {
             let follows = end.last.map(|mac| hex(&mac));
-            self.line(batch, now, &Event::Opened(Opened { follows, torn, ..self.opened.clone() }));
+            self.line(
+                batch,
+                now,
+                &Event::Opened(Opened {
+                    follows,
+                    torn,
+                    ..self.opened.clone()
+                }),
+            );
         } else if self.state.continued {
             let previous = hex(&self.chain.place.head);
             self.line(batch, now, &Event::Continued { previous, torn });
@@ -178,7 +196,13 @@ impl Writer {
             self.line(batch, now, &Event::Lost { count: lost, torn });
         }
         if self.state.suppressed > 0 {
-            self.line(batch, now, &Event::Suppressed { count: self.state.suppressed });
+            self.line(
+                batch,
+                now,
+                &Event::Suppressed {
+                    count: self.state.suppressed,
+                },
+            );
         }
         for entry in entries {
             self.line(batch, entry.at, &entry.event);
@@ -212,7 +236,10 @@ impl Writer {
         if mem::take(&mut self.state.outage) {
             tracing::info!(lost, "the audit stream is written again");
         } else if lost > 0 {
-            tracing::warn!(lost, "more happened than the audit stream could take; the rest is only counted");
+            tracing::warn!(
+                lost,
+                "more happened than the audit stream could take; the rest is only counted"
+            );
         }
         self.sink.settle();
         self.queue.kept_since(None);
@@ -223,7 +250,11 @@ impl Writer {
 
     fn failed(&mut self, entries: Vec<Entry>, lost: u64, error: &io::Error) {
         if !mem::replace(&mut self.state.outage, true) {
-            let effect = if self.durable { "calls are refused" } else { "byokd serves on without it" };
+            let effect = if self.durable {
+                "calls are refused"
+            } else {
+                "byokd serves on without it"
+            };
             tracing::error!(%error, "the audit stream cannot be written; {effect} until it can");
         }
         self.queue.set_broken(true);
@@ -238,7 +269,8 @@ impl Writer {
                 failed = failed.saturating_add(1);
             }
         }
-        self.queue.kept_since(self.state.kept.first().map(|entry| entry.since));
+        self.queue
+            .kept_since(self.state.kept.first().map(|entry| entry.since));
         self.queue.not_told(lost);
         self.queue.lose(failed);
     }

@@ -26,7 +26,11 @@ pub(super) fn may_be_key(text: &str) -> bool {
 
 /// Any text but a key.
 pub(super) fn word(text: &str) -> Result<String, &'static str> {
-    if looks_like_key(text) { Err(REFUSED) } else { Ok(text.to_owned()) }
+    if looks_like_key(text) {
+        Err(REFUSED)
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// The name of a provider. No provider is named like the beginning of a key, however short.
@@ -39,12 +43,14 @@ pub(super) fn provider(text: &str) -> Result<String, &'static str> {
 
 /// The path of a file or folder; a key in its place is a common slip. May be empty, since a variable may be.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from).try_map(|path| {
-        if path.to_str().is_some_and(looks_like_key) {
-            return Err(REFUSED);
-        }
-        Ok(path)
-    })
+    OsStringValueParser::new()
+        .map(PathBuf::from)
+        .try_map(|path| {
+            if path.to_str().is_some_and(looks_like_key) {
+                return Err(REFUSED);
+            }
+            Ok(path)
+        })
 }
 
 /// A header, written NAME=VALUE.
@@ -75,7 +81,12 @@ mod tests {
             assert!(looks_like_key(key) && may_be_key(key), "{key}");
             assert!(word(key).is_err() && provider(key).is_err());
         }
-        for name in ["acme", "sk-telecom", "gpt-4o-mini-2024-07-18", "550e8400-e29b-41d4-a716-446655440000"] {
+        for name in [
+            "acme",
+            "sk-telecom",
+            "gpt-4o-mini-2024-07-18",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
             assert!(word(name).is_ok(), "{name}");
         }
         assert!(provider("sk-abc").is_err());
@@ -84,7 +95,10 @@ mod tests {
 
     #[test]
     fn headers_are_name_and_value() {
-        assert_eq!(header("OpenAI-Project=proj=1"), Ok(("OpenAI-Project".to_owned(), "proj=1".to_owned())));
+        assert_eq!(
+            header("OpenAI-Project=proj=1"),
+            Ok(("OpenAI-Project".to_owned(), "proj=1".to_owned()))
+        );
         assert!(header("OpenAI-Project").is_err());
         assert!(header("=x").is_err());
         assert!(header("Authorization=Bearer sk-proj-0123456789abcdef").is_err());

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     client::{Connection, answer},
     contract::v1,
-    domain::principal::Role,
+    domain::caller::Role,
 };
 
 const PAGE_SIZE: u32 = 1000;
@@ -86,8 +86,13 @@ async fn list(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
         let (start_time, end_time) = command.range.bounds();
         let workspace_id = command.workspace.clone();
         let page_size = PAGE_SIZE;
-        let request =
-            v1::ListAuditEventsRequest { workspace_id, start_time, end_time, page_size, page_token };
+        let request = v1::ListAuditEventsRequest {
+            workspace_id,
+            start_time,
+            end_time,
+            page_size,
+            page_token,
+        };
         let page = answer(keys.list_audit_events(request)).await?;
         shown.extend(page.events);
         Ok(page.next_page_token)
@@ -104,7 +109,13 @@ async fn usage(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
         let (start_time, end_time) = command.range.bounds();
         let workspace_id = command.workspace.clone();
         let page_size = PAGE_SIZE;
-        let request = v1::ListKeyUsageRequest { workspace_id, start_time, end_time, page_size, page_token };
+        let request = v1::ListKeyUsageRequest {
+            workspace_id,
+            start_time,
+            end_time,
+            page_size,
+            page_token,
+        };
         let page = answer(keys.list_key_usage(request)).await?;
         shown.extend(page.usage);
         Ok(page.next_page_token)
@@ -115,12 +126,21 @@ async fn usage(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
 }
 
 /// `byokd platform audit`.
-pub(super) async fn platform(range: Range, target: &Target, connection: &Connection) -> Result<(), Failure> {
+pub(super) async fn platform(
+    range: Range,
+    target: &Target,
+    connection: &Connection,
+) -> Result<(), Failure> {
     let (mut platform, mut shown) = (connection.platform(), Events::default());
     every_page(async |page_token| {
         let (start_time, end_time) = range.bounds();
         let page_size = PAGE_SIZE;
-        let request = v1::ListPlatformAuditEventsRequest { start_time, end_time, page_size, page_token };
+        let request = v1::ListPlatformAuditEventsRequest {
+            start_time,
+            end_time,
+            page_size,
+            page_token,
+        };
         let page = answer(platform.list_platform_audit_events(request)).await?;
         shown.extend(page.events);
         Ok(page.next_page_token)

@@ -49,9 +49,13 @@ impl NewKey {
     pub(super) fn headers(&self) -> Result<HashMap<String, String>, Failure> {
         let mut headers = HashMap::new();
         for (name, value) in &self.headers {
-            let again = headers.keys().any(|known: &String| known.eq_ignore_ascii_case(name));
+            let again = headers
+                .keys()
+                .any(|known: &String| known.eq_ignore_ascii_case(name));
             if again {
-                return Err(Failure::Local(format!("--header {name} is given twice: give it once")));
+                return Err(Failure::Local(format!(
+                    "--header {name} is given twice: give it once"
+                )));
             }
             headers.insert(name.clone(), value.clone());
         }

@@ -5,7 +5,9 @@ use std::{fmt, path::PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{argument, failure::Failure, output, settings::Settings, target::Target, view::Caller};
+use super::{
+    argument, failure::Failure, output, settings::Settings, target::Target, view::CallerView,
+};
 use crate::server;
 
 #[derive(Debug, Subcommand)]
@@ -24,7 +26,7 @@ impl Config {
                 let granted = server::grants(&config, &check.callers)
                     .await
                     .map_err(|error| Failure::Local(error.to_string()))?;
-                output::answer(target.output, &Caller::of(&granted))?;
+                output::answer(target.output, &CallerView::of(&granted))?;
             }
             Self::Check(check) => {
                 check.settings.load(target)?;

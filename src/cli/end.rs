@@ -27,8 +27,10 @@ pub(super) struct End(watch::Receiver<Wanted>);
 impl End {
     /// From now on the signals do not kill the process.
     pub(super) fn on_signals() -> io::Result<Self> {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         let (told, wanted) = watch::channel(Wanted::No);
         tokio::spawn(async move {
             loop {
@@ -58,7 +60,13 @@ impl End {
     }
 
     async fn reached(&self, stage: Wanted) {
-        if self.0.clone().wait_for(|wanted| *wanted >= stage).await.is_err() {
+        if self
+            .0
+            .clone()
+            .wait_for(|wanted| *wanted >= stage)
+            .await
+            .is_err()
+        {
             std::future::pending().await
         }
     }

@@ -16,7 +16,7 @@ use super::{
     target::Target,
     view::{BillingView, EndpointView, KeyReferenceView},
 };
-use crate::domain::principal::Role;
+use crate::domain::caller::Role;
 use crate::{
     client::answer,
     contract::v1::{self, explain_resolution_response::Outcome},
@@ -31,7 +31,9 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let question = self.question;
-        let connection = target.connect_for(Role::Viewer, &question.workspace, &question.purpose).await?;
+        let connection = target
+            .connect_for(Role::Viewer, &question.workspace, &question.purpose)
+            .await?;
         let request = v1::ExplainResolutionRequest {
             workspace_id: question.workspace,
             model: question.model,

@@ -71,7 +71,9 @@ impl Failure {
         output::aside(&match format {
             Format::Text => report.text(),
             // A report is strings and a number; should it not serialize, its text is better than nothing.
-            Format::Json => serde_json::to_string(&report).map_or_else(|_| report.text(), |json| json + "\n"),
+            Format::Json => {
+                serde_json::to_string(&report).map_or_else(|_| report.text(), |json| json + "\n")
+            }
         });
         ExitCode::from(match self {
             Self::Call(_)
@@ -106,9 +108,14 @@ impl Failure {
             field_violations: call
                 .iter()
                 .flat_map(|call| &call.field_violations)
-                .map(|problem| FieldReport { field: &problem.field, description: &problem.description })
+                .map(|problem| FieldReport {
+                    field: &problem.field,
+                    description: &problem.description,
+                })
                 .collect(),
-            retry_after_seconds: call.and_then(|call| call.retry_after).map(|delay| delay.as_secs_f64()),
+            retry_after_seconds: call
+                .and_then(|call| call.retry_after)
+                .map(|delay| delay.as_secs_f64()),
         }
     }
 
@@ -127,14 +134,18 @@ impl Failure {
             Self::Connect(ConnectError::Token(TokenError::Mint(error)))
                 if error.reason() == Reason::CredentialsInvalid =>
             {
-                Some("name the folder of the running byokd with --data-dir, or a token with --token-file")
+                Some(
+                    "name the folder of the running byokd with --data-dir, or a token with --token-file",
+                )
             }
             Self::Call(call) if call.code == "UNAUTHENTICATED" => Some(
                 "give a token that this server accepts with --token-file, or its own folder with --data-dir",
             ),
             Self::Call(call) => match call.reason.as_deref()? {
                 "PLATFORM_KEY_MISSING" => Some("byokd platform set PROVIDER"),
-                "BYO_KEY_MISSING" => Some("byokd key set WORKSPACE PROVIDER, or byokd toggle WORKSPACE off"),
+                "BYO_KEY_MISSING" => {
+                    Some("byokd key set WORKSPACE PROVIDER, or byokd toggle WORKSPACE off")
+                }
                 "PROVIDER_UNREACHABLE" => Some("--allow-unverified stores the key untested"),
                 _ => None,
             },
@@ -160,7 +171,11 @@ impl Report<'_> {
         }
         text.push('\n');
         // A violation that says what the message said is not said twice.
-        for problem in self.field_violations.iter().filter(|problem| problem.description != self.message) {
+        for problem in self
+            .field_violations
+            .iter()
+            .filter(|problem| problem.description != self.message)
+        {
             let _ = writeln!(text, "  {}: {}", problem.field, problem.description);
         }
         for (name, value) in &self.metadata {
@@ -198,8 +213,15 @@ mod tests {
             "error: RESOURCE_EXHAUSTED RATE_LIMITED: 60 a minute are allowed\n  provider: is busy\n  try again in 1.5 s\n"
         );
         let json = serde_json::to_value(failure.report()).unwrap_or_default();
-        assert_eq!(json.pointer("/reason").and_then(|v| v.as_str()), Some("RATE_LIMITED"));
-        assert_eq!(json.pointer("/field_violations/0/field").and_then(|v| v.as_str()), Some("provider"));
+        assert_eq!(
+            json.pointer("/reason").and_then(|v| v.as_str()),
+            Some("RATE_LIMITED")
+        );
+        assert_eq!(
+            json.pointer("/field_violations/0/field")
+                .and_then(|v| v.as_str()),
+            Some("provider")
+        );
     }
 
     #[test]

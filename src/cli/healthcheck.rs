@@ -23,14 +23,20 @@ pub(super) struct Healthcheck {
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "is not an address like 127.0.0.1:9464")
+    text.parse()
+        .map_err(|_| "is not an address like 127.0.0.1:9464")
 }
 
 impl Healthcheck {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let admin = match self.admin {
             Some(admin) => admin,
-            None => Settings::in_file(self.config).load(target)?.server.admin_listen,
+            None => {
+                Settings::in_file(self.config)
+                    .load(target)?
+                    .server
+                    .admin_listen
+            }
         };
         client::ready(admin).await?;
         output::answer(target.output, &Ready { ready: true })?;

@@ -16,7 +16,7 @@ use super::{
     target::Target,
     view::{KeyList, KeyView, ModelView, Models, Verified, WorkspaceView},
 };
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Key {
@@ -134,10 +134,17 @@ impl Set {
 impl List {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
-        let request = v1::GetWorkspaceRequest { workspace_id: self.workspace };
-        let workspace = answer(connection.keys().get_workspace(request)).await?.workspace;
+        let request = v1::GetWorkspaceRequest {
+            workspace_id: self.workspace,
+        };
+        let workspace = answer(connection.keys().get_workspace(request))
+            .await?
+            .workspace;
         let workspace = workspace.unwrap_or_default();
-        let keys = workspace.providers.into_iter().filter_map(|entry| entry.key);
+        let keys = workspace
+            .providers
+            .into_iter()
+            .filter_map(|entry| entry.key);
         output::answer(target.output, &KeyList::new(keys, workspace.revision))?;
         Ok(())
     }
@@ -146,8 +153,11 @@ impl List {
 impl Verify {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Admin, &self.workspace).await?;
-        let request =
-            v1::VerifyKeyRequest { workspace_id: self.workspace, provider: self.provider, model: self.model };
+        let request = v1::VerifyKeyRequest {
+            workspace_id: self.workspace,
+            provider: self.provider,
+            model: self.model,
+        };
         let response = answer(connection.keys().verify_key(request)).await?;
         let verdict = response.verdict();
         output::answer(target.output, &Verified::new(response.key, verdict))?;
@@ -166,8 +176,10 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.keys().delete_key(request)).await?;
-        let shown =
-            KeyDeleted { workspace: response.workspace.map(WorkspaceView::from), deleted: response.deleted };
+        let shown = KeyDeleted {
+            workspace: response.workspace.map(WorkspaceView::from),
+            deleted: response.deleted,
+        };
         output::answer(target.output, &shown)?;
         Ok(())
     }
@@ -201,6 +213,10 @@ struct KeyDeleted {
 
 impl fmt::Display for KeyDeleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted { "deleted\n" } else { "there was no key\n" })
+        f.write_str(if self.deleted {
+            "deleted\n"
+        } else {
+            "there was no key\n"
+        })
     }
 }

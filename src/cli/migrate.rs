@@ -28,7 +28,9 @@ impl Migrate {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let status = match self {
             Self::Up(settings) => Store::migrate(&store_settings(&settings.load(target)?)).await,
-            Self::Status(settings) => Store::schema_status(&store_settings(&settings.load(target)?)).await,
+            Self::Status(settings) => {
+                Store::schema_status(&store_settings(&settings.load(target)?)).await
+            }
         };
         output::answer(target.output, &Shown::from(status.map_err(local)?))?;
         Ok(())
@@ -44,8 +46,16 @@ struct Shown {
 
 impl From<SchemaStatus> for Shown {
     fn from(status: SchemaStatus) -> Self {
-        let SchemaStatus { level, oldest_binary_level, known_level } = status;
-        Self { level, oldest_binary_level, known_level }
+        let SchemaStatus {
+            level,
+            oldest_binary_level,
+            known_level,
+        } = status;
+        Self {
+            level,
+            oldest_binary_level,
+            known_level,
+        }
     }
 }
 

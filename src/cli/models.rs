@@ -19,7 +19,7 @@ use super::{
     target::Target,
     view::{self, ModelView},
 };
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 const PAGE_SIZE: u32 = 1000;
 
@@ -43,7 +43,10 @@ impl Models {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
         let mut keys = connection.keys();
-        let mut shown = Listed { models: Vec::new(), as_of: None };
+        let mut shown = Listed {
+            models: Vec::new(),
+            as_of: None,
+        };
         every_page(async |page_token| {
             let request = v1::ListModelsRequest {
                 workspace_id: self.workspace.clone(),
@@ -55,7 +58,9 @@ impl Models {
                 page_token,
             };
             let page = answer(keys.list_models(request)).await?;
-            shown.models.extend(page.models.into_iter().map(ModelView::from));
+            shown
+                .models
+                .extend(page.models.into_iter().map(ModelView::from));
             shown.as_of = view::older(shown.as_of, view::moment(page.as_of));
             Ok(page.next_page_token)
         })

@@ -42,7 +42,10 @@ pub(super) fn aside(text: &str) {
 }
 
 fn deliver(to: &mut impl Write, text: &str) -> io::Result<()> {
-    match to.write_all(visible(text).as_bytes()).and_then(|()| to.flush()) {
+    match to
+        .write_all(visible(text).as_bytes())
+        .and_then(|()| to.flush())
+    {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
@@ -50,7 +53,15 @@ fn deliver(to: &mut impl Write, text: &str) -> io::Result<()> {
 
 /// A model's name comes from a provider and may hold anything, also what steers a terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Rows of cells, shown as aligned columns.
@@ -70,7 +81,13 @@ impl Table {
     /// Adds a row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         // An empty cell would read as if the next one stood in its column.
-        let cells = cells.into_iter().map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
+        let cells = cells.into_iter().map(|cell| {
+            if cell.is_empty() {
+                "-".to_owned()
+            } else {
+                cell
+            }
+        });
         self.rows.push(cells.collect());
     }
 
@@ -93,7 +110,10 @@ impl fmt::Display for Table {
             }
         }
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
             let line = cells.collect::<Vec<_>>().join("  ");
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -111,7 +131,10 @@ mod tests {
         table.row(["openai".to_owned(), "…wxyz".to_owned()]);
         table.row(["a-long-provider".to_owned(), String::new()]);
         table.field("nothing", "");
-        assert_eq!(table.to_string(), "PROVIDER         KEY\nopenai           …wxyz\na-long-provider  -\n");
+        assert_eq!(
+            table.to_string(),
+            "PROVIDER         KEY\nopenai           …wxyz\na-long-provider  -\n"
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub(super) async fn every_page(
             return Ok(());
         }
         if next == token {
-            return Err(Failure::Local("the server gave the same page twice".to_owned()));
+            return Err(Failure::Local(
+                "the server gave the same page twice".to_owned(),
+            ));
         }
         token = next;
     }

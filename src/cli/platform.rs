@@ -19,7 +19,7 @@ use super::{
     target::Target,
     view::{KeyList, KeyView, Verified},
 };
-use crate::domain::principal::Role;
+use crate::domain::caller::Role;
 use crate::{
     client::{Connection, answer},
     contract::v1,
@@ -96,7 +96,10 @@ impl Set {
             on_behalf_of: self.new.change.on_behalf_of,
         };
         let response = answer(connection.platform().set_platform_key(request)).await?;
-        let shown = PlatformKeySet { key: response.key.map(KeyView::from), revision: response.revision };
+        let shown = PlatformKeySet {
+            key: response.key.map(KeyView::from),
+            revision: response.revision,
+        };
         output::answer(target.output, &shown)?;
         if self.new.validate_only {
             target.note("nothing was stored");
@@ -108,13 +111,19 @@ impl Set {
 async fn list(target: &Target, connection: &Connection) -> Result<(), Failure> {
     let request = v1::ListPlatformKeysRequest {};
     let response = answer(connection.platform().list_platform_keys(request)).await?;
-    output::answer(target.output, &KeyList::new(response.keys, response.revision))?;
+    output::answer(
+        target.output,
+        &KeyList::new(response.keys, response.revision),
+    )?;
     Ok(())
 }
 
 impl Verify {
     async fn run(self, target: &Target, connection: &Connection) -> Result<(), Failure> {
-        let request = v1::VerifyPlatformKeyRequest { provider: self.provider, model: self.model };
+        let request = v1::VerifyPlatformKeyRequest {
+            provider: self.provider,
+            model: self.model,
+        };
         let response = answer(connection.platform().verify_platform_key(request)).await?;
         let verdict = response.verdict();
         output::answer(target.output, &Verified::new(response.key, verdict))?;
@@ -131,7 +140,10 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.platform().delete_platform_key(request)).await?;
-        let shown = PlatformKeyDeleted { deleted: response.deleted, revision: response.revision };
+        let shown = PlatformKeyDeleted {
+            deleted: response.deleted,
+            revision: response.revision,
+        };
         output::answer(target.output, &shown)?;
         Ok(())
     }
@@ -157,6 +169,10 @@ struct PlatformKeyDeleted {
 
 impl fmt::Display for PlatformKeyDeleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted { "deleted\n" } else { "there was no key\n" })
+        f.write_str(if self.deleted {
+            "deleted\n"
+        } else {
+            "there was no key\n"
+        })
     }
 }

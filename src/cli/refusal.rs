@@ -25,7 +25,14 @@ If it was a real key, your shell's history may hold it now: replace the key at i
 ";
 
 /// Options that people try.
-const KEY_OPTIONS: [&str; 6] = ["--key", "--api-key", "--api_key", "--apikey", "--secret", "--token"];
+const KEY_OPTIONS: [&str; 6] = [
+    "--key",
+    "--api-key",
+    "--api_key",
+    "--apikey",
+    "--secret",
+    "--token",
+];
 
 /// Tells people what is wrong, or gives the help that they asked for.
 pub(super) fn tell(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
@@ -147,7 +154,11 @@ mod tests {
             "byokd --server KEY key list acme",
             "byokd --token-file KEY key list acme",
         ] {
-            for key in [KEY, "0123456789abcdef0123456789abcdef", "gsk_abcDEF0123456789abc"] {
+            for key in [
+                KEY,
+                "0123456789abcdef0123456789abcdef",
+                "gsk_abcDEF0123456789abc",
+            ] {
                 // What only might be a key is taken as a name or a path, where one may stand.
                 let told = told(&line.replace("KEY", key));
                 assert!(told.is_some() || key != KEY, "{line}");
@@ -164,14 +175,18 @@ mod tests {
             "byokd key set acme openai --api-key=hunter2",
             "byokd key set acme openai --unknown=hunter2",
         ] {
-            assert!(told(line).is_some_and(|told| !told.contains("hunter2")), "{line}");
+            assert!(
+                told(line).is_some_and(|told| !told.contains("hunter2")),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn a_key_in_a_variable_is_not_shown_either() -> Result<(), clap::Error> {
-        let line: Vec<OsString> =
-            ["byokd", "--token-file", KEY, "key", "list", "acme"].map(OsString::from).into();
+        let line: Vec<OsString> = ["byokd", "--token-file", KEY, "key", "list", "acme"]
+            .map(OsString::from)
+            .into();
         let error = Cli::try_parse_from(&line).err();
         // As if the value had come from the environment: no argument holds it.
         let told = error.map(|error| text(&error, &[]));
@@ -182,7 +197,8 @@ mod tests {
 
     #[test]
     fn ordinary_mistakes_are_told_in_full() {
-        let told = told("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe").unwrap_or_default();
+        let told =
+            told("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe").unwrap_or_default();
         assert!(told.contains("maybe") && told.contains("on, off"), "{told}");
     }
 }

@@ -18,7 +18,7 @@ use super::{
     target::Target,
     view::{BillingView, EndpointView, KeyReferenceView, seconds},
 };
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 /// What the decision is asked about; `explain` asks the same.
 #[derive(Args, Debug)]
@@ -49,7 +49,9 @@ pub(super) struct Resolve {
 impl Resolve {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let question = self.question;
-        let connection = target.connect_for(Role::Resolver, &question.workspace, &question.purpose).await?;
+        let connection = target
+            .connect_for(Role::Resolver, &question.workspace, &question.purpose)
+            .await?;
         let request = v1::ResolveCredentialsRequest {
             workspace_id: question.workspace,
             model: question.model,
@@ -101,7 +103,13 @@ impl Resolved {
             endpoint: response.endpoint.map(EndpointView::from),
             credential: response.credential.map(|mut credential| {
                 let secret = Zeroizing::new(std::mem::take(&mut credential.api_key));
-                CredentialView { api_key: if reveal { secret.as_str().to_owned() } else { masked(&secret) } }
+                CredentialView {
+                    api_key: if reveal {
+                        secret.as_str().to_owned()
+                    } else {
+                        masked(&secret)
+                    },
+                }
             }),
             lease: response.lease.map(|lease| LeaseView {
                 ttl: seconds(lease.ttl),
@@ -118,7 +126,11 @@ impl Resolved {
 /// At most the last 4 characters, and only of keys of 20 or more: the form in which the server shows keys too.
 fn masked(secret: &str) -> String {
     let length = secret.chars().count();
-    let hidden = if length < 20 { length } else { length.saturating_sub(4) };
+    let hidden = if length < 20 {
+        length
+    } else {
+        length.saturating_sub(4)
+    };
     let shown = secret.chars().skip(hidden);
     std::iter::once('…').chain(shown).collect()
 }
@@ -135,7 +147,10 @@ impl fmt::Display for Resolved {
             table.field("credential", credential.api_key.as_str());
         }
         if let Some(lease) = &self.lease {
-            table.field("lease", format!("{}, refresh after {}", lease.ttl, lease.refresh_after));
+            table.field(
+                "lease",
+                format!("{}, refresh after {}", lease.ttl, lease.refresh_after),
+            );
         }
         if let Some(billing) = &self.billing {
             table.field("billing", billing.to_string());
@@ -144,7 +159,10 @@ impl fmt::Display for Resolved {
             table.field("key", key.to_string());
         }
         if self.degraded {
-            table.field("degraded", "yes: the database does not answer, this is what was known last");
+            table.field(
+                "degraded",
+                "yes: the database does not answer, this is what was known last",
+            );
         }
         table.field("resolution", self.resolution_id.as_str());
         write!(f, "{table}")
@@ -159,7 +177,9 @@ mod tests {
 
     fn resolved(reveal: bool) -> Resolved {
         let response = v1::ResolveCredentialsResponse {
-            credential: Some(v1::Credential { api_key: KEY.to_owned() }),
+            credential: Some(v1::Credential {
+                api_key: KEY.to_owned(),
+            }),
             ..Default::default()
         };
         Resolved::new(response, reveal)
@@ -169,7 +189,10 @@ mod tests {
     fn a_key_is_masked_unless_asked_for() -> Result<(), serde_json::Error> {
         let hidden = resolved(false);
         for shown in [hidden.to_string(), serde_json::to_string(&hidden)?] {
-            assert!(shown.contains("…wxyz") && !shown.contains("9wxyz"), "{shown}");
+            assert!(
+                shown.contains("…wxyz") && !shown.contains("9wxyz"),
+                "{shown}"
+            );
         }
         let clear = resolved(true);
         assert!(clear.to_string().contains(KEY) && serde_json::to_string(&clear)?.contains(KEY));

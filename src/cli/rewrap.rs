@@ -44,18 +44,31 @@ impl Rewrap {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
         let config = self.settings.load(target)?;
         telemetry::install(&config.log);
-        let job = if self.data_keys { RewrapJob::DataKeys } else { RewrapJob::KmsKey };
+        let job = if self.data_keys {
+            RewrapJob::DataKeys
+        } else {
+            RewrapJob::KmsKey
+        };
         let mut shown = Shown::new();
-        let summary = server::rewrap(&config, Clock::system(), job, self.dry_run, self.anew, |progress| {
-            shown.show(progress)
-        })
+        let summary = server::rewrap(
+            &config,
+            Clock::system(),
+            job,
+            self.dry_run,
+            self.anew,
+            |progress| shown.show(progress),
+        )
         .await
         .map_err(|error| Failure::Local(error.to_string()));
         shown.end();
         let summary = summary?;
         let refused = summary.refused;
         let done = Done {
-            what: if self.data_keys { "records" } else { "data keys" },
+            what: if self.data_keys {
+                "records"
+            } else {
+                "data keys"
+            },
             dry_run: self.dry_run,
             kms_key: summary.kms_key_arn,
             moved: summary.moved,
@@ -84,7 +97,8 @@ impl Shown {
     fn new() -> Self {
         match stderr().is_terminal() {
             true => {
-                let style = ProgressStyle::with_template("{wide_bar} {pos} of {len} looked at, {msg}");
+                let style =
+                    ProgressStyle::with_template("{wide_bar} {pos} of {len} looked at, {msg}");
                 Self::Bar(
                     ProgressBar::no_length()
                         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
@@ -132,16 +146,33 @@ struct Done {
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, dry_run, kms_key, moved, refused, resumed } = self;
+        let Self {
+            what,
+            dry_run,
+            kms_key,
+            moved,
+            refused,
+            resumed,
+        } = self;
         match (dry_run, moved, refused) {
             (true, ..) => writeln!(f, "would move {moved} {what}; the KMS key is {kms_key}"),
             // With --data-keys the data keys were replaced, whether or not there were records.
             (false, 0, 0) if *what == "data keys" => {
-                writeln!(f, "nothing to move: all {what} are where they should be, under {kms_key}")
+                writeln!(
+                    f,
+                    "nothing to move: all {what} are where they should be, under {kms_key}"
+                )
             }
             (false, ..) => {
-                let resumed = if *resumed { ", counting what an earlier run had done" } else { "" };
-                writeln!(f, "moved {moved} {what}{resumed}; {refused} refused; the KMS key is {kms_key}")
+                let resumed = if *resumed {
+                    ", counting what an earlier run had done"
+                } else {
+                    ""
+                };
+                writeln!(
+                    f,
+                    "moved {moved} {what}{resumed}; {refused} refused; the KMS key is {kms_key}"
+                )
             }
         }
     }

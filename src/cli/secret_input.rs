@@ -26,7 +26,9 @@ const BUFFER: usize = MAX_BYTES.saturating_mul(2);
 /// Reads a key from the file, else from the prompt on a terminal, else from standard input.
 pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, Failure> {
     let told = |origin: String| {
-        move |problem: Problem| Failure::Local(format!("no key could be read from {origin}: {problem}"))
+        move |problem: Problem| {
+            Failure::Local(format!("no key could be read from {origin}: {problem}"))
+        }
     };
     if let Some(path) = file {
         let told = told(path.display().to_string());
@@ -43,8 +45,13 @@ pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, 
             .map_err(told("the prompt".to_owned()));
     }
     let told = told("standard input".to_owned());
-    let unbuffered = stdin.as_fd().try_clone_to_owned().map_err(|error| told(Problem::Io(error)))?;
-    bounded(File::from(unbuffered)).and_then(|bytes| parse(&bytes)).map_err(told)
+    let unbuffered = stdin
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| told(Problem::Io(error)))?;
+    bounded(File::from(unbuffered))
+        .and_then(|bytes| parse(&bytes))
+        .map_err(told)
 }
 
 /// What was wrong with the input, without any of it.
@@ -75,7 +82,9 @@ fn parse(bytes: &[u8]) -> Result<SecretString, Problem> {
     if bytes.len() > MAX_BYTES {
         return Err(Problem::TooLong);
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::NotText)?.trim();
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Problem::NotText)?
+        .trim();
     if text.is_empty() {
         return Err(Problem::Empty);
     }
@@ -111,7 +120,14 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused_and_not_repeated() {
         let long = vec![b'k'; 1_000_000];
-        for bad in [&b""[..], b" \n", b"sk-abc\nsk-def", b"sk-\xff", b"sk-\x1babc", &long] {
+        for bad in [
+            &b""[..],
+            b" \n",
+            b"sk-abc\nsk-def",
+            b"sk-\xff",
+            b"sk-\x1babc",
+            &long,
+        ] {
             assert!(key(bad).is_err_and(|told| !told.contains("sk-") && !told.contains("kkk")));
         }
     }

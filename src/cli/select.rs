@@ -4,8 +4,10 @@
 
 use clap::Args;
 
-use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer};
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use super::{
+    argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer,
+};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Args, Debug)]
 pub(super) struct Select {

@@ -88,13 +88,22 @@ struct Started {
 
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { server, health, data_dir } = self;
-        let byokd = std::env::args().next().map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
+        let Self {
+            server,
+            health,
+            data_dir,
+        } = self;
+        let byokd = std::env::args()
+            .next()
+            .map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
         let folder = match data_dir.as_str() {
             "./byokd-data" => String::new(),
             other => format!(" --data-dir {}", quoted(other)),
         };
-        writeln!(f, "byokd serves on {server} (health on {health}), data in {data_dir}")?;
+        writeln!(
+            f,
+            "byokd serves on {server} (health on {health}), data in {data_dir}"
+        )?;
         // Who speaks TLS needs names and certificates that only the operator knows.
         let Some(address) = server.strip_prefix("http://") else {
             return Ok(());
@@ -117,5 +126,9 @@ impl fmt::Display for Started {
 /// A word that a shell takes as one.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

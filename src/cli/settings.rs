@@ -30,28 +30,42 @@ pub(super) struct Settings {
 impl Settings {
     /// Of this file, or the usual one, and the environment.
     pub(super) fn in_file(config: Option<PathBuf>) -> Self {
-        Self { config, ..Self::default() }
+        Self {
+            config,
+            ..Self::default()
+        }
     }
 
     /// The merged and checked configuration.
     pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
-        let data_dir = target.data_dir.as_ref().map(|folder| folder.display().to_string());
+        let data_dir = target
+            .data_dir
+            .as_ref()
+            .map(|folder| folder.display().to_string());
         let flags = [
             ("--data-dir", "server.data_dir", data_dir),
             ("--listen", "server.listen", self.listen.clone()),
-            ("--admin-listen", "server.admin_listen", self.admin_listen.clone()),
+            (
+                "--admin-listen",
+                "server.admin_listen",
+                self.admin_listen.clone(),
+            ),
         ];
         let layers = Layers {
             file: self.config.clone(),
             environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             flags: flags
                 .into_iter()
                 .filter_map(|(flag, setting, value)| Some((flag, setting, value?)))
                 .collect(),
         };
-        layers.load().map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
+        layers
+            .load()
+            .map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
     }
 }
 

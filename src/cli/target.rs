@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{Access, ConnectError, Connection, ServerAddress, TlsFiles, TokenSource},
-    domain::{names::PurposeName, principal::Role},
+    domain::{caller::Role, names::PurposeName},
 };
 
 #[derive(Args, Debug)]
@@ -40,14 +40,23 @@ pub(super) struct Target {
     #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
     pub(super) data_dir: Option<PathBuf>,
     /// How the answer is written: text for people, json for programs
-    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
     pub(super) output: Format,
 }
 
 impl Target {
     /// The folder that was named, or the default.
     pub(super) fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| PathBuf::from("./byokd-data"))
+        self.data_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("./byokd-data"))
     }
 
     /// Connects with the rights that a command needs: a role in one workspace, or in all (`*`).

@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, fmt};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceView};
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use super::{
+    argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceView,
+};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Args, Debug)]
 pub(super) struct Toggle {
@@ -49,7 +51,9 @@ impl Toggle {
         output::answer(target.output, &shown)?;
         if self.state == State::On && !shown.providers_without_usable_key.is_empty() {
             let providers = shown.providers_without_usable_key.join(", ");
-            target.note(&format!("calls to {providers} are refused until there is a usable key"));
+            target.note(&format!(
+                "calls to {providers} are refused until there is a usable key"
+            ));
         }
         Ok(())
     }
@@ -64,7 +68,9 @@ struct Toggled {
 
 impl fmt::Display for Toggled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))?;
+        self.workspace
+            .as_ref()
+            .map_or(Ok(()), |workspace| write!(f, "{workspace}"))?;
         super::view::cleared(f, &self.cleared_selections)
     }
 }

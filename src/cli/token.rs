@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{argument, failure::Failure, output, settings::local, target::Target};
 use crate::{
-    domain::{clock::Clock, names::PurposeName, principal::Role},
+    domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{self, MintRequest, Signer},
 };
 
@@ -30,7 +30,9 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn run(self, target: &Target) -> Result<(), Failure> {
         let signer = Signer::in_folder(&target.data_dir()).map_err(|error| {
-            Failure::Local(format!("{error}: start byokd once, or name its folder with --data-dir"))
+            Failure::Local(format!(
+                "{error}: start byokd once, or name its folder with --data-dir"
+            ))
         })?;
         let request = MintRequest {
             subject: self.subject,

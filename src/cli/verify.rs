@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     domain::audit::Checkpoint,
     server::store_settings,
-    store::{Duty, Store},
+    store::{OpenMode, Store},
     telemetry,
 };
 
@@ -57,15 +57,23 @@ impl Verify {
         };
         let mut verifier = Verifier::new(&key, checkpoints, !self.partial);
         for file in &self.files {
-            verifier
-                .read(file)
-                .map_err(|error| Failure::Local(format!("cannot read {}: {error}", file.display())))?;
+            verifier.read(file).map_err(|error| {
+                Failure::Local(format!("cannot read {}: {error}", file.display()))
+            })?;
         }
         let report = verifier.report();
         let faults = report.faults;
-        output::answer(target.output, &Shown { sound: report.sound(), report })?;
+        output::answer(
+            target.output,
+            &Shown {
+                sound: report.sound(),
+                report,
+            },
+        )?;
         if faults > 0 {
-            return Err(Failure::Incomplete(format!("the audit stream is not whole: {faults} findings")));
+            return Err(Failure::Incomplete(format!(
+                "the audit stream is not whole: {faults} findings"
+            )));
         }
         Ok(())
     }
@@ -73,11 +81,18 @@ impl Verify {
 
 /// What the database knows of the chains.
 async fn checkpoints(config: &Config) -> Result<Vec<Checkpoint>, Failure> {
-    let unasked = |error| Failure::Local(format!("{}; --no-database checks the files alone", local(error)));
+    let unasked = |error| {
+        Failure::Local(format!(
+            "{}; --no-database checks the files alone",
+            local(error)
+        ))
+    };
     let settings = store_settings(config);
     // Opening would make a database where there is none.
     Store::schema_status(&settings).await.map_err(unasked)?;
-    let store = Store::open(&settings, Duty::Maintain).await.map_err(unasked)?;
+    let store = Store::open(&settings, OpenMode::Maintain)
+        .await
+        .map_err(unasked)?;
     let chains = store.audit_chains().await;
     store.close().await;
     chains.map_err(unasked)
@@ -92,7 +107,13 @@ struct Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { lines, chains, findings, faults, notes } = &self.report;
+        let Report {
+            lines,
+            chains,
+            findings,
+            faults,
+            notes,
+        } = &self.report;
         for finding in findings {
             writeln!(f, "WRONG  {}", told(finding))?;
         }
@@ -110,9 +131,22 @@ impl fmt::Display for Shown {
 /// Where, and what.
 fn told(finding: &Finding) -> String {
     let file = finding.file.as_ref().map(|file| file.display().to_string());
-    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let line = finding
+        .line
+        .map(|line| format!(":{line}"))
+        .unwrap_or_default();
     let chain = finding.chain.map(|chain| format!("chain {chain}"));
-    let sequence = finding.sequence.map(|sequence| format!(" line {sequence}")).unwrap_or_default();
-    let place = [file.map(|file| file + &line), chain.map(|chain| chain + &sequence)];
-    format!("{}: {}", place.into_iter().flatten().collect::<Vec<_>>().join(", "), finding.fault)
+    let sequence = finding
+        .sequence
+        .map(|sequence| format!(" line {sequence}"))
+        .unwrap_or_default();
+    let place = [
+        file.map(|file| file + &line),
+        chain.map(|chain| chain + &sequence),
+    ];
+    format!(
+        "{}: {}",
+        place.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        finding.fault
+    )
 }

@@ -8,8 +8,10 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use clap::{Args, Subcommand};
 
-use super::{argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer};
-use crate::{client::answer, contract::v1, domain::principal::Role};
+use super::{
+    argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer,
+};
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 /// Nobody types more to say yes.
 const MAX_REPLY: u64 = 64;
@@ -53,7 +55,9 @@ impl Workspace {
 impl Show {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let connection = target.connect(Role::Viewer, &self.workspace).await?;
-        let request = v1::GetWorkspaceRequest { workspace_id: self.workspace };
+        let request = v1::GetWorkspaceRequest {
+            workspace_id: self.workspace,
+        };
         let response = answer(connection.keys().get_workspace(request)).await?;
         output::answer(target.output, &WorkspaceAnswer::new(response.workspace))?;
         Ok(())

@@ -69,7 +69,11 @@ impl ServerAddress {
         let refused = |problem| AddressError::Malformed {
             origin: origin.to_owned(),
             // What stands before an `@` is somebody's password.
-            value: if text.contains('@') { "(not shown)".to_owned() } else { text.to_owned() },
+            value: if text.contains('@') {
+                "(not shown)".to_owned()
+            } else {
+                text.to_owned()
+            },
             problem,
         };
         let url = Url::parse(text).map_err(|_| refused("is not a URL"))?;
@@ -90,13 +94,19 @@ impl ServerAddress {
             Some(Host::Domain(name)) => name == "localhost",
             None => return Err(refused("names no host")),
         };
-        Ok(Self { url: url.as_str().trim_end_matches('/').to_owned(), loopback, encrypted })
+        Ok(Self {
+            url: url.as_str().trim_end_matches('/').to_owned(),
+            loopback,
+            encrypted,
+        })
     }
 }
 
 fn read(path: &Path) -> io::Result<String> {
     let mut line = String::new();
-    File::open(path)?.take(MAX_BYTES).read_to_string(&mut line)?;
+    File::open(path)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut line)?;
     Ok(line)
 }
 
@@ -133,9 +143,15 @@ mod tests {
     fn named_goes_before_the_folder_and_the_folder_before_the_default()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        assert_eq!(ServerAddress::find(None, folder.path())?.as_str(), DEFAULT_SERVER);
+        assert_eq!(
+            ServerAddress::find(None, folder.path())?.as_str(),
+            DEFAULT_SERVER
+        );
         std::fs::write(folder.path().join(FILE), "http://127.0.0.1:4000\n")?;
-        assert_eq!(ServerAddress::find(None, folder.path())?.as_str(), "http://127.0.0.1:4000");
+        assert_eq!(
+            ServerAddress::find(None, folder.path())?.as_str(),
+            "http://127.0.0.1:4000"
+        );
         let named = ServerAddress::find(Some("http://byokd.internal:50051/"), folder.path())?;
         assert_eq!(named.as_str(), "http://byokd.internal:50051");
         assert!(!named.is_loopback() && !named.is_encrypted());
@@ -147,11 +163,20 @@ mod tests {
     #[test]
     fn refuses_what_is_not_host_and_port() {
         let nowhere = Path::new("/nonexistent");
-        for bad in ["", "localhost:50051", "https://", "ftp://a", "http://a/b", "http://a?b", "http://"] {
+        for bad in [
+            "",
+            "localhost:50051",
+            "https://",
+            "ftp://a",
+            "http://a/b",
+            "http://a?b",
+            "http://",
+        ] {
             assert!(ServerAddress::find(Some(bad), nowhere).is_err(), "{bad}");
         }
-        let told =
-            ServerAddress::find(Some("http://me:hunter2@host"), nowhere).err().map(|error| error.to_string());
+        let told = ServerAddress::find(Some("http://me:hunter2@host"), nowhere)
+            .err()
+            .map(|error| error.to_string());
         assert!(told.is_some_and(|told| !told.contains("hunter2")));
     }
 }

@@ -37,7 +37,10 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(super) fn unreachable(server: &ServerAddress, error: &(dyn Error + 'static)) -> Self {
-        Self::Unreachable { server: server.as_str().to_owned(), cause: innermost(error).to_string() }
+        Self::Unreachable {
+            server: server.as_str().to_owned(),
+            cause: innermost(error).to_string(),
+        }
     }
 }
 
@@ -71,7 +74,9 @@ impl CallError {
     pub(super) fn read(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
-        let fields = details.bad_request().map(|bad| bad.field_violations.as_slice());
+        let fields = details
+            .bad_request()
+            .map(|bad| bad.field_violations.as_slice());
         // Only a status made on this side has a source.
         let (code, message) = match status.source() {
             Some(cause) => local(status.code(), cause),
@@ -81,7 +86,9 @@ impl CallError {
             code: code_name(code),
             reason: info.map(|info| info.reason.clone()),
             message,
-            metadata: info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default(),
+            metadata: info
+                .map(|info| info.metadata.clone().into_iter().collect())
+                .unwrap_or_default(),
             field_violations: fields
                 .unwrap_or_default()
                 .iter()
@@ -100,9 +107,16 @@ fn local(code: Code, cause: &(dyn Error + 'static)) -> (Code, String) {
     let deepest = innermost(cause);
     if deepest.is::<TimeoutExpired>() {
         let limit = CALL_DEADLINE.as_secs();
-        return (Code::DeadlineExceeded, format!("no answer came within {limit} s"));
+        return (
+            Code::DeadlineExceeded,
+            format!("no answer came within {limit} s"),
+        );
     }
-    let code = if code == Code::Unknown { Code::Unavailable } else { code };
+    let code = if code == Code::Unknown {
+        Code::Unavailable
+    } else {
+        code
+    };
     (code, format!("no answer came: {deepest}"))
 }
 
@@ -128,12 +142,24 @@ mod tests {
         details
             .set_retry_info(Some(Duration::from_millis(1500)))
             .add_bad_request_violation("provider", "is not known");
-        let error =
-            CallError::read(&Status::with_error_details(Code::ResourceExhausted, "too many", details));
-        assert_eq!((error.code, error.message.as_str()), ("RESOURCE_EXHAUSTED", "too many"));
+        let error = CallError::read(&Status::with_error_details(
+            Code::ResourceExhausted,
+            "too many",
+            details,
+        ));
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            ("RESOURCE_EXHAUSTED", "too many")
+        );
         assert_eq!(error.reason.as_deref(), Some("RATE_LIMITED"));
         assert_eq!(error.retry_after, Some(Duration::from_millis(1500)));
         assert_eq!(error.metadata.get("limit").map(String::as_str), Some("60"));
-        assert_eq!(error.field_violations.first().map(|problem| problem.field.as_str()), Some("provider"));
+        assert_eq!(
+            error
+                .field_violations
+                .first()
+                .map(|problem| problem.field.as_str()),
+            Some("provider")
+        );
     }
 }

@@ -52,12 +52,19 @@ pub async fn ready(admin: SocketAddr) -> Result<(), Unready> {
     let asked = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
         let channel = endpoint.map_err(told)?.connect().await.map_err(told)?;
-        let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-        answer.map(|answer| answer.into_inner().status()).map_err(told)
+        let answer = HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await;
+        answer
+            .map(|answer| answer.into_inner().status())
+            .map_err(told)
     };
     match tokio::time::timeout(DEADLINE, asked).await {
         Ok(Ok(ServingStatus::Serving)) => Ok(()),
-        Ok(Ok(status)) => Err(Unready::Answered { address, status: status.as_str_name() }),
+        Ok(Ok(status)) => Err(Unready::Answered {
+            address,
+            status: status.as_str_name(),
+        }),
         Ok(Err(cause)) => Err(unreachable(cause)),
         Err(_) => Err(unreachable(format!("no answer within {DEADLINE:?}"))),
     }
@@ -71,8 +78,12 @@ fn told(error: impl std::error::Error + 'static) -> String {
 fn reachable(admin: SocketAddr) -> SocketAddr {
     let mut address = admin;
     match admin {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into())
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into())
+        }
         _ => {}
     }
     address
@@ -91,7 +102,11 @@ mod tests {
             ("10.1.2.3:9464", "10.1.2.3:9464"),
             ("127.0.0.1:1", "127.0.0.1:1"),
         ] {
-            assert_eq!(reachable(configured.parse()?), asked.parse()?, "{configured}");
+            assert_eq!(
+                reachable(configured.parse()?),
+                asked.parse()?,
+                "{configured}"
+            );
         }
         Ok(())
     }

@@ -44,7 +44,10 @@ impl TlsFiles {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error })
+    fs::read(path).map_err(|error| TlsError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// Why a connection cannot be encrypted.
@@ -62,6 +65,8 @@ pub enum TlsError {
     #[error("a certificate and its private key go together; name both or none")]
     Half,
     /// The address does not ask for TLS.
-    #[error("{0} is not encrypted, so that a CA and a certificate have no use; write it with https://")]
+    #[error(
+        "{0} is not encrypted, so that a CA and a certificate have no use; write it with https://"
+    )]
     NotEncrypted(String),
 }

@@ -15,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::{clock::Clock, error::Error, names::PurposeName, principal::Role},
+    domain::{caller::Role, clock::Clock, error::Error, names::PurposeName},
     identity::{self, MintRequest, Signer},
 };
 
@@ -61,7 +61,11 @@ impl TokenSource {
                     workspace: access.workspace.to_owned(),
                     purposes: access.purpose.iter().cloned().collect(),
                 };
-                Zeroizing::new(identity::mint(&Signer::in_folder(folder)?, &request, &Clock::system())?)
+                Zeroizing::new(identity::mint(
+                    &Signer::in_folder(folder)?,
+                    &request,
+                    &Clock::system(),
+                )?)
             }
         };
         let header = Zeroizing::new(format!("Bearer {}", token.as_str()));
@@ -72,10 +76,17 @@ impl TokenSource {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
-    let unreadable = |error| TokenError::Unreadable { path: path.to_owned(), error };
+    let unreadable = |error| TokenError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
     // Room for all of it at once: a text that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(BUFFER));
-    File::open(path).map_err(unreadable)?.take(MAX_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(TokenError::NotAToken(path.to_owned()));
@@ -109,19 +120,30 @@ pub enum TokenError {
 mod tests {
     use super::*;
 
-    const ACCESS: Access<'_> = Access { role: Role::Viewer, workspace: "acme", purpose: None };
+    const ACCESS: Access<'_> = Access {
+        role: Role::Viewer,
+        workspace: "acme",
+        purpose: None,
+    };
 
     #[test]
     fn a_file_holds_one_token() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("token");
         std::fs::write(&path, "eyJ.a.b\n")?;
-        let value = TokenSource::File(path.clone()).authorization(&ACCESS)?.ok_or("no token")?;
+        let value = TokenSource::File(path.clone())
+            .authorization(&ACCESS)?
+            .ok_or("no token")?;
         assert_eq!(value.to_str()?, "Bearer eyJ.a.b");
         assert!(!format!("{value:?}").contains("eyJ"));
         for bad in ["", "\n", "two tokens", "two\ntokens"] {
             std::fs::write(&path, bad)?;
-            assert!(TokenSource::File(path.clone()).authorization(&ACCESS).is_err(), "{bad:?}");
+            assert!(
+                TokenSource::File(path.clone())
+                    .authorization(&ACCESS)
+                    .is_err(),
+                "{bad:?}"
+            );
         }
         Ok(())
     }

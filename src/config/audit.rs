@@ -91,7 +91,10 @@ impl Config {
             faults.push(("audit.key_file", fault.to_owned()));
         }
         if !(1..=LONGEST_RETENTION).contains(&self.audit.retention_days) {
-            faults.push(("audit.retention_days", format!("must be 1 to {LONGEST_RETENTION}")));
+            faults.push((
+                "audit.retention_days",
+                format!("must be 1 to {LONGEST_RETENTION}"),
+            ));
         }
         faults
     }
@@ -117,15 +120,28 @@ mod tests {
                 &["audit.file"],
             ),
             (|c| c.database.url = "sqlite:/var/byokd.db".to_owned(), &[]),
-            (|c| c.database.url = "postgres://db/byokd".to_owned(), &["audit.key_file"]),
-            (|c| c.kms.key = "alias/byokd".to_owned(), &["audit.key_file"]),
+            (
+                |c| c.database.url = "postgres://db/byokd".to_owned(),
+                &["audit.key_file"],
+            ),
+            (
+                |c| c.kms.key = "alias/byokd".to_owned(),
+                &["audit.key_file"],
+            ),
             (|c| c.audit.retention_days = 0, &["audit.retention_days"]),
-            (|c| c.audit.retention_days = LONGEST_RETENTION + 1, &["audit.retention_days"]),
+            (
+                |c| c.audit.retention_days = LONGEST_RETENTION + 1,
+                &["audit.retention_days"],
+            ),
         ];
         for (at, (edit, blamed)) in rows.into_iter().enumerate() {
             let mut config = Config::default();
             edit(&mut config);
-            let faults: Vec<_> = config.audit_faults().into_iter().map(|(setting, _)| setting).collect();
+            let faults: Vec<_> = config
+                .audit_faults()
+                .into_iter()
+                .map(|(setting, _)| setting)
+                .collect();
             assert_eq!(faults, blamed, "row {at}");
         }
     }

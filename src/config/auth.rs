@@ -85,7 +85,11 @@ fn a_day() -> u32 {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self { embedded: EmbeddedSigner::Loopback, issuers: Vec::new(), rules: Vec::new() }
+        Self {
+            embedded: EmbeddedSigner::Loopback,
+            issuers: Vec::new(),
+            rules: Vec::new(),
+        }
     }
 }
 
@@ -114,13 +118,19 @@ impl Config {
                 faults.push(("auth.issuers", format!("name {name} twice")));
             }
             faults.extend(
-                issuer.faults().into_iter().map(|fault| ("auth.issuers", format!("{name}: {fault}"))),
+                issuer
+                    .faults()
+                    .into_iter()
+                    .map(|fault| ("auth.issuers", format!("{name}: {fault}"))),
             );
         }
         for rule in &self.auth.rules {
             let text = rule.text();
             if !text.issuer.is_empty() && !names.contains(&text.issuer) {
-                let fault = format!("a rule is for {}, which is not one of auth.issuers", text.issuer);
+                let fault = format!(
+                    "a rule is for {}, which is not one of auth.issuers",
+                    text.issuer
+                );
                 faults.push(("auth.rules", fault));
             }
             if !text.certificate.is_empty() && self.tls.client_ca_file.as_os_str().is_empty() {
@@ -143,20 +153,43 @@ impl IssuerConfig {
                 faults.push(fault.to_owned());
             }
         };
-        let printable =
-            |text: &str| !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
-        unless(printable(&self.issuer), "`issuer` must be 1 to 256 printable characters");
-        unless(self.issuer != "byokd", "`issuer` is the embedded signer's own name");
-        unless(printable(&self.audience), "`audience` must be 1 to 256 printable characters");
-        unless(!self.algorithms.is_empty(), "`algorithms` is empty; name EdDSA, ES256 or RS256");
-        unless(self.jwks_url.is_empty() != no_path(&self.jwks_file), "set one of `jwks_url` and `jwks_file`");
-        let url = Url::parse(&self.jwks_url);
-        unless(self.jwks_url.is_empty() || url.is_ok(), "`jwks_url` is not a URL");
+        let printable = |text: &str| {
+            !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control)
+        };
         unless(
-            !self.jwks_url.is_empty() || (no_path(&self.jwks_ca_file) && no_path(&self.jwks_token_file)),
+            printable(&self.issuer),
+            "`issuer` must be 1 to 256 printable characters",
+        );
+        unless(
+            self.issuer != "byokd",
+            "`issuer` is the embedded signer's own name",
+        );
+        unless(
+            printable(&self.audience),
+            "`audience` must be 1 to 256 printable characters",
+        );
+        unless(
+            !self.algorithms.is_empty(),
+            "`algorithms` is empty; name EdDSA, ES256 or RS256",
+        );
+        unless(
+            self.jwks_url.is_empty() != no_path(&self.jwks_file),
+            "set one of `jwks_url` and `jwks_file`",
+        );
+        let url = Url::parse(&self.jwks_url);
+        unless(
+            self.jwks_url.is_empty() || url.is_ok(),
+            "`jwks_url` is not a URL",
+        );
+        unless(
+            !self.jwks_url.is_empty()
+                || (no_path(&self.jwks_ca_file) && no_path(&self.jwks_token_file)),
             "`jwks_ca_file` and `jwks_token_file` go with `jwks_url`",
         );
-        unless(self.longest_life_seconds > 0, "`longest_life_seconds` must be at least 1");
+        unless(
+            self.longest_life_seconds > 0,
+            "`longest_life_seconds` must be at least 1",
+        );
         faults
     }
 }

@@ -34,7 +34,8 @@ impl Config {
             "must be 0 to 60000: whoever stops byokd kills it when its own patience ends",
         );
         let url = &self.database.url;
-        let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let postgres =
+            |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
         unless(
             url.is_empty() || url.starts_with("sqlite:") || postgres(url),
             "database.url",
@@ -48,9 +49,16 @@ impl Config {
         );
         for (setting, connections) in [
             ("database.read_connections", self.database.read_connections),
-            ("database.write_connections", self.database.write_connections),
+            (
+                "database.write_connections",
+                self.database.write_connections,
+            ),
         ] {
-            unless((1..=1000).contains(&connections), setting, "must be 1 to 1000");
+            unless(
+                (1..=1000).contains(&connections),
+                setting,
+                "must be 1 to 1000",
+            );
         }
         unless(
             (5..=300).contains(&self.resolution.lease_seconds),
@@ -68,14 +76,27 @@ impl Config {
             "must be 100 to 12000: two tests fit into limits.default_deadline_ms, as it comes",
         );
         for (setting, limit) in [
-            ("checks.per_workspace_per_minute", self.checks.per_workspace_per_minute),
-            ("checks.per_principal_per_minute", self.checks.per_principal_per_minute),
-            ("checks.per_provider_per_second", self.checks.per_provider_per_second),
+            (
+                "checks.per_workspace_per_minute",
+                self.checks.per_workspace_per_minute,
+            ),
+            (
+                "checks.per_principal_per_minute",
+                self.checks.per_principal_per_minute,
+            ),
+            (
+                "checks.per_provider_per_second",
+                self.checks.per_provider_per_second,
+            ),
         ] {
             unless(limit > 0, setting, "must be at least 1");
         }
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log.filter);
-        unless(filter.is_ok(), "log.filter", "is not a filter; write e.g. info,byokd=debug");
+        unless(
+            filter.is_ok(),
+            "log.filter",
+            "is not a filter; write e.g. info,byokd=debug",
+        );
         faults.extend(self.tls.faults());
         faults.extend(self.auth_faults());
         faults.extend(self.limits.faults());
@@ -98,11 +119,17 @@ impl KmsConfig {
             && !self.region.is_empty()
             && self.region != region
         {
-            let fault = format!("is {}, but kms.key is in {region}; leave kms.region out", self.region);
+            let fault = format!(
+                "is {}, but kms.key is in {region}; leave kms.region out",
+                self.region
+            );
             faults.push(("kms.region", fault));
         }
         if self.key.is_empty()
-            && let Some(cloud) = self.previous_keys.iter().find(|name| KmsKeyName::parse(name).is_some())
+            && let Some(cloud) = self
+                .previous_keys
+                .iter()
+                .find(|name| KmsKeyName::parse(name).is_some())
         {
             let fault = format!(
                 "names {cloud}, a key of AWS KMS, but kms.key names none; from AWS KMS there is no road back to a \
@@ -111,11 +138,14 @@ impl KmsConfig {
             faults.push(("kms.previous_keys", fault));
         }
         if self.previous_keys.iter().any(String::is_empty) {
-            faults.push(("kms.previous_keys", "has an empty name; take it out".to_owned()));
+            faults.push((
+                "kms.previous_keys",
+                "has an empty name; take it out".to_owned(),
+            ));
         }
         let endpoint = Url::parse(&self.endpoint_url);
-        let reachable =
-            endpoint.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
+        let reachable = endpoint
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.username().is_empty());
         if !self.endpoint_url.is_empty() && !reachable {
             let fault = "must be an http:// or https:// address, without a user; leave it out for AWS itself";
             faults.push(("kms.endpoint_url", fault.to_owned()));
@@ -134,7 +164,8 @@ mod tests {
 
     type Edit = fn(&mut Config);
 
-    const KEY_ARN: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const KEY_ARN: &str =
+        "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
     /// The settings that are to blame.
     fn blamed(edit: Edit) -> Vec<&'static str> {
@@ -142,26 +173,63 @@ mod tests {
         // Required beside some of what is set here.
         config.audit.key_file = "audit.key".into();
         edit(&mut config);
-        config.faults().into_iter().map(|(setting, _)| setting).collect()
+        config
+            .faults()
+            .into_iter()
+            .map(|(setting, _)| setting)
+            .collect()
     }
 
     #[test]
     fn just_beyond_each_bound_is_refused_by_name() {
         let rows: [(Edit, &str); 26] = [
-            (|c| c.resolution.lease_seconds = 4, "resolution.lease_seconds"),
-            (|c| c.resolution.lease_seconds = 301, "resolution.lease_seconds"),
+            (
+                |c| c.resolution.lease_seconds = 4,
+                "resolution.lease_seconds",
+            ),
+            (
+                |c| c.resolution.lease_seconds = 301,
+                "resolution.lease_seconds",
+            ),
             (|c| c.checks.condemn_after = 1, "checks.condemn_after"),
             (|c| c.checks.deadline_ms = 99, "checks.deadline_ms"),
             (|c| c.checks.deadline_ms = 12_001, "checks.deadline_ms"),
-            (|c| c.checks.per_workspace_per_minute = 0, "checks.per_workspace_per_minute"),
-            (|c| c.checks.per_principal_per_minute = 0, "checks.per_principal_per_minute"),
-            (|c| c.checks.per_provider_per_second = 0, "checks.per_provider_per_second"),
-            (|c| c.server.admin_listen = c.server.listen, "server.admin_listen"),
-            (|c| c.server.shutdown_delay_ms = 60_001, "server.shutdown_delay_ms"),
-            (|c| c.database.url = "mysql://db/byokd".to_owned(), "database.url"),
-            (|c| c.database.listen_url = "postgres://db/byokd".to_owned(), "database.listen_url"),
-            (|c| c.database.read_connections = 0, "database.read_connections"),
-            (|c| c.database.write_connections = 1001, "database.write_connections"),
+            (
+                |c| c.checks.per_workspace_per_minute = 0,
+                "checks.per_workspace_per_minute",
+            ),
+            (
+                |c| c.checks.per_principal_per_minute = 0,
+                "checks.per_principal_per_minute",
+            ),
+            (
+                |c| c.checks.per_provider_per_second = 0,
+                "checks.per_provider_per_second",
+            ),
+            (
+                |c| c.server.admin_listen = c.server.listen,
+                "server.admin_listen",
+            ),
+            (
+                |c| c.server.shutdown_delay_ms = 60_001,
+                "server.shutdown_delay_ms",
+            ),
+            (
+                |c| c.database.url = "mysql://db/byokd".to_owned(),
+                "database.url",
+            ),
+            (
+                |c| c.database.listen_url = "postgres://db/byokd".to_owned(),
+                "database.listen_url",
+            ),
+            (
+                |c| c.database.read_connections = 0,
+                "database.read_connections",
+            ),
+            (
+                |c| c.database.write_connections = 1001,
+                "database.write_connections",
+            ),
             (|c| c.log.filter = "=".to_owned(), "log.filter"),
             (|c| c.kms.key = "byokd".to_owned(), "kms.key"),
             (|c| c.kms.key = "/etc/byokd/kms.key".to_owned(), "kms.key"),
@@ -172,11 +240,26 @@ mod tests {
                 },
                 "kms.region",
             ),
-            (|c| c.kms.previous_keys = vec!["old.key".to_owned(), KEY_ARN.to_owned()], "kms.previous_keys"),
-            (|c| c.kms.previous_keys = vec![String::new()], "kms.previous_keys"),
-            (|c| c.kms.endpoint_url = "localhost:4566".to_owned(), "kms.endpoint_url"),
-            (|c| c.kms.endpoint_url = "ftp://kms".to_owned(), "kms.endpoint_url"),
-            (|c| c.kms.endpoint_url = "http://user:pass@kms".to_owned(), "kms.endpoint_url"),
+            (
+                |c| c.kms.previous_keys = vec!["old.key".to_owned(), KEY_ARN.to_owned()],
+                "kms.previous_keys",
+            ),
+            (
+                |c| c.kms.previous_keys = vec![String::new()],
+                "kms.previous_keys",
+            ),
+            (
+                |c| c.kms.endpoint_url = "localhost:4566".to_owned(),
+                "kms.endpoint_url",
+            ),
+            (
+                |c| c.kms.endpoint_url = "ftp://kms".to_owned(),
+                "kms.endpoint_url",
+            ),
+            (
+                |c| c.kms.endpoint_url = "http://user:pass@kms".to_owned(),
+                "kms.endpoint_url",
+            ),
             (|c| c.kms.calls_per_second = 0, "kms.calls_per_second"),
             // Off loopback, each of the two words lets one thing through and not the other.
             (

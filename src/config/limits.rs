@@ -50,14 +50,26 @@ impl LimitsConfig {
             }
         };
         let some = |count: u32| (1..=1_000_000).contains(&count);
-        unless(some(self.connections), "limits.connections", "must be 1 to 1000000");
+        unless(
+            some(self.connections),
+            "limits.connections",
+            "must be 1 to 1000000",
+        );
         unless(
             (1..=10_000).contains(&self.streams_per_connection),
             "limits.streams_per_connection",
             "must be 1 to 10000",
         );
-        unless((4..=1_000_000).contains(&self.calls), "limits.calls", "must be 4 to 1000000");
-        unless(some(self.resets_per_second), "limits.resets_per_second", "must be 1 to 1000000");
+        unless(
+            (4..=1_000_000).contains(&self.calls),
+            "limits.calls",
+            "must be 4 to 1000000",
+        );
+        unless(
+            some(self.resets_per_second),
+            "limits.resets_per_second",
+            "must be 1 to 1000000",
+        );
         unless(
             (1_000..=60_000).contains(&self.longest_deadline_ms),
             "limits.longest_deadline_ms",

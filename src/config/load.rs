@@ -56,7 +56,9 @@ impl Layers {
         let defaults = match Table::try_from(Config::default()) {
             Ok(defaults) => defaults,
             Err(error) => {
-                return Err(ConfigFaults(vec![format!("the defaults cannot be written: {error}")]));
+                return Err(ConfigFaults(vec![format!(
+                    "the defaults cannot be written: {error}"
+                )]));
             }
         };
         let mut settings = self.file_settings(&mut faults);
@@ -86,7 +88,11 @@ impl Layers {
             let source = sources.get(path).map_or("default", String::as_str);
             faults.push(format!("{source}: {path} {fault}"));
         }
-        if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigFaults(faults))
+        }
     }
 
     fn file_settings(&self, faults: &mut Vec<String>) -> Vec<Setting> {
@@ -111,24 +117,36 @@ impl Layers {
         let mut settings = Vec::new();
         for (section, value) in table {
             match value {
-                Value::Table(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
-                    path: format!("{section}.{key}"),
+                Value::Table(keys) => {
+                    settings.extend(keys.into_iter().map(|(key, value)| Setting {
+                        path: format!("{section}.{key}"),
+                        value,
+                        source: source.clone(),
+                    }))
+                }
+                value => settings.push(Setting {
+                    path: section,
                     value,
                     source: source.clone(),
-                })),
-                value => settings.push(Setting { path: section, value, source: source.clone() }),
+                }),
             }
         }
         settings
     }
 
     fn environment_settings(&self, defaults: &Table) -> Vec<Setting> {
-        let named =
-            self.environment.iter().filter_map(|(name, text)| Some((name, name.strip_prefix(PREFIX)?, text)));
+        let named = self
+            .environment
+            .iter()
+            .filter_map(|(name, text)| Some((name, name.strip_prefix(PREFIX)?, text)));
         named
             .map(|(name, rest, text)| {
                 let path = rest.to_ascii_lowercase().replacen("__", ".", 1);
-                Setting { value: typed(defaults, &path, text), path, source: name.clone() }
+                Setting {
+                    value: typed(defaults, &path, text),
+                    path,
+                    source: name.clone(),
+                }
             })
             .collect()
     }
@@ -144,8 +162,10 @@ fn typed(defaults: &Table, path: &str, text: &str) -> Value {
     match default_of(defaults, path) {
         Some(Value::String(_)) | None => Value::String(text.to_owned()),
         Some(_) => {
-            let parsed =
-                format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+            let parsed = format!("value = {text}")
+                .parse::<Table>()
+                .ok()
+                .and_then(|mut table| table.remove("value"));
             parsed.unwrap_or_else(|| Value::String(text.to_owned()))
         }
     }
@@ -154,7 +174,10 @@ fn typed(defaults: &Table, path: &str, text: &str) -> Value {
 /// What is wrong with one setting, tried alone on the defaults.
 fn judge(defaults: &Table, setting: &Setting) -> Option<String> {
     if default_of(defaults, &setting.path).is_none() {
-        let section = setting.path.split_once('.').map_or(setting.path.as_str(), |(section, _)| section);
+        let section = setting
+            .path
+            .split_once('.')
+            .map_or(setting.path.as_str(), |(section, _)| section);
         let known = match defaults.get(section).and_then(Value::as_table) {
             Some(keys) => format!("[{section}] has: {}", list(keys)),
             None => format!("the sections are: {}", list(defaults)),
@@ -173,7 +196,10 @@ fn judge(defaults: &Table, setting: &Setting) -> Option<String> {
 }
 
 fn list(keys: &Table) -> String {
-    keys.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    keys.keys()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn put(table: &mut Table, path: &str, value: Value) {
@@ -189,18 +215,27 @@ fn with_secret_files(mut config: Config, faults: &mut Vec<String>) -> Config {
     let database = &mut config.database;
     for (setting, url, file) in [
         ("database.url", &mut database.url, &database.url_file),
-        ("database.listen_url", &mut database.listen_url, &database.listen_url_file),
+        (
+            "database.listen_url",
+            &mut database.listen_url,
+            &database.listen_url_file,
+        ),
     ] {
         if file.as_os_str().is_empty() {
             continue;
         }
         if !url.is_empty() {
-            faults.push(format!("{setting} and {setting}_file are both set; keep one"));
+            faults.push(format!(
+                "{setting} and {setting}_file are both set; keep one"
+            ));
             continue;
         }
         match fs::read_to_string(file) {
             Ok(read) => *url = read.trim().to_owned(),
-            Err(error) => faults.push(format!("{setting}_file {} cannot be read: {error}", file.display())),
+            Err(error) => faults.push(format!(
+                "{setting}_file {} cannot be read: {error}",
+                file.display()
+            )),
         }
     }
     config
@@ -211,7 +246,10 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -267,7 +305,9 @@ mod tests {
         let faults = layers.load().unwrap_err().0;
         let has = |source: &str, text: &str| {
             assert!(
-                faults.iter().any(|fault| fault.contains(source) && fault.contains(text)),
+                faults
+                    .iter()
+                    .any(|fault| fault.contains(source) && fault.contains(text)),
                 "{source} {text}: {faults:#?}"
             );
         };
@@ -276,8 +316,14 @@ mod tests {
         has("byokd.toml: server.listen", "mesh");
         has("auth.rules", "auth.embedded");
         has("byokd.toml: log.format", "xml");
-        has("BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds", "5 to 300");
-        has("BYOKD__CHECKS__CONDEMN_AFTER: checks.condemn_after", "wrong");
+        has(
+            "BYOKD__RESOLUTION__LEASE_SECONDS: resolution.lease_seconds",
+            "5 to 300",
+        );
+        has(
+            "BYOKD__CHECKS__CONDEMN_AFTER: checks.condemn_after",
+            "wrong",
+        );
         has("BYOKD__NO__SUCH: no.such", "is not a setting");
         assert_eq!(faults.len(), 8, "{faults:#?}");
     }
@@ -287,13 +333,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("url");
         fs::write(&file, "sqlite:/x/y.db\n").unwrap();
-        let with =
-            |pairs: &[(&str, &str)]| Layers { environment: environment(pairs), ..Layers::default() }.load();
+        let with = |pairs: &[(&str, &str)]| {
+            Layers {
+                environment: environment(pairs),
+                ..Layers::default()
+            }
+            .load()
+        };
         let path = file.display().to_string();
-        assert_eq!(with(&[("BYOKD__DATABASE__URL_FILE", &path)]).unwrap().database_url(), "sqlite:/x/y.db");
-        let both = with(&[("BYOKD__DATABASE__URL_FILE", &path), ("BYOKD__DATABASE__URL", "sqlite:z")]);
+        assert_eq!(
+            with(&[("BYOKD__DATABASE__URL_FILE", &path)])
+                .unwrap()
+                .database_url(),
+            "sqlite:/x/y.db"
+        );
+        let both = with(&[
+            ("BYOKD__DATABASE__URL_FILE", &path),
+            ("BYOKD__DATABASE__URL", "sqlite:z"),
+        ]);
         assert!(both.unwrap_err().to_string().contains("keep one"));
-        let wrong = with(&[("BYOKD__DATABASE__URL", "mysql://byokd:hunter2@db/x")]).unwrap_err().to_string();
+        let wrong = with(&[("BYOKD__DATABASE__URL", "mysql://byokd:hunter2@db/x")])
+            .unwrap_err()
+            .to_string();
         assert!(wrong.contains("database.url") && !wrong.contains("hunter2"));
     }
 }

@@ -50,10 +50,16 @@ impl TlsConfig {
     pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         if set(&self.cert_file) != set(&self.key_file) {
-            faults.push(("tls.cert_file", "and tls.key_file go together; set both or none".to_owned()));
+            faults.push((
+                "tls.cert_file",
+                "and tls.key_file go together; set both or none".to_owned(),
+            ));
         }
         if set(&self.client_ca_file) && !self.is_on() {
-            faults.push(("tls.client_ca_file", "needs tls.cert_file and tls.key_file".to_owned()));
+            faults.push((
+                "tls.client_ca_file",
+                "needs tls.cert_file and tls.key_file".to_owned(),
+            ));
         }
         faults
     }

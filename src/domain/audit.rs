@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    caller::Rpc,
     names::{OnBehalfOf, ProviderName, RequestId, WorkspaceId},
-    principal::Rpc,
     verdict::Verdict,
 };
 
@@ -106,7 +106,13 @@ pub struct KeyUsage {
 impl KeyUsage {
     /// Its place among all.
     pub fn place(&self) -> (&str, OffsetDateTime, &str, u64, &str) {
-        (self.workspace.as_str(), self.hour, &self.provider, self.generation, &self.caller)
+        (
+            self.workspace.as_str(),
+            self.hour,
+            &self.provider,
+            self.generation,
+            &self.caller,
+        )
     }
 }
 

@@ -59,7 +59,11 @@ pub struct Draft {
 impl Draft {
     /// No change yet.
     pub fn new(holder: Holder) -> Self {
-        Self { before: holder.clone(), after: holder, edits: Vec::new() }
+        Self {
+            before: holder.clone(),
+            after: holder,
+            edits: Vec::new(),
+        }
     }
 
     /// What was.
@@ -76,7 +80,9 @@ impl Draft {
     pub fn workspace(&self) -> Result<&Workspace, Error> {
         match &self.after {
             Holder::Workspace(workspace) => Ok(workspace),
-            Holder::Platform(_) => Err(Error::internal("a workspace's change was made to the platform")),
+            Holder::Platform(_) => Err(Error::internal(
+                "a workspace's change was made to the platform",
+            )),
         }
     }
 
@@ -92,7 +98,12 @@ impl Draft {
 
     /// The generation that the next key of a provider gets.
     pub fn next_generation(&self, provider: &ProviderName) -> u64 {
-        self.after.generations().get(provider).copied().unwrap_or(0).saturating_add(1)
+        self.after
+            .generations()
+            .get(provider)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(1)
     }
 
     /// Makes `key` the active one of its provider.
@@ -128,7 +139,13 @@ impl Draft {
         condemnation: &Condemnation,
         now: OffsetDateTime,
     ) -> bool {
-        let Some(old) = self.after.keys().get(provider).filter(|key| key.key_id == key_id).cloned() else {
+        let Some(old) = self
+            .after
+            .keys()
+            .get(provider)
+            .filter(|key| key.key_id == key_id)
+            .cloned()
+        else {
             return false;
         };
         let mut new = old.clone();
@@ -141,9 +158,13 @@ impl Draft {
             ModelsLearnt::Listed(listing) => new.models = Some(listing),
         }
         let list = |key: &StoredKey| key.models.as_ref().map(|listing| listing.models.hash());
-        let seen =
-            old.health.badge(condemnation) != new.health.badge(condemnation) || list(&old) != list(&new);
-        let keys = if seen { self.touch().0 } else { self.holdings().0 };
+        let seen = old.health.badge(condemnation) != new.health.badge(condemnation)
+            || list(&old) != list(&new);
+        let keys = if seen {
+            self.touch().0
+        } else {
+            self.holdings().0
+        };
         keys.insert(provider.clone(), new.clone());
         self.edits.push(KeyEdit::Checked(Box::new(new)));
         true
@@ -151,8 +172,7 @@ impl Draft {
 
     /// Sets the BYO toggle; a workspace never seen comes into being also by `false`.
     pub fn set_byo(&mut self, enabled: bool) {
-        let differs =
-            matches!(&self.after, Holder::Workspace(old) if !old.exists || old.byo_enabled != enabled);
+        let differs = matches!(&self.after, Holder::Workspace(old) if !old.exists || old.byo_enabled != enabled);
         if differs {
             self.touch();
         }
@@ -174,7 +194,9 @@ impl Draft {
         if let Holder::Workspace(workspace) = &mut self.after {
             let revision = workspace.revision;
             match model {
-                Some(model) => workspace.selections.insert(provider.clone(), Selection { model, revision }),
+                Some(model) => workspace
+                    .selections
+                    .insert(provider.clone(), Selection { model, revision }),
                 None => workspace.selections.remove(provider),
             };
         }
@@ -182,7 +204,13 @@ impl Draft {
 
     /// Removes keys and selections and switches BYO off; revision and generations stay. A workspace never seen stays so.
     pub fn bury(&mut self) {
-        let providers: Vec<_> = self.after.keys().keys().chain(self.after.damaged()).cloned().collect();
+        let providers: Vec<_> = self
+            .after
+            .keys()
+            .keys()
+            .chain(self.after.damaged())
+            .cloned()
+            .collect();
         for provider in providers {
             self.drop_key(&provider);
         }
@@ -199,9 +227,8 @@ impl Draft {
 
     fn damaged(&mut self) -> &mut BTreeSet<ProviderName> {
         match &mut self.after {
-            Holder::Workspace(Workspace { damaged, .. }) | Holder::Platform(Platform { damaged, .. }) => {
-                damaged
-            }
+            Holder::Workspace(Workspace { damaged, .. })
+            | Holder::Platform(Platform { damaged, .. }) => damaged,
         }
     }
 
@@ -217,8 +244,12 @@ impl Draft {
 
     fn holdings(&mut self) -> (&mut ByProvider<StoredKey>, &mut ByProvider<u64>) {
         match &mut self.after {
-            Holder::Workspace(Workspace { keys, generations, .. })
-            | Holder::Platform(Platform { keys, generations, .. }) => (keys, generations),
+            Holder::Workspace(Workspace {
+                keys, generations, ..
+            })
+            | Holder::Platform(Platform {
+                keys, generations, ..
+            }) => (keys, generations),
         }
     }
 }

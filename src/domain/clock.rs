@@ -22,25 +22,38 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System { started: Instant },
-    Manual { start: OffsetDateTime, elapsed_ms: Arc<AtomicI64> },
+    System {
+        started: Instant,
+    },
+    Manual {
+        start: OffsetDateTime,
+        elapsed_ms: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
     /// The clock of this machine.
     pub fn system() -> Self {
-        Self(Kind::System { started: Instant::now() })
+        Self(Kind::System {
+            started: Instant::now(),
+        })
     }
 
     /// A clock that stands at `start` until `advance` moves it.
     pub fn manual(start: OffsetDateTime) -> Self {
-        Self(Kind::Manual { start, elapsed_ms: Arc::default() })
+        Self(Kind::Manual {
+            start,
+            elapsed_ms: Arc::default(),
+        })
     }
 
     /// Moves a manual clock forward; the system's clock is not moved.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual { elapsed_ms, .. } = &self.0 {
-            elapsed_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            elapsed_ms.fetch_add(
+                i64::try_from(by.as_millis()).unwrap_or(i64::MAX),
+                Ordering::SeqCst,
+            );
         }
     }
 
@@ -48,9 +61,9 @@ impl Clock {
     pub fn now(&self) -> OffsetDateTime {
         match &self.0 {
             Kind::System { .. } => OffsetDateTime::now_utc(),
-            Kind::Manual { start, elapsed_ms } => {
-                start.saturating_add(time::Duration::milliseconds(elapsed_ms.load(Ordering::SeqCst)))
-            }
+            Kind::Manual { start, elapsed_ms } => start.saturating_add(
+                time::Duration::milliseconds(elapsed_ms.load(Ordering::SeqCst)),
+            ),
         }
     }
 

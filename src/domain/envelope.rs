@@ -84,13 +84,21 @@ impl DataKey {
     /// A data key of exactly 32 bytes.
     pub fn new(id: DataKeyId, secret: &[u8]) -> Option<Self> {
         let derived = Cache::with_weighter(REMEMBERED_AT_FIRST, REMEMBERED, UnitWeighter);
-        Some(Self { id, secret: Zeroizing::new(secret.try_into().ok()?), derived })
+        Some(Self {
+            id,
+            secret: Zeroizing::new(secret.try_into().ok()?),
+            derived,
+        })
     }
 
     /// What this key and a record's salt make, derived at most once while it is remembered.
     fn derived(&self, salt: &[u8], deployment: Uuid) -> Result<Arc<Derived>, EnvelopeFault> {
-        let place = (salt.try_into().map_err(|_| EnvelopeFault::TooShort)?, deployment);
-        self.derived.get_or_insert_with(&place, || derive(self, salt, deployment).map(Arc::new))
+        let place = (
+            salt.try_into().map_err(|_| EnvelopeFault::TooShort)?,
+            deployment,
+        );
+        self.derived
+            .get_or_insert_with(&place, || derive(self, salt, deployment).map(Arc::new))
     }
 
     /// HMAC-SHA-256 of `payload` under a key derived from this one: what a retried change is compared by.
@@ -152,12 +160,21 @@ pub enum EnvelopeFault {
 }
 
 /// Seals a key for one place.
-pub fn seal(data_key: &DataKey, context: &RecordContext<'_>, key: &ApiKey) -> Result<Vec<u8>, EnvelopeFault> {
+pub fn seal(
+    data_key: &DataKey,
+    context: &RecordContext<'_>,
+    key: &ApiKey,
+) -> Result<Vec<u8>, EnvelopeFault> {
     let mut salt = [0; SALT_LEN];
-    SystemRandom::new().fill(&mut salt).map_err(|_| EnvelopeFault::Library)?;
+    SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| EnvelopeFault::Library)?;
     let derived = derive(data_key, &salt, context.deployment)?;
-    let mut sealed =
-        Vec::with_capacity(HEADER_LEN.saturating_add(key.expose().len()).saturating_add(TAG_LEN));
+    let mut sealed = Vec::with_capacity(
+        HEADER_LEN
+            .saturating_add(key.expose().len())
+            .saturating_add(TAG_LEN),
+    );
     sealed.push(FORMAT);
     sealed.extend(data_key.id.bucket.to_be_bytes());
     sealed.extend(data_key.id.version.to_be_bytes());
@@ -189,16 +206,26 @@ pub fn data_key_of(sealed: &[u8]) -> Result<DataKeyId, EnvelopeFault> {
 }
 
 /// Opens a record in its place; anything but the very key that was sealed there is a fault.
-pub fn open(data_key: &DataKey, context: &RecordContext<'_>, sealed: &[u8]) -> Result<ApiKey, EnvelopeFault> {
+pub fn open(
+    data_key: &DataKey,
+    context: &RecordContext<'_>,
+    sealed: &[u8],
+) -> Result<ApiKey, EnvelopeFault> {
     if data_key_of(sealed)? != data_key.id {
         return Err(EnvelopeFault::OtherDataKey);
     }
-    let (header, text) = sealed.split_at_checked(HEADER_LEN).ok_or(EnvelopeFault::TooShort)?;
-    let (before, commitment) =
-        header.split_at_checked(PREFIX_LEN.saturating_add(SALT_LEN)).ok_or(EnvelopeFault::TooShort)?;
-    let (_, salt) = before.split_at_checked(PREFIX_LEN).ok_or(EnvelopeFault::TooShort)?;
+    let (header, text) = sealed
+        .split_at_checked(HEADER_LEN)
+        .ok_or(EnvelopeFault::TooShort)?;
+    let (before, commitment) = header
+        .split_at_checked(PREFIX_LEN.saturating_add(SALT_LEN))
+        .ok_or(EnvelopeFault::TooShort)?;
+    let (_, salt) = before
+        .split_at_checked(PREFIX_LEN)
+        .ok_or(EnvelopeFault::TooShort)?;
     let derived = data_key.derived(salt, context.deployment)?;
-    verify_slices_are_equal(derived.commitment()?, commitment).map_err(|_| EnvelopeFault::Commitment)?;
+    verify_slices_are_equal(derived.commitment()?, commitment)
+        .map_err(|_| EnvelopeFault::Commitment)?;
     let aad = associated_data(header, context);
     let mut text = Zeroizing::new(text.to_vec());
     let opened = derived
@@ -214,16 +241,23 @@ struct Derived(Zeroizing<[u8; KEY_LEN + NONCE_LEN + COMMITMENT_LEN]>);
 impl Derived {
     fn cipher(&self) -> Result<LessSafeKey, EnvelopeFault> {
         let key = self.0.get(..KEY_LEN).ok_or(EnvelopeFault::Library)?;
-        UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| EnvelopeFault::Library)
+        UnboundKey::new(&AES_256_GCM, key)
+            .map(LessSafeKey::new)
+            .map_err(|_| EnvelopeFault::Library)
     }
 
     fn nonce(&self) -> Result<Nonce, EnvelopeFault> {
-        let nonce = self.0.get(KEY_LEN..KEY_LEN + NONCE_LEN).ok_or(EnvelopeFault::Library)?;
+        let nonce = self
+            .0
+            .get(KEY_LEN..KEY_LEN + NONCE_LEN)
+            .ok_or(EnvelopeFault::Library)?;
         Nonce::try_assume_unique_for_key(nonce).map_err(|_| EnvelopeFault::Library)
     }
 
     fn commitment(&self) -> Result<&[u8], EnvelopeFault> {
-        self.0.get(KEY_LEN + NONCE_LEN..).ok_or(EnvelopeFault::Library)
+        self.0
+            .get(KEY_LEN + NONCE_LEN..)
+            .ok_or(EnvelopeFault::Library)
     }
 }
 
@@ -278,5 +312,4 @@ fn count(length: usize) -> [u8; 4] {
 }
 
 #[cfg(test)]
-#[path = "envelope_tests.rs"]
 mod tests;

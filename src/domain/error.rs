@@ -12,7 +12,10 @@ use super::names::Malformed;
 
 /// What went wrong, as callers branch on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "each reason is explained in the README's table of errors")]
+#[allow(
+    missing_docs,
+    reason = "each reason is explained in the README's table of errors"
+)]
 pub enum Reason {
     FieldInvalid,
     ProviderUnknown,
@@ -122,8 +125,11 @@ impl Error {
 
     /// A failure of byokd itself. The caller sees a fixed text; the cause is for the log.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(Reason::Internal, "byokd failed; its operator finds the cause under the trace id")
-            .caused_by(cause)
+        Self::new(
+            Reason::Internal,
+            "byokd failed; its operator finds the cause under the trace id",
+        )
+        .caused_by(cause)
     }
 
     /// Names the field of the request that is to blame.
@@ -154,7 +160,10 @@ impl Error {
     /// met it; of anything else with each.
     pub fn repeated(&self) -> Self {
         let parts = &self.0;
-        let outage = matches!(parts.reason, Reason::StoreUnavailable | Reason::KmsUnavailable);
+        let outage = matches!(
+            parts.reason,
+            Reason::StoreUnavailable | Reason::KmsUnavailable
+        );
         let cause = parts.cause.as_ref().filter(|_| !outage);
         Self(Box::new(Parts {
             reason: parts.reason,

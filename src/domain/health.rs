@@ -59,7 +59,10 @@ pub struct Condemnation {
 impl Default for Condemnation {
     /// 3 refusals over 10 minutes.
     fn default() -> Self {
-        Self { verdicts: 3, over: Duration::minutes(10) }
+        Self {
+            verdicts: 3,
+            over: Duration::minutes(10),
+        }
     }
 }
 
@@ -73,10 +76,21 @@ impl Health {
     /// The health after one more test call.
     pub fn after(&self, verdict: Verdict, now: OffsetDateTime) -> Self {
         let now = self.checked_at.map_or(now, |last| last.max(now));
-        let learnt = Self { verdict: Some(verdict), checked_at: Some(now), ..*self };
-        let no_run = Self { refused_count: 0, refused_since: None, ..learnt };
+        let learnt = Self {
+            verdict: Some(verdict),
+            checked_at: Some(now),
+            ..*self
+        };
+        let no_run = Self {
+            refused_count: 0,
+            refused_since: None,
+            ..learnt
+        };
         match verdict.finding() {
-            Finding::Works => Self { verified_at: Some(now), ..no_run },
+            Finding::Works => Self {
+                verified_at: Some(now),
+                ..no_run
+            },
             // Only a success ends a run of refusals: what stands before a provider can be too busy for any key.
             Finding::Recognised if self.refused_count > 0 => *self,
             Finding::Recognised => learnt,
@@ -102,12 +116,15 @@ impl Health {
         let (Some(first), Some(last)) = (self.refused_since, self.checked_at) else {
             return false;
         };
-        let long_enough = first.checked_add(condemnation.over).is_some_and(|ripe| last >= ripe);
+        let long_enough = first
+            .checked_add(condemnation.over)
+            .is_some_and(|ripe| last >= ripe);
         self.refused_count >= condemnation.verdicts.max(1) && long_enough
     }
 
     fn knows_something(&self) -> bool {
-        self.verdict.is_some_and(|verdict| verdict.finding() != Finding::NothingLearnt)
+        self.verdict
+            .is_some_and(|verdict| verdict.finding() != Finding::NothingLearnt)
     }
 }
 
@@ -117,7 +134,9 @@ impl Badge {
         match verdict.map(Verdict::finding) {
             Some(Finding::Works) => Self::Connected,
             Some(Finding::Recognised) => Self::Limited,
-            Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) if condemned => Self::Rejected,
+            Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) if condemned => {
+                Self::Rejected
+            }
             Some(Finding::Refused | Finding::WrongKind | Finding::WrongHost) => Self::Failing,
             Some(Finding::NothingLearnt) | None => Self::Unverified,
         }
@@ -136,7 +155,10 @@ impl Badge {
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, reason = "the times of a test are small")]
+#[allow(
+    clippy::arithmetic_side_effects,
+    reason = "the times of a test are small"
+)]
 mod tests {
     use time::macros::datetime;
 
@@ -151,7 +173,9 @@ mod tests {
     /// The health of a key saved at minute 0 as valid, after these (minute, verdict).
     fn after(calls: &[(i64, Verdict)]) -> Health {
         let saved = Health::new_saved(Some(Verdict::Valid), START);
-        calls.iter().fold(saved, |health, (minute, verdict)| health.after(*verdict, at(*minute)))
+        calls.iter().fold(saved, |health, (minute, verdict)| {
+            health.after(*verdict, at(*minute))
+        })
     }
 
     fn badge(calls: &[(i64, Verdict)]) -> Badge {
@@ -168,18 +192,36 @@ mod tests {
             Badge::Failing,
             "9 min"
         );
-        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (11, Invalid)]), Badge::Rejected);
-        assert_eq!(badge(&[(1, InsufficientScope), (2, OrgProblem), (11, Invalid)]), Badge::Rejected);
-        assert_eq!(badge(&[(1, WrongKind), (2, WrongHost), (11, WrongHost)]), Badge::Rejected);
+        assert_eq!(
+            badge(&[(1, Invalid), (2, Invalid), (11, Invalid)]),
+            Badge::Rejected
+        );
+        assert_eq!(
+            badge(&[(1, InsufficientScope), (2, OrgProblem), (11, Invalid)]),
+            Badge::Rejected
+        );
+        assert_eq!(
+            badge(&[(1, WrongKind), (2, WrongHost), (11, WrongHost)]),
+            Badge::Rejected
+        );
     }
 
     #[test]
     fn only_a_success_ends_the_run() {
         use Verdict::{Invalid, RateLimited, Valid};
         let run = [(1, Invalid), (2, Invalid), (12, Invalid)];
-        assert_eq!(badge(&[&run[..], &[(13, Valid)]].concat()), Badge::Connected);
-        assert_eq!(badge(&[&run[..], &[(13, RateLimited)]].concat()), Badge::Rejected);
-        assert_eq!(badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]), Badge::Rejected);
+        assert_eq!(
+            badge(&[&run[..], &[(13, Valid)]].concat()),
+            Badge::Connected
+        );
+        assert_eq!(
+            badge(&[&run[..], &[(13, RateLimited)]].concat()),
+            Badge::Rejected
+        );
+        assert_eq!(
+            badge(&[(1, Invalid), (2, Invalid), (3, RateLimited), (12, Invalid)]),
+            Badge::Rejected
+        );
         assert_eq!(badge(&[(1, RateLimited)]), Badge::Limited);
         let health = after(&[(1, Invalid), (2, Valid)]);
         assert_eq!((health.refused_count, health.refused_since), (0, None));
@@ -192,7 +234,11 @@ mod tests {
         assert_eq!(after(&[(5, ProviderDown)]), after(&[]));
         assert_eq!(badge(&[(5, Unreachable)]), Badge::Connected);
         let calls = [(1, Invalid), (2, Invalid), (3, Invalid), (30, Unexpected)];
-        assert_eq!(badge(&calls), Badge::Failing, "the time until it does not count into the run");
+        assert_eq!(
+            badge(&calls),
+            Badge::Failing,
+            "the time until it does not count into the run"
+        );
         assert_eq!(
             badge(&[&calls[..], &[(31, Invalid)]].concat()),
             Badge::Rejected,
@@ -205,21 +251,34 @@ mod tests {
         let now = START;
         let condemnation = Condemnation::default();
         let untested = Health::new_saved(None, now);
-        assert_eq!((untested.badge(&condemnation), untested.checked_at), (Badge::Unverified, None));
+        assert_eq!(
+            (untested.badge(&condemnation), untested.checked_at),
+            (Badge::Unverified, None)
+        );
         let tried = untested.after(Verdict::Unreachable, now);
         assert_eq!(
             (tried.badge(&condemnation), tried.verdict),
             (Badge::Unverified, Some(Verdict::Unreachable))
         );
         let again = tried.after(Verdict::ProviderDown, at(1));
-        assert_eq!((again.verdict, again.checked_at), (Some(Verdict::ProviderDown), Some(at(1))));
-        assert_eq!(again.after(Verdict::NoFunds, at(2)).badge(&condemnation), Badge::Limited);
+        assert_eq!(
+            (again.verdict, again.checked_at),
+            (Some(Verdict::ProviderDown), Some(at(1)))
+        );
+        assert_eq!(
+            again.after(Verdict::NoFunds, at(2)).badge(&condemnation),
+            Badge::Limited
+        );
         assert_eq!(again.verified_at, None);
     }
 
     #[test]
     fn a_clock_that_is_behind_does_not_shorten_or_turn_a_run() {
-        let health = after(&[(1, Verdict::Invalid), (2, Verdict::Invalid), (12, Verdict::Invalid)]);
+        let health = after(&[
+            (1, Verdict::Invalid),
+            (2, Verdict::Invalid),
+            (12, Verdict::Invalid),
+        ]);
         let behind = health.after(Verdict::Invalid, at(-60));
         assert_eq!(behind.checked_at, Some(at(12)));
         assert!(behind.condemned(&Condemnation::default()));

@@ -32,7 +32,10 @@ impl KmsKeyName {
         } else {
             is_key_id(text).then_some(Kind::Id)?
         };
-        Some(Self { text: text.to_owned(), kind })
+        Some(Self {
+            text: text.to_owned(),
+            kind,
+        })
     }
 
     /// The name, as it was given.
@@ -58,7 +61,8 @@ fn arn(text: &str) -> Option<Kind> {
     let mut parts = text.splitn(6, ':');
     let (_, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-    if !partition.starts_with("aws") || service != "kms" || region.is_empty() || account.is_empty() {
+    if !partition.starts_with("aws") || service != "kms" || region.is_empty() || account.is_empty()
+    {
         return None;
     }
     let region = region.to_owned();
@@ -77,7 +81,10 @@ fn is_key_id(text: &str) -> bool {
 }
 
 fn well_formed(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-'))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-'))
 }
 
 #[cfg(test)]
@@ -91,8 +98,16 @@ mod tests {
         let key = format!("arn:aws:kms:eu-central-1:111122223333:key/{ID}");
         let rows = [
             (key.as_str(), Some("eu-central-1"), true),
-            ("arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234abcd12ab34cd", Some("cn-north-1"), true),
-            ("arn:aws:kms:us-east-1:111122223333:alias/byokd", Some("us-east-1"), false),
+            (
+                "arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234abcd12ab34cd",
+                Some("cn-north-1"),
+                true,
+            ),
+            (
+                "arn:aws:kms:us-east-1:111122223333:alias/byokd",
+                Some("us-east-1"),
+                false,
+            ),
             ("alias/byokd/prod_1", None, false),
             (ID, None, false),
             ("mrk-1234abcd12ab34cd56ef1234567890ab", None, false),

@@ -19,7 +19,9 @@ impl ModelList {
         let mut ids: Vec<Box<str>> = ids.into_iter().map(String::into_boxed_str).collect();
         ids.sort_unstable();
         ids.dedup();
-        Self { ids: ids.into_boxed_slice() }
+        Self {
+            ids: ids.into_boxed_slice(),
+        }
     }
 
     /// The list that `body` wrote.
@@ -39,7 +41,9 @@ impl ModelList {
 
     /// Whether exactly this id is listed.
     pub fn contains(&self, id: &str) -> bool {
-        self.ids.binary_search_by(|listed| (**listed).cmp(id)).is_ok()
+        self.ids
+            .binary_search_by(|listed| (**listed).cmp(id))
+            .is_ok()
     }
 
     /// The ids, sorted.

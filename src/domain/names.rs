@@ -152,7 +152,16 @@ mod tests {
         for good in ["a", "acme", "org_1:team-2.x", &"x".repeat(128)] {
             assert!(WorkspaceId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "a/b", "a b", "a\0b", "ä", "a\n", &"x".repeat(129), &"x".repeat(10_000)] {
+        for bad in [
+            "",
+            "a/b",
+            "a b",
+            "a\0b",
+            "ä",
+            "a\n",
+            &"x".repeat(129),
+            &"x".repeat(10_000),
+        ] {
             assert!(WorkspaceId::parse(bad).is_err(), "{bad:?}");
         }
     }
@@ -160,7 +169,15 @@ mod tests {
     #[test]
     fn an_error_never_repeats_the_input() {
         let secret = "sk-proj-SYNTHETIC/0123456789";
-        assert!(!WorkspaceId::parse(secret).unwrap_err().contains("SYNTHETIC"));
-        assert!(!ProviderName::parse(secret).unwrap_err().contains("SYNTHETIC"));
+        assert!(
+            !WorkspaceId::parse(secret)
+                .unwrap_err()
+                .contains("SYNTHETIC")
+        );
+        assert!(
+            !ProviderName::parse(secret)
+                .unwrap_err()
+                .contains("SYNTHETIC")
+        );
     }
 }

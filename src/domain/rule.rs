@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    caller::{Rights, Role, Rpc, RpcSet, WorkspaceScope},
     names::{PurposeName, WorkspaceId},
-    principal::{Rights, Role, Rpc, RpcSet, WorkspaceScope},
 };
 
 const EVERY_WORKSPACE: &str = "*";
@@ -105,16 +105,26 @@ impl TryFrom<RuleText> for Rule {
             _ => return Err(both("purposes")),
         };
         let workspaces = match (text.workspaces.as_slice(), text.workspaces_claim.as_str()) {
-            ([], "") => return Err("the rule names no workspaces; say `*`, ids, or the claim".to_owned()),
+            ([], "") => {
+                return Err("the rule names no workspaces; say `*`, ids, or the claim".to_owned());
+            }
             ([every], "") if every == EVERY_WORKSPACE => Source::Stated(WorkspaceScope::All),
             (ids, "") => Source::Stated(scope(ids)?),
             ([], claim) => Source::Claim(claim.to_owned()),
             _ => return Err(both("workspaces")),
         };
-        let rule = Self { who, roles, purposes, workspaces, text };
+        let rule = Self {
+            who,
+            roles,
+            purposes,
+            workspaces,
+            text,
+        };
         if rule.is_for_certificates() && rule.reads_claims() {
-            return Err("a rule for a certificate cannot read claims; state roles, purposes and workspaces"
-                .to_owned());
+            return Err(
+                "a rule for a certificate cannot read claims; state roles, purposes and workspaces"
+                    .to_owned(),
+            );
         }
         Ok(rule)
     }
@@ -140,7 +150,9 @@ impl Rule {
         let has = |(name, wanted): (&String, &String)| {
             texts(claim(claims, name)).is_some_and(|texts| texts.contains(&wanted.as_str()))
         };
-        matches!(self.who, Who::Token) && self.text.issuer == issuer && self.text.claims.iter().all(has)
+        matches!(self.who, Who::Token)
+            && self.text.issuer == issuer
+            && self.text.claims.iter().all(has)
     }
 
     /// What the rule grants; the error names the claim that is not as it must be.
@@ -148,14 +160,18 @@ impl Rule {
         let read = |name: &str| {
             let texts = texts(claim(claims, name)).filter(|texts| !texts.is_empty());
             texts.ok_or_else(|| {
-                format!("the claim {name:?} is absent, empty, or neither a text nor a list of texts")
+                format!(
+                    "the claim {name:?} is absent, empty, or neither a text nor a list of texts"
+                )
             })
         };
         let rpcs = match &self.roles {
             Source::Stated(rpcs) => *rpcs,
             Source::Claim(name) => {
                 let roles: Option<Vec<Role>> = read(name)?.into_iter().map(Role::parse).collect();
-                RpcSet::of_roles(&roles.ok_or_else(|| format!("the claim {name:?} names an unknown role"))?)
+                RpcSet::of_roles(
+                    &roles.ok_or_else(|| format!("the claim {name:?} names an unknown role"))?,
+                )
             }
         };
         let rpcs = match self.text.rpcs.as_slice() {
@@ -164,17 +180,19 @@ impl Rule {
         };
         let purposes = match &self.purposes {
             Source::Stated(purposes) => purposes.clone(),
-            Source::Claim(name) => {
-                purposes(&read(name)?).map_err(|_| format!("the claim {name:?} names a malformed purpose"))?
-            }
+            Source::Claim(name) => purposes(&read(name)?)
+                .map_err(|_| format!("the claim {name:?} names a malformed purpose"))?,
         };
         let scope = match &self.workspaces {
             Source::Stated(scope) => scope.clone(),
-            Source::Claim(name) => {
-                scope(&read(name)?).map_err(|_| format!("the claim {name:?} holds no workspace's id"))?
-            }
+            Source::Claim(name) => scope(&read(name)?)
+                .map_err(|_| format!("the claim {name:?} holds no workspace's id"))?,
         };
-        Ok(Rights { rpcs, purposes, scope })
+        Ok(Rights {
+            rpcs,
+            purposes,
+            scope,
+        })
     }
 
     fn is_for_certificates(&self) -> bool {
@@ -213,18 +231,30 @@ fn purposes(names: &[impl AsRef<str>]) -> Result<BTreeSet<PurposeName>, String> 
     if names.is_empty() {
         return Ok([PurposeName::reply()].into());
     }
-    let parsed = names.iter().map(|name| PurposeName::parse(name.as_ref())).collect::<Result<_, _>>();
+    let parsed = names
+        .iter()
+        .map(|name| PurposeName::parse(name.as_ref()))
+        .collect::<Result<_, _>>();
     parsed.map_err(|why| format!("a purpose {why}"))
 }
 
 fn scope(ids: &[impl AsRef<str>]) -> Result<WorkspaceScope, String> {
-    let parsed = ids.iter().map(|id| WorkspaceId::parse(id.as_ref())).collect::<Result<_, _>>();
-    parsed.map(WorkspaceScope::Only).map_err(|why| format!("a workspace {why}; `*` stands alone"))
+    let parsed = ids
+        .iter()
+        .map(|id| WorkspaceId::parse(id.as_ref()))
+        .collect::<Result<_, _>>();
+    parsed
+        .map(WorkspaceScope::Only)
+        .map_err(|why| format!("a workspace {why}; `*` stands alone"))
 }
 
 /// A claim by its name, or by its place if the name begins with a slash (RFC 6901).
 fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
-    if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
+    if name.starts_with('/') {
+        claims.pointer(name)
+    } else {
+        claims.get(name)
+    }
 }
 
 /// A text, or each of a list of texts. `None`: something else.
@@ -249,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_does_not_hold_together_does_not_parse() {
-        let good = json!({"certificate": "spiffe://td/a", "roles": ["resolver"], "workspaces": ["*"]});
+        let good =
+            json!({"certificate": "spiffe://td/a", "roles": ["resolver"], "workspaces": ["*"]});
         assert!(rule(good.clone()).is_ok());
         for (key, value, fault) in [
             ("roles", json!([]), "no role"),
@@ -306,7 +337,9 @@ mod tests {
         assert!(rule.fits_token("https://issuer", &claims));
         assert!(!rule.fits_token("https://issuer/", &claims));
         let rights = rule.rights(&claims).unwrap();
-        assert!(rights.rpcs.contains(Rpc::ResolveCredentials) && !rights.rpcs.contains(Rpc::SetKey));
+        assert!(
+            rights.rpcs.contains(Rpc::ResolveCredentials) && !rights.rpcs.contains(Rpc::SetKey)
+        );
         assert_eq!(rights.purposes.len(), 2);
         assert!(matches!(&rights.scope, WorkspaceScope::Only(ids) if ids.len() == 1));
         for (name, value) in [
@@ -326,9 +359,11 @@ mod tests {
             bad[name] = value.clone();
             assert!(rule.rights(&bad).is_err(), "{name} = {value}");
         }
-        for (name, value) in
-            [("groups", json!("agent")), ("groups", json!(null)), ("kubernetes.io", json!("llm"))]
-        {
+        for (name, value) in [
+            ("groups", json!("agent")),
+            ("groups", json!(null)),
+            ("kubernetes.io", json!("llm")),
+        ] {
             let mut bad = claims.clone();
             bad[name] = value.clone();
             assert!(!rule.fits_token("https://issuer", &bad), "{name} = {value}");

@@ -65,7 +65,9 @@ impl KeyFault {
             Self::BearerPrefix => {
                 "The key begins with \"Bearer\"; leave that word out and paste only the key."
             }
-            Self::Quoted => "The key holds a quotation mark; paste it without the quotes around it.",
+            Self::Quoted => {
+                "The key holds a quotation mark; paste it without the quotes around it."
+            }
         }
     }
 }
@@ -102,7 +104,9 @@ impl ApiKey {
     pub fn masked(&self) -> String {
         let key = self.expose();
         let tail = match key.len() {
-            SHORTEST_SHOWN.. => key.get(key.len().saturating_sub(SHOWN)..).unwrap_or_default(),
+            SHORTEST_SHOWN.. => key
+                .get(key.len().saturating_sub(SHOWN)..)
+                .unwrap_or_default(),
             _ => "",
         };
         format!("…{tail}")
@@ -124,11 +128,18 @@ impl fmt::Debug for ApiKey {
 /// "Bearer …" is told about the word, not about the space after it.
 fn fault(key: &str) -> Option<KeyFault> {
     // What nearly every key is, seen in one pass without a branch: each resolve looks at one.
-    let plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'"') & (byte != b'\'') & (byte != b'`');
-    if (1..=MAX_BYTES).contains(&key.len()) && key.bytes().fold(true, |all, byte| all & plain(byte)) {
+    let plain =
+        |byte: u8| byte.is_ascii_graphic() & (byte != b'"') & (byte != b'\'') & (byte != b'`');
+    if (1..=MAX_BYTES).contains(&key.len()) && key.bytes().fold(true, |all, byte| all & plain(byte))
+    {
         return names_bearer(key).then_some(KeyFault::BearerPrefix);
     }
-    let quote = |c| matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
+    let quote = |c| {
+        matches!(
+            c,
+            '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
+        )
+    };
     if key.is_empty() {
         Some(KeyFault::Empty)
     } else if key.len() > MAX_BYTES {
@@ -150,16 +161,21 @@ fn fault(key: &str) -> Option<KeyFault> {
 
 fn names_bearer(key: &str) -> bool {
     ["bearer", "authorization"].iter().any(|word| {
-        key.split_at_checked(word.len()).is_some_and(|(first, rest)| {
-            first.eq_ignore_ascii_case(word)
-                && rest.chars().next().is_none_or(|c| c.is_whitespace() || c == ':')
-        })
+        key.split_at_checked(word.len())
+            .is_some_and(|(first, rest)| {
+                first.eq_ignore_ascii_case(word)
+                    && rest
+                        .chars()
+                        .next()
+                        .is_none_or(|c| c.is_whitespace() || c == ':')
+            })
     })
 }
 
 /// How the keys and tokens in use begin.
-const PREFIXES: [&str; 11] =
-    ["sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ"];
+const PREFIXES: [&str; 11] = [
+    "sk-", "sk_", "gsk_", "csk-", "xai-", "AIza", "hf_", "r8_", "nvapi-", "pplx-", "eyJ",
+];
 
 /// No provider issues shorter keys, while names that begin like a key ("sk-telecom") are shorter.
 pub const KEY_LENGTH: usize = 20;
@@ -186,9 +202,11 @@ mod tests {
 
     #[test]
     fn white_space_around_a_key_is_trimmed() {
-        for raw in
-            ["sk-proj-0123456789abcdef", "  sk-proj-0123456789abcdef\r\n", "\tsk-proj-0123456789abcdef\u{a0}"]
-        {
+        for raw in [
+            "sk-proj-0123456789abcdef",
+            "  sk-proj-0123456789abcdef\r\n",
+            "\tsk-proj-0123456789abcdef\u{a0}",
+        ] {
             assert_eq!(parse(raw).unwrap().expose(), "sk-proj-0123456789abcdef");
         }
     }
@@ -220,7 +238,10 @@ mod tests {
             assert_eq!(parse(raw).unwrap_err(), expected, "{raw:?}");
         }
         assert!(parse(&"k".repeat(MAX_BYTES)).is_ok());
-        assert!(parse("bearer-of-good-keys").is_ok(), "only the word itself is the scheme");
+        assert!(
+            parse("bearer-of-good-keys").is_ok(),
+            "only the word itself is the scheme"
+        );
     }
 
     #[test]
@@ -233,7 +254,10 @@ mod tests {
     fn a_key_shows_four_characters_or_none() {
         assert_eq!(parse("0123456789abcdefWXYZ").unwrap().masked(), "…WXYZ");
         assert_eq!(parse("0123456789abcdefXYZ").unwrap().masked(), "…");
-        assert_eq!(format!("{:?}", parse("0123456789abcdefWXYZ").unwrap()), "ApiKey([redacted])");
+        assert_eq!(
+            format!("{:?}", parse("0123456789abcdefWXYZ").unwrap()),
+            "ApiKey([redacted])"
+        );
     }
 
     #[test]

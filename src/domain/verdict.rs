@@ -101,7 +101,9 @@ impl Verdict {
 
     /// The verdict of that exact name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verdict| verdict.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|verdict| verdict.as_str() == name)
     }
 
     /// What kind of knowledge it is.
@@ -189,7 +191,10 @@ mod tests {
     fn every_verdict_says_what_to_do_in_one_sentence() {
         for verdict in Verdict::ALL {
             let mend = verdict.mend();
-            assert!(mend.ends_with('.') && mend.matches(". ").count() == 0, "{verdict:?}: {mend}");
+            assert!(
+                mend.ends_with('.') && mend.matches(". ").count() == 0,
+                "{verdict:?}: {mend}"
+            );
         }
     }
 }

@@ -49,13 +49,29 @@ const V4: [(Ipv4Addr, u32, Reach); 19] = [
 /// First match wins; what is in none of them is [`Reach::Never`].
 const V6: [(Ipv6Addr, u32, Reach); 9] = [
     (Ipv6Addr::LOCALHOST, 128, Reach::Loopback),
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, Reach::Never), // AWS's metadata service
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Reach::Private),         // unique local
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, Reach::Never),          // assignments, Teredo, ORCHID
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, Reach::Never),      // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, Reach::Never),          // 6to4
-    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, Reach::Never),  // AS112
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Reach::Never),          // documentation
+    (
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        128,
+        Reach::Never,
+    ), // AWS's metadata service
+    (
+        Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0),
+        7,
+        Reach::Private,
+    ), // unique local
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, Reach::Never), // assignments, Teredo, ORCHID
+    (
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
+        32,
+        Reach::Never,
+    ), // documentation
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, Reach::Never), // 6to4
+    (
+        Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0),
+        48,
+        Reach::Never,
+    ), // AS112
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Reach::Never), // documentation
     (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Reach::Public),
 ];
 
@@ -77,14 +93,18 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     let same = |net: Ipv4Addr, bits: u32| {
         (address.to_bits() ^ net.to_bits()).checked_shr(32_u32.saturating_sub(bits)) == Some(0)
     };
-    V4.into_iter().find(|(net, bits, _)| same(*net, *bits)).map_or(Reach::Public, |(_, _, reach)| reach)
+    V4.into_iter()
+        .find(|(net, bits, _)| same(*net, *bits))
+        .map_or(Reach::Public, |(_, _, reach)| reach)
 }
 
 fn reach_v6(address: Ipv6Addr) -> Reach {
     let same = |net: Ipv6Addr, bits: u32| {
         (address.to_bits() ^ net.to_bits()).checked_shr(128_u32.saturating_sub(bits)) == Some(0)
     };
-    V6.into_iter().find(|(net, bits, _)| same(*net, *bits)).map_or(Reach::Never, |(_, _, reach)| reach)
+    V6.into_iter()
+        .find(|(net, bits, _)| same(*net, *bits))
+        .map_or(Reach::Never, |(_, _, reach)| reach)
 }
 
 fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
@@ -138,7 +158,13 @@ mod tests {
             ),
             (
                 Reach::Loopback,
-                &["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"],
+                &[
+                    "127.0.0.1",
+                    "127.255.255.254",
+                    "::1",
+                    "::ffff:127.0.0.1",
+                    "64:ff9b::7f00:1",
+                ],
             ),
             (
                 Reach::Private,

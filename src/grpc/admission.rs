@@ -30,8 +30,8 @@ use super::{MAX_REQUEST_BYTES, Services, measured::Measured, status};
 use crate::{
     contract::v1::key_service_server::KeyServiceServer,
     domain::{
+        caller::{Rpc, Service as Of},
         error::{Error, Reason},
-        principal::{Rpc, Service as Of},
     },
 };
 
@@ -68,8 +68,17 @@ pub struct Admission {
 
 impl Admission {
     /// Lets calls through to `KeyService` and to whatever else is served.
-    pub fn new(key_service: KeyServiceServer<Services>, others: Routes, limits: CallLimits) -> Self {
-        Self { key_service, routes: others.prepare(), limits, room: Room::new(limits.calls) }
+    pub fn new(
+        key_service: KeyServiceServer<Services>,
+        others: Routes,
+        limits: CallLimits,
+    ) -> Self {
+        Self {
+            key_service,
+            routes: others.prepare(),
+            limits,
+            room: Room::new(limits.calls),
+        }
     }
 
     /// How many calls hold a place now.
@@ -105,7 +114,9 @@ impl Admission {
 }
 
 /// The answer of a call, if it came in time.
-fn ended(answered: Result<Result<Response<Body>, Infallible>, Elapsed>) -> Result<Response<Body>, Status> {
+fn ended(
+    answered: Result<Result<Response<Body>, Infallible>, Elapsed>,
+) -> Result<Response<Body>, Status> {
     match answered {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(never)) => match never {},
@@ -123,16 +134,23 @@ async fn whole(
     began: Instant,
     until: Instant,
 ) -> Result<Request<Full<Bytes>>, Status> {
-    let (parts, body) = request.into_parts();
+    let (state, body) = request.into_parts();
     let limit = began.checked_add(MESSAGE).unwrap_or(until);
-    match timeout_at(until.min(limit), Limited::new(body, LONGEST_MESSAGE).collect()).await {
-        Ok(Ok(message)) => Ok(Request::from_parts(parts, Full::new(message.to_bytes()))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Status::out_of_range(format!("the message is longer than {MAX_REQUEST_BYTES} bytes")))
-        }
+    match timeout_at(
+        until.min(limit),
+        Limited::new(body, LONGEST_MESSAGE).collect(),
+    )
+    .await
+    {
+        Ok(Ok(message)) => Ok(Request::from_parts(state, Full::new(message.to_bytes()))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Status::out_of_range(format!(
+            "the message is longer than {MAX_REQUEST_BYTES} bytes"
+        ))),
         Ok(Err(_)) => Err(Status::cancelled("the message broke off")),
         Err(_) if until <= limit => Err(too_late()),
-        Err(_) => Err(Status::deadline_exceeded("the call's message did not come within 5 s")),
+        Err(_) => Err(Status::deadline_exceeded(
+            "the call's message did not come within 5 s",
+        )),
     }
 }
 
@@ -145,7 +163,10 @@ struct Room {
 
 impl Room {
     fn new(calls: u32) -> Self {
-        Self { running: Arc::default(), calls }
+        Self {
+            running: Arc::default(),
+            calls,
+        }
     }
 
     /// A place among the calls that run at once, or what there is to say to who gets none.
@@ -176,9 +197,13 @@ impl Service<Request<Incoming>> for Admission {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let called = Called::at(request.uri().path());
         let most = self.limits.longest_deadline;
-        let deadline = asked_for(request.headers()).unwrap_or(self.limits.default_deadline).min(most);
+        let deadline = asked_for(request.headers())
+            .unwrap_or(self.limits.default_deadline)
+            .min(most);
         let (admission, began) = (self.clone(), Instant::now());
-        let measured = called.measured().map(|rpc| Measured::begin(rpc, began, request.headers()));
+        let measured = called
+            .measured()
+            .map(|rpc| Measured::begin(rpc, began, request.headers()));
         Box::pin(async move {
             let until = began.checked_add(deadline).unwrap_or(began);
             let served = admission.serve(called, request, began, until);
@@ -228,7 +253,9 @@ impl Called {
         let quarter = calls.checked_div(4).unwrap_or(0);
         match self {
             Self::Health => u32::MAX,
-            Self::Contract(Rpc::ResolveCredentials | Rpc::ReportOutcome | Rpc::WatchInvalidations) => calls,
+            Self::Contract(
+                Rpc::ResolveCredentials | Rpc::ReportOutcome | Rpc::WatchInvalidations,
+            ) => calls,
             Self::Contract(
                 Rpc::SetKey
                 | Rpc::VerifyKey
@@ -255,8 +282,8 @@ impl Called {
 }
 
 fn overloaded(called: Called) -> Status {
-    let error =
-        Error::new(Reason::Overloaded, "too many calls are running; try again").retry_after(COME_BACK);
+    let error = Error::new(Reason::Overloaded, "too many calls are running; try again")
+        .retry_after(COME_BACK);
     match called {
         Called::Contract(rpc) => status::of(error, rpc),
         Called::Other | Called::Health => Status::resource_exhausted(error.message()),
@@ -294,10 +321,24 @@ mod tests {
             asked_for(&headers)
         };
         assert_eq!(read("1S"), Some(Duration::from_secs(1)));
-        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(
+            read("99999999H"),
+            Some(Duration::from_secs(99_999_999 * 3600))
+        );
         assert_eq!(read("250m"), Some(Duration::from_millis(250)));
         assert_eq!(read("0n"), Some(Duration::ZERO));
-        for bad in ["", "S", "1", "123456789S", "-1S", "+1S", "1.5S", "1s", "1 S", "0x1S"] {
+        for bad in [
+            "",
+            "S",
+            "1",
+            "123456789S",
+            "-1S",
+            "+1S",
+            "1.5S",
+            "1s",
+            "1 S",
+            "0x1S",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
@@ -311,7 +352,10 @@ mod tests {
         assert_eq!(most("/byok.v1.PlatformService/SetPlatformKey"), 75);
         assert_eq!(most("/byok.v1.KeyService/NoSuch"), 50);
         assert_eq!(most("/byok.v1.PlatformService/ResolveCredentials"), 50);
-        assert_eq!(most("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), 50);
+        assert_eq!(
+            most("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
+            50
+        );
         assert_eq!(most("/grpc.health.v1.Health/Check"), u32::MAX);
         assert_eq!(Called::at("nonsense").most(100), 50);
     }
@@ -321,11 +365,27 @@ mod tests {
         let room = Room::new(4);
         let rpcs = [Rpc::GetWorkspace, Rpc::SetKey, Rpc::ResolveCredentials].map(Called::Contract);
         let mut running = Vec::new();
-        for expected in [[true, true, true], [true, true, true], [false, true, true], [false, false, true]] {
-            assert_eq!(rpcs.map(|rpc| room.enter(rpc).is_ok()), expected, "{} are running", running.len());
-            running.push(room.enter(Called::Contract(Rpc::ResolveCredentials)).unwrap());
+        for expected in [
+            [true, true, true],
+            [true, true, true],
+            [false, true, true],
+            [false, false, true],
+        ] {
+            assert_eq!(
+                rpcs.map(|rpc| room.enter(rpc).is_ok()),
+                expected,
+                "{} are running",
+                running.len()
+            );
+            running.push(
+                room.enter(Called::Contract(Rpc::ResolveCredentials))
+                    .unwrap(),
+            );
         }
-        let refused = room.enter(Called::Contract(Rpc::ResolveCredentials)).err().unwrap();
+        let refused = room
+            .enter(Called::Contract(Rpc::ResolveCredentials))
+            .err()
+            .unwrap();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         drop(running);
         assert_eq!(rpcs.map(|rpc| room.enter(rpc).is_ok()), [true, true, true]);

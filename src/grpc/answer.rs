@@ -20,12 +20,21 @@ use crate::{
 };
 
 pub(super) fn resolved(resolved: Resolved) -> v1::ResolveCredentialsResponse {
-    let v1::Resolution { provider, model, endpoint, billing, key, .. } = resolution(resolved.resolution);
+    let v1::Resolution {
+        provider,
+        model,
+        endpoint,
+        billing,
+        key,
+        ..
+    } = resolution(resolved.resolution);
     v1::ResolveCredentialsResponse {
         provider,
         model,
         endpoint,
-        credential: resolved.api_key.map(|key| v1::Credential { api_key: key.expose().to_owned() }),
+        credential: resolved.api_key.map(|key| v1::Credential {
+            api_key: key.expose().to_owned(),
+        }),
         lease: Some(lease(resolved.lease)),
         billing,
         key,
@@ -48,11 +57,18 @@ pub(super) fn explained(explained: Explanation) -> v1::ExplainResolutionResponse
 }
 
 fn refusal(error: &Error) -> v1::Refusal {
-    v1::Refusal { reason: error.reason().as_str().to_owned(), message: error.message().to_owned() }
+    v1::Refusal {
+        reason: error.reason().as_str().to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 fn candidate(candidate: Candidate) -> v1::Candidate {
-    v1::Candidate { kind: candidate.kind.to_owned(), name: candidate.name, reason: candidate.reason }
+    v1::Candidate {
+        kind: candidate.kind.to_owned(),
+        name: candidate.name,
+        reason: candidate.reason,
+    }
 }
 
 fn resolution(resolution: ResolutionView) -> v1::Resolution {
@@ -69,7 +85,10 @@ fn resolution(resolution: ResolutionView) -> v1::Resolution {
         billing: Some(billing(resolution.billing)),
         key: Some(v1::KeyReference {
             source: key_source(resolution.source).into(),
-            key_id: resolution.key_id.map(|id| id.to_string()).unwrap_or_default(),
+            key_id: resolution
+                .key_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
             generation: resolution.generation,
         }),
     }
@@ -89,7 +108,10 @@ fn billing(billing: BillingView) -> v1::Billing {
 fn lease(lease: Lease) -> v1::Lease {
     // A lease is at most 300 s long and cannot exceed the message's range.
     let duration = |length: std::time::Duration| prost_types::Duration::try_from(length).ok();
-    v1::Lease { ttl: duration(lease.ttl), refresh_after: duration(lease.refresh_after) }
+    v1::Lease {
+        ttl: duration(lease.ttl),
+        refresh_after: duration(lease.refresh_after),
+    }
 }
 
 pub(super) fn workspace(workspace: WorkspaceView) -> v1::Workspace {

@@ -22,7 +22,13 @@ impl Call {
     /// Takes a request apart.
     pub(super) fn of<T>(request: Request<T>) -> (Self, T) {
         let (metadata, mut extensions, body) = request.into_parts();
-        (Self { headers: metadata.into_headers(), certificate: extensions.remove() }, body)
+        (
+            Self {
+                headers: metadata.into_headers(),
+                certificate: extensions.remove(),
+            },
+            body,
+        )
     }
 
     /// The `authorization` metadata, if there is any. What is not one text comes as an empty one, which `identity`

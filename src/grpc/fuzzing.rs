@@ -8,9 +8,9 @@ use super::parse;
 use crate::{
     contract::v1,
     domain::{
+        caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
         error::Error,
         names::{PurposeName, WorkspaceId},
-        principal::{Principal, Rights, Role, RpcSet, WorkspaceScope},
         resolution::Ask,
     },
     ops::NewKey,
@@ -19,7 +19,7 @@ use crate::{
 /// `SetKey`, as the service reads it, for a caller of every workspace.
 pub fn set_key(mut body: v1::SetKeyRequest) -> Result<(WorkspaceId, NewKey), Error> {
     let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-    let caller = Principal {
+    let caller = Caller {
         subject: "fuzz".to_owned(),
         rights: Rights {
             rpcs: RpcSet::of_roles(&[Role::Admin]),

@@ -1,6 +1,6 @@
 //! Who may come in: identity, then role.
 //!
-//! Invariant: the only way to a `Principal` inside the services is through here, and it names the RPC that it is for.
+//! Invariant: the only way to a `Caller` inside the services is through here, and it names the RPC that it is for.
 //!
 //! Absent: the workspace, which stands in the request and is checked by `parse`.
 
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::call::Call;
 use crate::{
     domain::{
+        caller::{Caller, Rpc},
         error::Error,
-        principal::{Principal, Rpc},
     },
     identity::Identity,
 };
@@ -27,12 +27,21 @@ impl Gate {
     }
 
     /// The caller, if it may call this RPC.
-    pub(super) async fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Principal>, Refusal> {
-        let caller = self.identity.authenticate(call.authorization(), call.certificate()).await;
-        let caller = caller.map_err(|error| Refusal { error, caller: None })?;
+    pub(super) async fn admit(&self, call: &Call, rpc: Rpc) -> Result<Arc<Caller>, Refusal> {
+        let caller = self
+            .identity
+            .authenticate(call.authorization(), call.certificate())
+            .await;
+        let caller = caller.map_err(|error| Refusal {
+            error,
+            caller: None,
+        })?;
         match caller.may_call(rpc) {
             Ok(()) => Ok(caller),
-            Err(error) => Err(Refusal { error, caller: Some(caller) }),
+            Err(error) => Err(Refusal {
+                error,
+                caller: Some(caller),
+            }),
         }
     }
 }
@@ -40,5 +49,5 @@ impl Gate {
 /// Why a caller may not come in, and who it is, if that is known.
 pub(super) struct Refusal {
     pub(super) error: Error,
-    pub(super) caller: Option<Arc<Principal>>,
+    pub(super) caller: Option<Arc<Caller>>,
 }

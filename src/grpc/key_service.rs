@@ -12,9 +12,9 @@ use super::{Services, answer, call::Call, gate::Refusal, not_served_yet, parse, 
 use crate::{
     contract::v1::{self, key_service_server::KeyService},
     domain::{
+        caller::{Caller, Rpc},
         error::Error,
         names::Scope,
-        principal::{Principal, Rpc},
         resolution::BillingMode,
     },
     ops::{self, ListModels, SelectModel, SetKey},
@@ -31,7 +31,7 @@ impl Services {
         rpc: Rpc,
         call: &Call,
         workspace: &str,
-        rest: impl AsyncFnOnce(Arc<Principal>) -> Result<T, Error>,
+        rest: impl AsyncFnOnce(Arc<Caller>) -> Result<T, Error>,
     ) -> Answer<T> {
         let (error, caller) = match self.gate.admit(call, rpc).await {
             Ok(caller) => match rest(Arc::clone(&caller)).await {
@@ -40,17 +40,34 @@ impl Services {
             },
             Err(Refusal { error, caller }) => (error, caller),
         };
-        let recorded = Box::pin(self.parts.audit.refused(rpc, caller, workspace, error.reason())).await;
+        let recorded = Box::pin(
+            self.state
+                .audit
+                .refused(rpc, caller, workspace, error.reason()),
+        )
+        .await;
         Err(status::of(recorded.err().unwrap_or(error), rpc))
     }
 }
 
 /// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
-async fn later<T>(services: &Services, rpc: Rpc, call: &Call, workspace: Option<&str>) -> Answer<T> {
-    let answer = services.run(rpc, call, workspace.unwrap_or_default(), async |caller: Arc<Principal>| {
-        workspace.map(|id| parse::workspace(&caller, id)).transpose()?;
-        Err(not_served_yet(rpc))
-    });
+async fn later<T>(
+    services: &Services,
+    rpc: Rpc,
+    call: &Call,
+    workspace: Option<&str>,
+) -> Answer<T> {
+    let answer = services.run(
+        rpc,
+        call,
+        workspace.unwrap_or_default(),
+        async |caller: Arc<Caller>| {
+            workspace
+                .map(|id| parse::workspace(&caller, id))
+                .transpose()?;
+            Err(not_served_yet(rpc))
+        },
+    );
     answer.await
 }
 
@@ -69,13 +86,19 @@ impl KeyService for Services {
         request: Request<v1::ResolveCredentialsRequest>,
     ) -> Answer<v1::ResolveCredentialsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ResolveCredentials, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
-            let resolved = ops::resolve_credentials(&self.parts, &caller, &workspace, &ask).await?;
-            metrics::granted(billed(resolved.resolution.billing.mode), resolved.degraded);
-            Ok(answer::resolved(resolved))
-        })
+        self.run(
+            Rpc::ResolveCredentials,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+                let resolved =
+                    ops::resolve_credentials(&self.state, &caller, &workspace, &ask).await?;
+                metrics::granted(billed(resolved.resolution.billing.mode), resolved.degraded);
+                Ok(answer::resolved(resolved))
+            },
+        )
         .await
     }
 
@@ -84,12 +107,18 @@ impl KeyService for Services {
         request: Request<v1::ExplainResolutionRequest>,
     ) -> Answer<v1::ExplainResolutionResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ExplainResolution, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
-            let explained = ops::explain_resolution(&self.parts, &caller, &workspace, &ask).await?;
-            Ok(answer::explained(explained))
-        })
+        self.run(
+            Rpc::ExplainResolution,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+                let explained =
+                    ops::explain_resolution(&self.state, &caller, &workspace, &ask).await?;
+                Ok(answer::explained(explained))
+            },
+        )
         .await
     }
 
@@ -101,7 +130,8 @@ impl KeyService for Services {
         later(self, Rpc::ReportOutcome, &call, Some(&body.workspace_id)).await
     }
 
-    type WatchInvalidationsStream = tokio_stream::Empty<Result<v1::WatchInvalidationsResponse, Status>>;
+    type WatchInvalidationsStream =
+        tokio_stream::Empty<Result<v1::WatchInvalidationsResponse, Status>>;
 
     async fn watch_invalidations(
         &self,
@@ -114,37 +144,59 @@ impl KeyService for Services {
     async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
         let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
-            key.validate_only = body.validate_only;
-            key.allow_unverified = body.allow_unverified;
-            let request =
-                SetKey { key, model: parse::optional_model(&body.model)?, enable_byo: body.enable_byo };
-            let set = ops::set_key(&self.parts, &caller, workspace, request).await?;
-            Ok(v1::SetKeyResponse {
-                key: Some(answer::key(set.key)),
-                models: set.models.into_iter().map(answer::model).collect(),
-                workspace: Some(answer::workspace(set.workspace)),
-                cleared_selections: set.cleared_selections.into_iter().collect(),
-            })
-        })
+        self.run(
+            Rpc::SetKey,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let mut key =
+                    parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
+                key.validate_only = body.validate_only;
+                key.allow_unverified = body.allow_unverified;
+                let request = SetKey {
+                    key,
+                    model: parse::optional_model(&body.model)?,
+                    enable_byo: body.enable_byo,
+                };
+                let set = ops::set_key(&self.state, &caller, workspace, request).await?;
+                Ok(v1::SetKeyResponse {
+                    key: Some(answer::key(set.key)),
+                    models: set.models.into_iter().map(answer::model).collect(),
+                    workspace: Some(answer::workspace(set.workspace)),
+                    cleared_selections: set.cleared_selections.into_iter().collect(),
+                })
+            },
+        )
         .await
     }
 
-    async fn verify_key(&self, request: Request<v1::VerifyKeyRequest>) -> Answer<v1::VerifyKeyResponse> {
+    async fn verify_key(
+        &self,
+        request: Request<v1::VerifyKeyRequest>,
+    ) -> Answer<v1::VerifyKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::VerifyKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
-            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
-            let checked =
-                ops::verify_key(&self.parts, &caller, Rpc::VerifyKey, scope, provider, model).await?;
-            Ok(v1::VerifyKeyResponse {
-                key: Some(answer::key(checked.key)),
-                verdict: answer::verdict(checked.verdict).into(),
-            })
-        })
+        self.run(
+            Rpc::VerifyKey,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
+                let (provider, model) = (
+                    parse::provider(&body.provider)?,
+                    parse::optional_model(&body.model)?,
+                );
+                let checked =
+                    ops::verify_key(&self.state, &caller, Rpc::VerifyKey, scope, provider, model)
+                        .await?;
+                Ok(v1::VerifyKeyResponse {
+                    key: Some(answer::key(checked.key)),
+                    verdict: answer::verdict(checked.verdict).into(),
+                })
+            },
+        )
         .await
     }
 
@@ -153,70 +205,109 @@ impl KeyService for Services {
         request: Request<v1::SelectModelRequest>,
     ) -> Answer<v1::SelectModelResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::SelectModel, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let request = SelectModel {
-                model: parse::optional_model(&body.model)?,
-                provider: parse::optional_provider(&body.provider)?,
-                meta: parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?,
-            };
-            let workspace = ops::select_model(&self.parts, &caller, workspace, request).await?;
-            Ok(v1::SelectModelResponse { workspace: Some(answer::workspace(workspace)) })
-        })
+        self.run(
+            Rpc::SelectModel,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let request = SelectModel {
+                    model: parse::optional_model(&body.model)?,
+                    provider: parse::optional_provider(&body.provider)?,
+                    meta: parse::meta(
+                        &body.request_id,
+                        body.expected_revision,
+                        &body.on_behalf_of,
+                    )?,
+                };
+                let workspace = ops::select_model(&self.state, &caller, workspace, request).await?;
+                Ok(v1::SelectModelResponse {
+                    workspace: Some(answer::workspace(workspace)),
+                })
+            },
+        )
         .await
     }
 
-    async fn delete_key(&self, request: Request<v1::DeleteKeyRequest>) -> Answer<v1::DeleteKeyResponse> {
+    async fn delete_key(
+        &self,
+        request: Request<v1::DeleteKeyRequest>,
+    ) -> Answer<v1::DeleteKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeleteKey, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let provider = parse::provider(&body.provider)?;
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let gone = ops::delete_key(&self.parts, &caller, workspace, provider, meta).await?;
-            Ok(v1::DeleteKeyResponse {
-                workspace: Some(answer::workspace(gone.workspace)),
-                deleted: gone.deleted,
-            })
-        })
+        self.run(
+            Rpc::DeleteKey,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let provider = parse::provider(&body.provider)?;
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let gone = ops::delete_key(&self.state, &caller, workspace, provider, meta).await?;
+                Ok(v1::DeleteKeyResponse {
+                    workspace: Some(answer::workspace(gone.workspace)),
+                    deleted: gone.deleted,
+                })
+            },
+        )
         .await
     }
 
-    async fn toggle_byo(&self, request: Request<v1::ToggleByoRequest>) -> Answer<v1::ToggleByoResponse> {
+    async fn toggle_byo(
+        &self,
+        request: Request<v1::ToggleByoRequest>,
+    ) -> Answer<v1::ToggleByoResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ToggleByo, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let enabled =
-                body.enabled.ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let toggled = ops::toggle_byo(&self.parts, &caller, workspace, enabled, meta).await?;
-            Ok(v1::ToggleByoResponse {
-                workspace: Some(answer::workspace(toggled.workspace)),
-                providers_without_usable_key: toggled.providers_without_usable_key,
-                cleared_selections: toggled.cleared_selections.into_iter().collect(),
-            })
-        })
+        self.run(
+            Rpc::ToggleByo,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let enabled = body
+                    .enabled
+                    .ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let toggled =
+                    ops::toggle_byo(&self.state, &caller, workspace, enabled, meta).await?;
+                Ok(v1::ToggleByoResponse {
+                    workspace: Some(answer::workspace(toggled.workspace)),
+                    providers_without_usable_key: toggled.providers_without_usable_key,
+                    cleared_selections: toggled.cleared_selections.into_iter().collect(),
+                })
+            },
+        )
         .await
     }
 
-    async fn list_models(&self, request: Request<v1::ListModelsRequest>) -> Answer<v1::ListModelsResponse> {
+    async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Answer<v1::ListModelsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ListModels, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
-            let request = ListModels {
-                provider: parse::optional_provider(&body.provider)?,
-                include_unavailable: body.include_unavailable,
-                refresh: body.refresh,
-                page_size,
-                offset,
-            };
-            let page = ops::list_models(&self.parts, &caller, workspace, request).await?;
-            Ok(v1::ListModelsResponse {
-                models: page.models.into_iter().map(answer::model).collect(),
-                next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
-                as_of: page.as_of.map(answer::timestamp),
-            })
-        })
+        self.run(
+            Rpc::ListModels,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
+                let request = ListModels {
+                    provider: parse::optional_provider(&body.provider)?,
+                    include_unavailable: body.include_unavailable,
+                    refresh: body.refresh,
+                    page_size,
+                    offset,
+                };
+                let page = ops::list_models(&self.state, &caller, workspace, request).await?;
+                Ok(v1::ListModelsResponse {
+                    models: page.models.into_iter().map(answer::model).collect(),
+                    next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+                    as_of: page.as_of.map(answer::timestamp),
+                })
+            },
+        )
         .await
     }
 
@@ -225,11 +316,18 @@ impl KeyService for Services {
         request: Request<v1::GetWorkspaceRequest>,
     ) -> Answer<v1::GetWorkspaceResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::GetWorkspace, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let workspace = ops::get_workspace(&self.parts, &workspace).await?;
-            Ok(v1::GetWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
-        })
+        self.run(
+            Rpc::GetWorkspace,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let workspace = ops::get_workspace(&self.state, &workspace).await?;
+                Ok(v1::GetWorkspaceResponse {
+                    workspace: Some(answer::workspace(workspace)),
+                })
+            },
+        )
         .await
     }
 
@@ -238,12 +336,21 @@ impl KeyService for Services {
         request: Request<v1::DeleteWorkspaceRequest>,
     ) -> Answer<v1::DeleteWorkspaceResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeleteWorkspace, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let workspace = ops::delete_workspace(&self.parts, &caller, workspace, meta).await?;
-            Ok(v1::DeleteWorkspaceResponse { workspace: Some(answer::workspace(workspace)) })
-        })
+        self.run(
+            Rpc::DeleteWorkspace,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let workspace =
+                    ops::delete_workspace(&self.state, &caller, workspace, meta).await?;
+                Ok(v1::DeleteWorkspaceResponse {
+                    workspace: Some(answer::workspace(workspace)),
+                })
+            },
+        )
         .await
     }
 
@@ -252,14 +359,23 @@ impl KeyService for Services {
         request: Request<v1::ListAuditEventsRequest>,
     ) -> Answer<v1::ListAuditEventsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ListAuditEvents, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let range = record::range(body.start_time, body.end_time)?;
-            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
-            let page = ops::list_audit_events(&self.parts, workspace, range, after, most).await?;
-            let (events, next_page_token) = record::events(page);
-            Ok(v1::ListAuditEventsResponse { events, next_page_token })
-        })
+        self.run(
+            Rpc::ListAuditEvents,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let range = record::range(body.start_time, body.end_time)?;
+                let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+                let page =
+                    ops::list_audit_events(&self.state, workspace, range, after, most).await?;
+                let (events, next_page_token) = record::events(page);
+                Ok(v1::ListAuditEventsResponse {
+                    events,
+                    next_page_token,
+                })
+            },
+        )
         .await
     }
 
@@ -268,12 +384,19 @@ impl KeyService for Services {
         request: Request<v1::ListKeyUsageRequest>,
     ) -> Answer<v1::ListKeyUsageResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ListKeyUsage, &call, &body.workspace_id, async |caller: Arc<Principal>| {
-            let workspace = parse::workspace(&caller, &body.workspace_id)?;
-            let range = record::range(body.start_time, body.end_time)?;
-            let (most, after) = record::usage_page(body.page_size, &body.page_token)?;
-            Ok(record::usage(ops::list_key_usage(&self.parts, &workspace, range, after, most).await?))
-        })
+        self.run(
+            Rpc::ListKeyUsage,
+            &call,
+            &body.workspace_id,
+            async |caller: Arc<Caller>| {
+                let workspace = parse::workspace(&caller, &body.workspace_id)?;
+                let range = record::range(body.start_time, body.end_time)?;
+                let (most, after) = record::usage_page(body.page_size, &body.page_token)?;
+                Ok(record::usage(
+                    ops::list_key_usage(&self.state, &workspace, range, after, most).await?,
+                ))
+            },
+        )
         .await
     }
 }

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 use super::status::Because;
 use crate::{
     contract::code_name,
-    domain::principal::Rpc,
+    domain::caller::Rpc,
     telemetry::{
         metrics,
         trace::{self, TraceParent},
@@ -43,8 +43,16 @@ pub(super) struct Measured {
 impl Measured {
     /// From `began` on. `None` is a method that is not served.
     pub(super) fn begin(rpc: Option<Rpc>, began: Instant, headers: &HeaderMap) -> Self {
-        let parent = headers.get(&TRACEPARENT).and_then(|text| TraceParent::parse(text.to_str().ok()?));
-        Self { rpc, began, span: trace::server(method(rpc), parent), parent, ended: false }
+        let parent = headers
+            .get(&TRACEPARENT)
+            .and_then(|text| TraceParent::parse(text.to_str().ok()?));
+        Self {
+            rpc,
+            began,
+            span: trace::server(method(rpc), parent),
+            parent,
+            ended: false,
+        }
     }
 
     /// Runs the call as part of its trace.
@@ -62,7 +70,9 @@ impl Measured {
         match answer.extensions().get::<Status>() {
             None => self.tell(Code::Ok, None),
             Some(status) => {
-                let reason = status.source().and_then(|source| source.downcast_ref::<Because>());
+                let reason = status
+                    .source()
+                    .and_then(|source| source.downcast_ref::<Because>());
                 self.tell(status.code(), reason.map(|because| because.0));
             }
         }
@@ -86,7 +96,11 @@ impl Measured {
 impl Drop for Measured {
     fn drop(&mut self) {
         if !self.ended {
-            let code = if std::thread::panicking() { Code::Internal } else { Code::Cancelled };
+            let code = if std::thread::panicking() {
+                Code::Internal
+            } else {
+                Code::Cancelled
+            };
             self.tell(code, None);
         }
     }

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use zeroize::Zeroizing;
 
 use crate::domain::{
+    caller::Caller,
     error::{Error, Reason},
     names::{Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
-    principal::Principal,
     resolution::Ask,
     secret::{ApiKey, looks_like_key},
 };
@@ -23,7 +23,7 @@ const MAX_PAGE: u32 = 1000;
 const MAX_HEADERS: usize = 16;
 
 /// The workspace, if the caller may speak of it.
-pub(super) fn workspace(caller: &Principal, id: &str) -> Result<WorkspaceId, Error> {
+pub(super) fn workspace(caller: &Caller, id: &str) -> Result<WorkspaceId, Error> {
     no_key("workspace_id", id)?;
     let workspace = required("workspace_id", id, WorkspaceId::parse)?;
     caller.may_touch(&workspace)?;
@@ -48,13 +48,20 @@ pub(super) fn optional<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Error> {
-    if text.is_empty() { Ok(None) } else { required(field, text, parse).map(Some) }
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        required(field, text, parse).map(Some)
+    }
 }
 
 /// What is told again in answers, errors and audit rows must not be a key that was pasted in its place.
 fn no_key(field: &'static str, name: &str) -> Result<(), Error> {
     if looks_like_key(name) {
-        return Err(Error::field(field, "looks like a key, which goes into `api_key` and nowhere else"));
+        return Err(Error::field(
+            field,
+            "looks like a key, which goes into `api_key` and nowhere else",
+        ));
     }
     Ok(())
 }
@@ -79,7 +86,8 @@ pub(super) fn ask(model: &str, provider: &str, purpose: &str) -> Result<Ask, Err
     Ok(Ask {
         model: optional_model(model)?,
         provider: optional_provider(provider)?,
-        purpose: optional("purpose", purpose, PurposeName::parse)?.unwrap_or_else(PurposeName::reply),
+        purpose: optional("purpose", purpose, PurposeName::parse)?
+            .unwrap_or_else(PurposeName::reply),
     })
 }
 
@@ -94,7 +102,8 @@ pub(super) fn meta(
     Ok(ChangeMeta {
         request_id: optional("request_id", request_id, RequestId::parse)?,
         expected_revision,
-        on_behalf_of: OnBehalfOf::parse(on_behalf_of).map_err(|why| Error::field("on_behalf_of", why))?,
+        on_behalf_of: OnBehalfOf::parse(on_behalf_of)
+            .map_err(|why| Error::field("on_behalf_of", why))?,
     })
 }
 
@@ -136,7 +145,10 @@ pub(super) fn page(size: u32, token: &str) -> Result<(usize, usize), Error> {
     let offset = match token {
         "" => 0,
         token => {
-            let digits = token.bytes().all(|byte| byte.is_ascii_digit()).then_some(token);
+            let digits = token
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then_some(token);
             let offset = digits.and_then(|digits| digits.parse().ok());
             offset.ok_or_else(|| Error::field("page_token", "is not one that this RPC gave"))?
         }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Services, answer, call::Call, parse, record};
 use crate::{
     contract::v1::{self, platform_service_server::PlatformService},
-    domain::principal::{Principal, Rpc},
+    domain::caller::{Caller, Rpc},
     ops,
 };
 
@@ -24,14 +24,24 @@ impl PlatformService for Services {
     ) -> Answer<v1::SetPlatformKeyResponse> {
         let (call, mut body) = Call::of(request);
         let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(Rpc::SetPlatformKey, &call, "", async |caller: Arc<Principal>| {
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let mut key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
-            key.validate_only = body.validate_only;
-            key.allow_unverified = body.allow_unverified;
-            let set = ops::set_platform_key(&self.parts, &caller, key).await?;
-            Ok(v1::SetPlatformKeyResponse { key: Some(answer::key(set.key)), revision: set.revision })
-        })
+        self.run(
+            Rpc::SetPlatformKey,
+            &call,
+            "",
+            async |caller: Arc<Caller>| {
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let mut key =
+                    parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
+                key.validate_only = body.validate_only;
+                key.allow_unverified = body.allow_unverified;
+                let set = ops::set_platform_key(&self.state, &caller, key).await?;
+                Ok(v1::SetPlatformKeyResponse {
+                    key: Some(answer::key(set.key)),
+                    revision: set.revision,
+                })
+            },
+        )
         .await
     }
 
@@ -40,14 +50,23 @@ impl PlatformService for Services {
         request: Request<v1::VerifyPlatformKeyRequest>,
     ) -> Answer<v1::VerifyPlatformKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::VerifyPlatformKey, &call, "", async |caller: Arc<Principal>| {
-            let (provider, model) = (parse::provider(&body.provider)?, parse::optional_model(&body.model)?);
-            let checked = ops::verify_platform_key(&self.parts, &caller, provider, model).await?;
-            Ok(v1::VerifyPlatformKeyResponse {
-                key: Some(answer::key(checked.key)),
-                verdict: answer::verdict(checked.verdict).into(),
-            })
-        })
+        self.run(
+            Rpc::VerifyPlatformKey,
+            &call,
+            "",
+            async |caller: Arc<Caller>| {
+                let (provider, model) = (
+                    parse::provider(&body.provider)?,
+                    parse::optional_model(&body.model)?,
+                );
+                let checked =
+                    ops::verify_platform_key(&self.state, &caller, provider, model).await?;
+                Ok(v1::VerifyPlatformKeyResponse {
+                    key: Some(answer::key(checked.key)),
+                    verdict: answer::verdict(checked.verdict).into(),
+                })
+            },
+        )
         .await
     }
 
@@ -56,12 +75,21 @@ impl PlatformService for Services {
         request: Request<v1::DeletePlatformKeyRequest>,
     ) -> Answer<v1::DeletePlatformKeyResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::DeletePlatformKey, &call, "", async |caller: Arc<Principal>| {
-            let provider = parse::provider(&body.provider)?;
-            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-            let gone = ops::delete_platform_key(&self.parts, &caller, provider, meta).await?;
-            Ok(v1::DeletePlatformKeyResponse { deleted: gone.deleted, revision: gone.revision })
-        })
+        self.run(
+            Rpc::DeletePlatformKey,
+            &call,
+            "",
+            async |caller: Arc<Caller>| {
+                let provider = parse::provider(&body.provider)?;
+                let meta =
+                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+                let gone = ops::delete_platform_key(&self.state, &caller, provider, meta).await?;
+                Ok(v1::DeletePlatformKeyResponse {
+                    deleted: gone.deleted,
+                    revision: gone.revision,
+                })
+            },
+        )
         .await
     }
 
@@ -70,8 +98,8 @@ impl PlatformService for Services {
         request: Request<v1::ListPlatformKeysRequest>,
     ) -> Answer<v1::ListPlatformKeysResponse> {
         let (call, _) = Call::of(request);
-        self.run(Rpc::ListPlatformKeys, &call, "", async |_: Arc<Principal>| {
-            let listed = ops::list_platform_keys(&self.parts).await?;
+        self.run(Rpc::ListPlatformKeys, &call, "", async |_: Arc<Caller>| {
+            let listed = ops::list_platform_keys(&self.state).await?;
             Ok(v1::ListPlatformKeysResponse {
                 keys: listed.keys.into_iter().map(answer::key).collect(),
                 revision: listed.revision,
@@ -85,13 +113,21 @@ impl PlatformService for Services {
         request: Request<v1::ListPlatformAuditEventsRequest>,
     ) -> Answer<v1::ListPlatformAuditEventsResponse> {
         let (call, body) = Call::of(request);
-        self.run(Rpc::ListPlatformAuditEvents, &call, "", async |_: Arc<Principal>| {
-            let range = record::range(body.start_time, body.end_time)?;
-            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
-            let page = ops::list_platform_audit_events(&self.parts, range, after, most).await?;
-            let (events, next_page_token) = record::events(page);
-            Ok(v1::ListPlatformAuditEventsResponse { events, next_page_token })
-        })
+        self.run(
+            Rpc::ListPlatformAuditEvents,
+            &call,
+            "",
+            async |_: Arc<Caller>| {
+                let range = record::range(body.start_time, body.end_time)?;
+                let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+                let page = ops::list_platform_audit_events(&self.state, range, after, most).await?;
+                let (events, next_page_token) = record::events(page);
+                Ok(v1::ListPlatformAuditEventsResponse {
+                    events,
+                    next_page_token,
+                })
+            },
+        )
         .await
     }
 }

@@ -23,7 +23,10 @@ const FOREIGN: &str = "is not one that this RPC gave";
 
 /// From when, and until before when.
 pub(super) fn range(start: Option<Timestamp>, end: Option<Timestamp>) -> Result<TimeRange, Error> {
-    let range = TimeRange { start: moment("start_time", start)?, end: moment("end_time", end)? };
+    let range = TimeRange {
+        start: moment("start_time", start)?,
+        end: moment("end_time", end)?,
+    };
     match (range.start, range.end) {
         (Some(start), Some(end)) if end < start => {
             Err(Error::field("end_time", "must not be before start_time"))
@@ -32,14 +35,23 @@ pub(super) fn range(start: Option<Timestamp>, end: Option<Timestamp>) -> Result<
     }
 }
 
-fn moment(field: &'static str, timestamp: Option<Timestamp>) -> Result<Option<OffsetDateTime>, Error> {
+fn moment(
+    field: &'static str,
+    timestamp: Option<Timestamp>,
+) -> Result<Option<OffsetDateTime>, Error> {
     let Some(timestamp) = timestamp else {
         return Ok(None);
     };
-    let second = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok().filter(|at| at.year() > 0);
+    let second = OffsetDateTime::from_unix_timestamp(timestamp.seconds)
+        .ok()
+        .filter(|at| at.year() > 0);
     let nanos = u32::try_from(timestamp.nanos).ok();
-    let moment = second.zip(nanos).and_then(|(second, nanos)| second.replace_nanosecond(nanos).ok());
-    moment.map(Some).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))
+    let moment = second
+        .zip(nanos)
+        .and_then(|(second, nanos)| second.replace_nanosecond(nanos).ok());
+    moment
+        .map(Some)
+        .ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))
 }
 
 /// How many changes, and after which revision.
@@ -59,7 +71,9 @@ pub(super) fn usage_page(size: u32, token: &str) -> Result<(usize, Option<UsageP
     if token.is_empty() {
         return Ok((size, None));
     }
-    place(token).map(|place| (size, Some(place))).ok_or_else(|| Error::field("page_token", FOREIGN))
+    place(token)
+        .map(|place| (size, Some(place)))
+        .ok_or_else(|| Error::field("page_token", FOREIGN))
 }
 
 /// `hour.generation.caller.provider`; the caller's name may hold anything and stands in hexadecimal digits.
@@ -71,21 +85,37 @@ fn token((hour, provider, generation, caller): &UsagePlace) -> String {
 fn place(token: &str) -> Option<UsagePlace> {
     let mut parts = token.splitn(4, '.');
     let hour = OffsetDateTime::from_unix_timestamp(parts.next()?.parse().ok()?).ok()?;
-    let generation = parts.next()?.parse().ok().filter(|generation| i64::try_from(*generation).is_ok())?;
-    let digits: Vec<u8> =
-        parts.next()?.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect::<Option<_>>()?;
+    let generation = parts
+        .next()?
+        .parse()
+        .ok()
+        .filter(|generation| i64::try_from(*generation).is_ok())?;
+    let digits: Vec<u8> = parts
+        .next()?
+        .chars()
+        .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
+        .collect::<Option<_>>()?;
     let pairs = digits.chunks_exact(2);
     let whole = pairs.remainder().is_empty();
-    let caller = pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect();
+    let caller = pairs
+        .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
+        .collect();
     // PostgreSQL holds no text with a zero byte, so no row has one.
-    let caller = String::from_utf8(caller).ok().filter(|caller| whole && !caller.contains('\0'))?;
-    let provider = parts.next().filter(|name| ProviderName::parse(name).is_ok())?;
+    let caller = String::from_utf8(caller)
+        .ok()
+        .filter(|caller| whole && !caller.contains('\0'))?;
+    let provider = parts
+        .next()
+        .filter(|name| ProviderName::parse(name).is_ok())?;
     Some((hour, provider.to_owned(), generation, caller)).filter(|(hour, ..)| hour.year() > 0)
 }
 
 /// A page of changes: events, and the token of the next page.
 pub(super) fn events(page: AuditPage) -> (Vec<v1::AuditEvent>, String) {
-    let next = page.next.map(|revision| revision.to_string()).unwrap_or_default();
+    let next = page
+        .next
+        .map(|revision| revision.to_string())
+        .unwrap_or_default();
     (page.events.into_iter().map(event).collect(), next)
 }
 
@@ -99,7 +129,10 @@ fn event(event: RecordedEvent) -> v1::AuditEvent {
         provider: event.provider,
         before: event.before,
         after: event.after,
-        verdict: event.verdict.map_or(v1::Verdict::Unspecified, answer::verdict).into(),
+        verdict: event
+            .verdict
+            .map_or(v1::Verdict::Unspecified, answer::verdict)
+            .into(),
         request_id: event.request_id,
         revision: event.revision,
     }
@@ -131,7 +164,12 @@ mod tests {
 
     #[test]
     fn a_place_is_what_its_token_says() {
-        let row = (datetime!(2030-06-15 12:00 UTC), "openai.eu".to_owned(), 7, "spiffe://a/ü.1".to_owned());
+        let row = (
+            datetime!(2030-06-15 12:00 UTC),
+            "openai.eu".to_owned(),
+            7,
+            "spiffe://a/ü.1".to_owned(),
+        );
         assert_eq!(place(&token(&row)), Some(row));
         for bad in [
             "x",

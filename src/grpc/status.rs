@@ -14,8 +14,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     domain::{
+        caller::Rpc,
         error::{Error, Reason},
-        principal::Rpc,
     },
     identity::may_log_refusal,
     telemetry::trace,
@@ -26,14 +26,23 @@ const DOMAIN: &str = "byokd";
 /// The status of an error in this RPC.
 pub(super) fn of(error: Error, rpc: Rpc) -> Status {
     let (code, reason) = (code(error.reason()), error.reason().as_str());
-    let mut metadata: HashMap<String, String> =
-        error.metadata().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let mut metadata: HashMap<String, String> = error
+        .metadata()
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect();
     if let Some(cause) = error.cause() {
         let trace_id = trace::id();
         match code {
             Code::Unauthenticated if !may_log_refusal() => {}
             Code::Unauthenticated => {
-                tracing::info!(rpc = rpc.as_str(), reason, cause, trace_id, "caller refused")
+                tracing::info!(
+                    rpc = rpc.as_str(),
+                    reason,
+                    cause,
+                    trace_id,
+                    "caller refused"
+                )
             }
             Code::Internal | Code::DataLoss => {
                 tracing::error!(rpc = rpc.as_str(), reason, cause, trace_id, "call failed");
@@ -106,7 +115,11 @@ mod tests {
         for line in README.split("\n## Errors\n").nth(1).unwrap().lines() {
             let cells: Vec<&str> = line.split('|').collect();
             if let [_, of, why, ..] = cells.as_slice() {
-                code = if of.trim().is_empty() { code } else { of.replace(['`', ' ', '_'], "") };
+                code = if of.trim().is_empty() {
+                    code
+                } else {
+                    of.replace(['`', ' ', '_'], "")
+                };
                 if why.contains(&format!("`{}`", reason.as_str())) {
                     return code;
                 }
@@ -153,13 +166,21 @@ mod tests {
             Internal,
             NotImplementedYet,
         ] {
-            assert_eq!(format!("{:?}", code(reason)).to_uppercase(), promised(reason), "{reason:?}");
+            assert_eq!(
+                format!("{:?}", code(reason)).to_uppercase(),
+                promised(reason),
+                "{reason:?}"
+            );
         }
     }
 
     #[test]
     fn a_cause_is_not_told_but_found_by_its_trace_id() {
-        for reason in [Reason::Internal, Reason::StoreUnavailable, Reason::CredentialsInvalid] {
+        for reason in [
+            Reason::Internal,
+            Reason::StoreUnavailable,
+            Reason::CredentialsInvalid,
+        ] {
             let status = of(Error::new(reason, "told").caused_by("CANARY"), Rpc::SetKey);
             let metadata = status.get_details_error_info().unwrap().metadata;
             assert_eq!(metadata.keys().collect::<Vec<_>>(), ["trace_id"]);

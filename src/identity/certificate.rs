@@ -61,22 +61,35 @@ impl Certificate {
 fn name(certificate: &X509Certificate<'_>) -> Result<String, &'static str> {
     let names = match certificate.subject_alternative_name() {
         Ok(Some(extension)) => &extension.value.general_names,
-        Ok(None) => return Err("the certificate has no subject alternative name; its CN does not count"),
+        Ok(None) => {
+            return Err("the certificate has no subject alternative name; its CN does not count");
+        }
         Err(_) => return Err("the certificate's subject alternative names cannot be read"),
     };
     // Such a one would be a name too many, or the only one.
-    let unreadable =
-        |name: &GeneralName<'_>| matches!(name, GeneralName::Invalid(tag, _) if matches!(tag.0, 2 | 6));
+    let unreadable = |name: &GeneralName<'_>| matches!(name, GeneralName::Invalid(tag, _) if matches!(tag.0, 2 | 6));
     if names.iter().any(unreadable) {
         return Err("the certificate has a subject alternative name that is not a text");
     }
     let uris: Vec<&str> = names
         .iter()
-        .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None })
+        .filter_map(|name| {
+            if let GeneralName::URI(uri) = name {
+                Some(*uri)
+            } else {
+                None
+            }
+        })
         .collect();
     let hosts: Vec<&str> = names
         .iter()
-        .filter_map(|name| if let GeneralName::DNSName(host) = name { Some(*host) } else { None })
+        .filter_map(|name| {
+            if let GeneralName::DNSName(host) = name {
+                Some(*host)
+            } else {
+                None
+            }
+        })
         .collect();
     match (uris.as_slice(), hosts.as_slice()) {
         ([id], _) if is_spiffe_id(id) => Ok((*id).to_owned()),
@@ -92,13 +105,18 @@ fn name(certificate: &X509Certificate<'_>) -> Result<String, &'static str> {
 /// The SPIFFE-ID standard, section 2: a trust domain, then segments of a path; no user, port, query, fragment or
 /// percent-encoding, and no segment that is empty, `.` or `..`.
 fn is_spiffe_id(uri: &str) -> bool {
-    let Some((domain, path)) = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')) else {
+    let Some((domain, path)) = uri
+        .strip_prefix("spiffe://")
+        .and_then(|rest| rest.split_once('/'))
+    else {
         return false;
     };
-    let lower =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
+    let lower = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
+    };
     let any = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let segment = |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(any);
+    let segment =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(any);
     uri.len() <= LONGEST_NAME
         && !domain.is_empty()
         && domain.bytes().all(lower)
@@ -117,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_spiffe_id_has_one_form() {
-        for good in ["spiffe://td/a", "spiffe://example.org/ns/llm/sa/agent", "spiffe://t_d-1/A.b_C-9"] {
+        for good in [
+            "spiffe://td/a",
+            "spiffe://example.org/ns/llm/sa/agent",
+            "spiffe://t_d-1/A.b_C-9",
+        ] {
             assert!(is_spiffe_id(good), "{good}");
         }
         for bad in [
@@ -144,7 +166,10 @@ mod tests {
         ] {
             assert!(!is_spiffe_id(bad), "{bad}");
         }
-        assert!(!is_spiffe_id(&format!("spiffe://td/{}", "a".repeat(LONGEST_NAME))));
+        assert!(!is_spiffe_id(&format!(
+            "spiffe://td/{}",
+            "a".repeat(LONGEST_NAME)
+        )));
     }
 
     #[test]

@@ -62,7 +62,9 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -94,8 +96,7 @@ mod tests {
 
     #[test]
     fn what_is_said_twice_is_refused_at_every_depth() {
-        let good =
-            r#"{"a": 1, "b": [null, true, -1, 1.5, "x", {"a": {}}], "c": {"a": 18446744073709551615}}"#;
+        let good = r#"{"a": 1, "b": [null, true, -1, 1.5, "x", {"a": {}}], "c": {"a": 18446744073709551615}}"#;
         let Claims(parsed) = serde_json::from_str(good).unwrap();
         assert_eq!(parsed, serde_json::from_str::<Value>(good).unwrap());
         for bad in [

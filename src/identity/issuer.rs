@@ -74,9 +74,18 @@ pub(super) struct Genuine {
 
 impl Issuer {
     pub(super) fn new(settings: IssuerSettings, clock: &Clock) -> Self {
-        let algorithms: Vec<Algorithm> = settings.algorithms.iter().map(|one| one.of_library()).collect();
+        let algorithms: Vec<Algorithm> = settings
+            .algorithms
+            .iter()
+            .map(|one| one.of_library())
+            .collect();
         Self {
-            keys: IssuerKeys::new(settings.issuer.clone(), settings.keys, algorithms.clone(), clock.clone()),
+            keys: IssuerKeys::new(
+                settings.issuer.clone(),
+                settings.keys,
+                algorithms.clone(),
+                clock.clone(),
+            ),
             name: settings.issuer,
             audience: settings.audience,
             algorithms,
@@ -94,7 +103,9 @@ impl Issuer {
 
     /// Whether what a key set of this generation verified still stands.
     pub(super) fn stands(&self, generation: u64) -> bool {
-        self.keys.current().is_some_and(|(_, current)| current == generation)
+        self.keys
+            .current()
+            .is_some_and(|(_, current)| current == generation)
     }
 
     /// Verifies a token; the error is for the operator.
@@ -114,15 +125,22 @@ impl Issuer {
             return Err("the token demands an extension (`crit`)".to_owned());
         }
         let kid = header.kid.as_deref();
-        let found = self.keys.current().filter(|(set, _)| set.find(kid, header.alg).is_some());
+        let found = self
+            .keys
+            .current()
+            .filter(|(set, _)| set.find(kid, header.alg).is_some());
         let (set, generation) = match found {
             Some(found) => found,
             None => {
                 self.keys.ask().await;
-                self.keys.current().ok_or("no keys of the token's issuer are at hand")?
+                self.keys
+                    .current()
+                    .ok_or("no keys of the token's issuer are at hand")?
             }
         };
-        let key = set.find(kid, header.alg).ok_or("the token's issuer has no such key")?;
+        let key = set
+            .find(kid, header.alg)
+            .ok_or("the token's issuer has no such key")?;
         let mut validation = Validation::new(header.alg);
         validation.set_audience(&[&self.audience]);
         validation.set_issuer(&[&self.name]);
@@ -133,13 +151,21 @@ impl Issuer {
             .map_err(|error| format!("the token: {error}"))?
             .claims;
         let until = self.times(&claims, now.unix_timestamp())?;
-        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+        let subject = claims
+            .get("sub")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if subject.is_empty() || subject.len() > 256 || subject.chars().any(char::is_control) {
             return Err("`sub` is empty, longer than 256 bytes or not printable".to_owned());
         }
         // Two issuers may know the same name.
         let subject = format!("{}|{subject}", self.name);
-        Ok(Genuine { subject, claims, until, generation })
+        Ok(Genuine {
+            subject,
+            claims,
+            until,
+            generation,
+        })
     }
 
     fn times(&self, claims: &Value, now: i64) -> Result<i64, String> {
@@ -149,10 +175,14 @@ impl Issuer {
             return Err("the token has expired".to_owned());
         }
         if expires.saturating_sub(now) > self.longest_life_seconds {
-            return Err(format!("the token is good for longer than {} s", self.longest_life_seconds));
+            return Err(format!(
+                "the token is good for longer than {} s",
+                self.longest_life_seconds
+            ));
         }
         for name in ["nbf", "iat"] {
-            if seconds(claims, name)?.is_some_and(|from| from > now.saturating_add(LEEWAY_SECONDS)) {
+            if seconds(claims, name)?.is_some_and(|from| from > now.saturating_add(LEEWAY_SECONDS))
+            {
                 return Err(format!("`{name}` lies in the future"));
             }
         }
@@ -166,7 +196,10 @@ fn seconds(claims: &Value, name: &str) -> Result<Option<i64>, String> {
         None => Ok(None),
         Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Ok(Some(whole)),
-            #[expect(clippy::as_conversions, reason = "saturates, and the bounds are checked")]
+            #[expect(
+                clippy::as_conversions,
+                reason = "saturates, and the bounds are checked"
+            )]
             (None, Some(broken)) if (0.0..=1e12).contains(&broken) => Ok(Some(broken as i64)),
             _ => Err(format!("`{name}` is out of range")),
         },

@@ -80,7 +80,12 @@ struct Held {
 
 impl IssuerKeys {
     /// Nothing read yet.
-    pub(super) fn new(issuer: String, source: KeySource, algorithms: Vec<Algorithm>, clock: Clock) -> Self {
+    pub(super) fn new(
+        issuer: String,
+        source: KeySource,
+        algorithms: Vec<Algorithm>,
+        clock: Clock,
+    ) -> Self {
         Self {
             issuer,
             source,
@@ -126,12 +131,17 @@ impl IssuerKeys {
                 }
                 Err(why) => {
                     if !failing {
-                        tracing::warn!(issuer = self.issuer, why, "the issuer's keys cannot be read");
+                        tracing::warn!(
+                            issuer = self.issuer,
+                            why,
+                            "the issuer's keys cannot be read"
+                        );
                     }
                     failing = true;
                 }
             }
-            self.reads.send_modify(|count| *count = count.saturating_add(1));
+            self.reads
+                .send_modify(|count| *count = count.saturating_add(1));
             sleep(PAUSE).await;
             if failing {
                 continue;
@@ -148,7 +158,11 @@ impl IssuerKeys {
                 let read = timeout(READ, bounded(path)).await;
                 read.map_err(|_| format!("{}: no answer within {READ:?}", path.display()))??
             }
-            KeySource::Url { url, client, token_file } => {
+            KeySource::Url {
+                url,
+                client,
+                token_file,
+            } => {
                 let fetched = timeout(READ, fetch(url, client, token_file.as_ref())).await;
                 fetched
                     .map_err(|_| format!("{url}: no answer within {READ:?}"))?
@@ -168,8 +182,16 @@ impl IssuerKeys {
             // The same keys: what was verified by them stays verified.
             Some(held) if held.text == text => held.read_at = read_at,
             _ => {
-                let generation = held.as_ref().map_or(0, |held| held.generation).saturating_add(1);
-                *held = Some(Held { set: Arc::new(set), text, read_at, generation });
+                let generation = held
+                    .as_ref()
+                    .map_or(0, |held| held.generation)
+                    .saturating_add(1);
+                *held = Some(Held {
+                    set: Arc::new(set),
+                    text,
+                    read_at,
+                    generation,
+                });
             }
         }
     }
@@ -182,24 +204,41 @@ async fn bounded(path: &Path) -> Result<Vec<u8>, String> {
     // Room for a token at once: bytes that grow leave copies behind.
     let mut content = Vec::with_capacity(16 * 1024);
     let file = File::open(path).await.map_err(unreadable)?;
-    file.take(most).read_to_end(&mut content).await.map_err(unreadable)?;
+    file.take(most)
+        .read_to_end(&mut content)
+        .await
+        .map_err(unreadable)?;
     Ok(content)
 }
 
-async fn fetch(url: &Url, client: &reqwest::Client, token_file: Option<&PathBuf>) -> Result<Vec<u8>, String> {
-    let mut request = client.get(url.clone()).header("accept", "application/jwk-set+json, application/json");
+async fn fetch(
+    url: &Url,
+    client: &reqwest::Client,
+    token_file: Option<&PathBuf>,
+) -> Result<Vec<u8>, String> {
+    let mut request = client
+        .get(url.clone())
+        .header("accept", "application/jwk-set+json, application/json");
     if let Some(path) = token_file {
         let token = Zeroizing::new(bounded(path).await?);
-        let token = std::str::from_utf8(&token).map_err(|_| format!("{} holds no token", path.display()))?;
+        let token = std::str::from_utf8(&token)
+            .map_err(|_| format!("{} holds no token", path.display()))?;
         request = request.bearer_auth(token.trim());
     }
     // Without the URL, which stands before the message already.
-    let mut response = request.send().await.map_err(|error| told(&error.without_url()))?;
+    let mut response = request
+        .send()
+        .await
+        .map_err(|error| told(&error.without_url()))?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(format!("answered {}", response.status().as_u16()));
     }
     let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| told(&error.without_url()))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| told(&error.without_url()))?
+    {
         if text.len().saturating_add(chunk.len()) > LONGEST {
             return Err(format!("longer than {LONGEST} bytes"));
         }

@@ -43,8 +43,11 @@ impl KeySet {
         if document.keys.len() > MOST_KEYS {
             return Err(format!("has more than {MOST_KEYS} keys"));
         }
-        let keys: Vec<PublicKey> =
-            document.keys.into_iter().filter_map(|key| PublicKey::read(key, algorithms)).collect();
+        let keys: Vec<PublicKey> = document
+            .keys
+            .into_iter()
+            .filter_map(|key| PublicKey::read(key, algorithms))
+            .collect();
         if keys.is_empty() {
             return Err(format!("has no signing key for {algorithms:?}"));
         }
@@ -53,10 +56,9 @@ impl KeySet {
 
     /// The key that a token names; for a token that names none, the only one of its algorithm.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(|key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid));
+        let mut fitting = self.keys.iter().filter(|key| {
+            key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid)
+        });
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Some(&only.key),
             _ => None,
@@ -70,8 +72,12 @@ impl PublicKey {
         let jwk: Jwk = serde_json::from_value(key).ok()?;
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => Algorithm::ES256,
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+                Algorithm::ES256
+            }
+            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+                Algorithm::EdDSA
+            }
             _ => return None,
         };
         // RFC 9864 names the curve in the algorithm.
@@ -80,12 +86,15 @@ impl PublicKey {
             Some("Ed25519") => algorithm == Algorithm::EdDSA,
             Some(name) => name == format!("{algorithm:?}"),
         };
-        let signs =
-            !matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature);
+        let signs = !matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature);
         if !agrees || !signs || !algorithms.contains(&algorithm) {
             return None;
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { kid: jwk.common.key_id, algorithm, key })
+        Some(Self {
+            kid: jwk.common.key_id,
+            algorithm,
+            key,
+        })
     }
 }

@@ -7,10 +7,10 @@ use super::{
     signer::{EmbeddedClaims, Signer, scope},
 };
 use crate::domain::{
+    caller::Role,
     clock::Clock,
     error::{Error, Reason},
     names::PurposeName,
-    principal::Role,
 };
 
 /// For how long a minted token is good.
@@ -32,10 +32,16 @@ pub struct MintRequest {
 /// Mints a token that is good for an hour.
 pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<String, Error> {
     scope(&request.workspace).map_err(|malformed| {
-        Error::new(Reason::FieldInvalid, format!("the workspace {malformed}, or `*` for every workspace"))
+        Error::new(
+            Reason::FieldInvalid,
+            format!("the workspace {malformed}, or `*` for every workspace"),
+        )
     })?;
     if request.roles.is_empty() {
-        return Err(Error::new(Reason::FieldInvalid, "a token needs at least one role"));
+        return Err(Error::new(
+            Reason::FieldInvalid,
+            "a token needs at least one role",
+        ));
     }
     let now = clock.now().unix_timestamp();
     signer.sign(&EmbeddedClaims {
@@ -44,7 +50,11 @@ pub fn mint(signer: &Signer, request: &MintRequest, clock: &Clock) -> Result<Str
         sub: request.subject.clone(),
         iat: now,
         exp: now.saturating_add(LIFETIME_SECONDS),
-        roles: request.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        roles: request
+            .roles
+            .iter()
+            .map(|role| role.as_str().to_owned())
+            .collect(),
         workspace: request.workspace.clone(),
         purposes: request.purposes.iter().map(ToString::to_string).collect(),
     })

@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::{AUDIENCE, Granted, ISSUER, LEEWAY_SECONDS};
 use crate::{
     domain::{
+        caller::{Rights, Role, RpcSet, WorkspaceScope},
         error::{Error, Reason},
         names::{PurposeName, WorkspaceId},
-        principal::{Rights, Role, RpcSet, WorkspaceScope},
     },
     private_file,
 };
@@ -76,7 +76,10 @@ impl Signer {
     /// Reads the signer's file.
     fn open(path: &Path) -> Result<Self, Error> {
         let unusable = |why: String| {
-            Error::new(Reason::CredentialsInvalid, format!("the token signer {} {why}", path.display()))
+            Error::new(
+                Reason::CredentialsInvalid,
+                format!("the token signer {} {why}", path.display()),
+            )
         };
         let document = private_file::read(path).map_err(unusable)?;
         let pair = Ed25519KeyPair::from_pkcs8(&document)
@@ -106,7 +109,8 @@ impl Signer {
     }
 
     pub(super) fn sign(&self, claims: &EmbeddedClaims) -> Result<String, Error> {
-        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.signing).map_err(Error::internal)
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.signing)
+            .map_err(Error::internal)
     }
 
     /// What a token of this signer grants; the error is for the operator.
@@ -120,12 +124,18 @@ impl Signer {
         if now > until {
             return Err("the token has expired".to_owned());
         }
-        if claims.sub.is_empty() || claims.sub.len() > 256 || claims.sub.chars().any(char::is_control) {
+        if claims.sub.is_empty()
+            || claims.sub.len() > 256
+            || claims.sub.chars().any(char::is_control)
+        {
             return Err("`sub` is empty, too long or not printable".to_owned());
         }
         let roles: Option<Vec<Role>> = claims.roles.iter().map(|name| Role::parse(name)).collect();
-        let purposes: Result<BTreeSet<PurposeName>, _> =
-            claims.purposes.iter().map(|name| PurposeName::parse(name)).collect();
+        let purposes: Result<BTreeSet<PurposeName>, _> = claims
+            .purposes
+            .iter()
+            .map(|name| PurposeName::parse(name))
+            .collect();
         let mut purposes = purposes.map_err(|_| "a purpose is malformed")?;
         if purposes.is_empty() {
             purposes.insert(PurposeName::reply());
@@ -135,7 +145,13 @@ impl Signer {
             purposes,
             scope: scope(&claims.workspace).map_err(|_| "`workspace` is neither an id nor *")?,
         };
-        Ok(Granted { subject: claims.sub, rights, rule: None, until, keys: None })
+        Ok(Granted {
+            subject: claims.sub,
+            rights,
+            rule: None,
+            until,
+            keys: None,
+        })
     }
 }
 
@@ -166,9 +182,9 @@ mod tests {
         *,
     };
     use crate::domain::{
+        caller::{Role, WorkspaceScope},
         clock::Clock,
         names::PurposeName,
-        principal::{Role, WorkspaceScope},
     };
 
     struct World {
@@ -201,13 +217,21 @@ mod tests {
         }
 
         async fn reason(&self, authorization: Option<&str>) -> Reason {
-            self.identity.authenticate(authorization, None).await.unwrap_err().reason()
+            self.identity
+                .authenticate(authorization, None)
+                .await
+                .unwrap_err()
+                .reason()
         }
 
         fn sign(&self, claims: &serde_json::Value) -> String {
             let document = fs::read(self.folder.path().join("signer")).unwrap();
-            jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &EncodingKey::from_ed_der(&document))
-                .unwrap()
+            jsonwebtoken::encode(
+                &Header::new(Algorithm::EdDSA),
+                claims,
+                &EncodingKey::from_ed_der(&document),
+            )
+            .unwrap()
         }
     }
 
@@ -220,16 +244,29 @@ mod tests {
     async fn a_minted_token_says_who_calls_for_an_hour() {
         let world = world();
         let bearer = format!("Bearer {}", world.mint("acme"));
-        let principal = world.identity.authenticate(Some(&bearer), None).await.unwrap();
-        assert_eq!(principal.subject, "tests");
-        assert_eq!(principal.rights.purposes, [PurposeName::reply()].into());
+        let caller = world
+            .identity
+            .authenticate(Some(&bearer), None)
+            .await
+            .unwrap();
+        assert_eq!(caller.subject, "tests");
+        assert_eq!(caller.rights.purposes, [PurposeName::reply()].into());
         assert!(
-            matches!(&principal.rights.scope, WorkspaceScope::Only(ids) if ids.iter().all(|id| id.as_str() == "acme"))
+            matches!(&caller.rights.scope, WorkspaceScope::Only(ids) if ids.iter().all(|id| id.as_str() == "acme"))
         );
         world.clock.advance(Duration::from_secs(3600 + 30));
-        assert!(world.identity.authenticate(Some(&bearer), None).await.is_ok());
+        assert!(
+            world
+                .identity
+                .authenticate(Some(&bearer), None)
+                .await
+                .is_ok()
+        );
         world.clock.advance(Duration::from_secs(1));
-        assert_eq!(world.reason(Some(&bearer)).await, Reason::CredentialsInvalid);
+        assert_eq!(
+            world.reason(Some(&bearer)).await,
+            Reason::CredentialsInvalid
+        );
     }
 
     #[tokio::test]
@@ -249,7 +286,11 @@ mod tests {
             // alg none, with and without the rest
             "Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(),
         ] {
-            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "{header}");
+            assert_eq!(
+                world.reason(Some(&header)).await,
+                Reason::CredentialsInvalid,
+                "{header}"
+            );
         }
     }
 
@@ -257,14 +298,21 @@ mod tests {
     async fn hs256_under_the_public_key_is_refused() {
         let world = world();
         let document = fs::read(world.folder.path().join("signer")).unwrap();
-        let public = Ed25519KeyPair::from_pkcs8(&document).unwrap().public_key().as_ref().to_vec();
+        let public = Ed25519KeyPair::from_pkcs8(&document)
+            .unwrap()
+            .public_key()
+            .as_ref()
+            .to_vec();
         let token = jsonwebtoken::encode(
             &Header::new(Algorithm::HS256),
             &claims(),
             &EncodingKey::from_secret(&public),
         )
         .unwrap();
-        assert_eq!(world.reason(Some(&format!("Bearer {token}"))).await, Reason::CredentialsInvalid);
+        assert_eq!(
+            world.reason(Some(&format!("Bearer {token}"))).await,
+            Reason::CredentialsInvalid
+        );
     }
 
     #[tokio::test]
@@ -297,13 +345,21 @@ mod tests {
             let mut bad = claims();
             bad[claim] = value.clone();
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "{claim} = {value}");
+            assert_eq!(
+                world.reason(Some(&header)).await,
+                Reason::CredentialsInvalid,
+                "{claim} = {value}"
+            );
         }
         for claim in ["exp", "aud", "iss", "sub", "roles", "workspace"] {
             let mut bad = claims();
             bad.as_object_mut().unwrap().remove(claim);
             let header = format!("Bearer {}", world.sign(&bad));
-            assert_eq!(world.reason(Some(&header)).await, Reason::CredentialsInvalid, "without {claim}");
+            assert_eq!(
+                world.reason(Some(&header)).await,
+                Reason::CredentialsInvalid,
+                "without {claim}"
+            );
         }
     }
 }

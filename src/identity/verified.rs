@@ -17,7 +17,7 @@ use siphasher::sip128::SipHasher24;
 use uuid::Uuid;
 
 use super::Certificate;
-use crate::domain::principal::Principal;
+use crate::domain::caller::Caller;
 
 /// How many callers are kept; an entry takes some hundred bytes.
 const MOST: usize = 16 * 1024;
@@ -32,7 +32,7 @@ pub(super) struct Proof {
 /// A caller, and for how long it is one.
 #[derive(Clone)]
 pub(super) struct Verified {
-    pub(super) principal: Arc<Principal>,
+    pub(super) caller: Arc<Caller>,
     /// Seconds since 1970.
     pub(super) until: i64,
     /// The issuer, by its place, and the generation of its keys.
@@ -49,7 +49,10 @@ impl VerifiedCallers {
     pub(super) fn new() -> Self {
         // 122 bits of it are random.
         let key = Uuid::new_v4().into_bytes();
-        Self { callers: Cache::new(MOST), hasher: SipHasher24::new_with_key(&key) }
+        Self {
+            callers: Cache::new(MOST),
+            hasher: SipHasher24::new_with_key(&key),
+        }
     }
 
     /// What a caller shows.

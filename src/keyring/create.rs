@@ -33,7 +33,10 @@ pub(super) struct Candidate {
 impl Keyring {
     /// Makes an active data key in each of these buckets and holds those that won. The caller holds the lanes.
     pub(super) async fn create(&self, buckets: &[u16]) -> Result<(), Error> {
-        let (made, failure) = (Mutex::new(Vec::with_capacity(buckets.len())), Mutex::new(None));
+        let (made, failure) = (
+            Mutex::new(Vec::with_capacity(buckets.len())),
+            Mutex::new(None),
+        );
         let make = |bucket: &u16| -> Work<'_> {
             let id = self.held.unused(*bucket);
             let (made, failure) = (&made, &failure);
@@ -56,7 +59,10 @@ impl Keyring {
         self.store.insert_data_keys(rows, self.clock.now()).await?;
         self.read_rows().await?;
         for Candidate { row, secret, at } in made {
-            let won = self.held.row(row.id).is_some_and(|stored| stored.wrapped == row.wrapped);
+            let won = self
+                .held
+                .row(row.id)
+                .is_some_and(|stored| stored.wrapped == row.wrapped);
             if won && let Some(key) = DataKey::new(row.id, &secret) {
                 self.hold(&row, &Arc::new(key), at)?;
             }
@@ -73,8 +79,12 @@ impl Keyring {
         match self.kms.generate(self.context(id)).await {
             Ok((secret, wrapped)) => {
                 self.health.succeeded(&current);
-                let row =
-                    DataKeyRow { id, wrapped: wrapped.blob, kms_key_arn: wrapped.kms_key_arn, active: true };
+                let row = DataKeyRow {
+                    id,
+                    wrapped: wrapped.blob,
+                    kms_key_arn: wrapped.kms_key_arn,
+                    active: true,
+                };
                 Ok(Candidate { row, secret, at })
             }
             Err(error) => {

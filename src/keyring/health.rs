@@ -42,19 +42,28 @@ impl Health {
     pub(super) fn spares(&self, kms_key_arn: &str) -> bool {
         let states = self.states();
         states.get(kms_key_arn).is_some_and(|state| {
-            let outage = state.failing.as_ref().is_some_and(|error| error.fault().is_outage_like());
+            let outage = state
+                .failing
+                .as_ref()
+                .is_some_and(|error| error.fault().is_outage_like());
             state.bad_since.is_none() && (outage || state.recovering)
         })
     }
 
     /// Why nothing may be asked of this KMS key, if it is closed.
     pub(super) fn closed(&self, kms_key_arn: &str) -> Option<KmsError> {
-        self.states().get(kms_key_arn).filter(|state| state.closed)?.failing.clone()
+        self.states()
+            .get(kms_key_arn)
+            .filter(|state| state.closed)?
+            .failing
+            .clone()
     }
 
     /// Whether the background should leave this KMS key alone but for a probe.
     pub(super) fn fails(&self, kms_key_arn: &str) -> bool {
-        self.states().get(kms_key_arn).is_some_and(|state| state.failing.is_some())
+        self.states()
+            .get(kms_key_arn)
+            .is_some_and(|state| state.failing.is_some())
     }
 
     /// KMS keys that fail and were not tried for a while. One that is described as unusable is not tried: no success
@@ -69,13 +78,20 @@ impl Health {
     }
 
     pub(super) fn has_bad_state(&self, kms_key_arn: &str) -> bool {
-        self.states().get(kms_key_arn).is_some_and(|state| state.bad_since.is_some())
+        self.states()
+            .get(kms_key_arn)
+            .is_some_and(|state| state.bad_since.is_some())
     }
 
     pub(super) fn succeeded(&self, kms_key_arn: &str) {
         let mut states = self.states();
         // The hot path of a healthy KMS key changes nothing.
-        let Some(state) = states.get_mut(kms_key_arn).filter(|state| state.failing.is_some()) else { return };
+        let Some(state) = states
+            .get_mut(kms_key_arn)
+            .filter(|state| state.failing.is_some())
+        else {
+            return;
+        };
         if state.described_bad {
             return;
         }
@@ -114,7 +130,12 @@ impl Health {
         if error.fault() == KmsFault::KeyState {
             let since = *state.bad_since.get_or_insert(now);
             let closes = !state.closed && now.saturating_sub(since) >= TWICE_OVER;
-            if since == now && state.failing.as_ref().is_none_or(|before| before.fault() != error.fault()) {
+            if since == now
+                && state
+                    .failing
+                    .as_ref()
+                    .is_none_or(|before| before.fault() != error.fault())
+            {
                 tracing::warn!(kms_key = kms_key_arn, %error, "the KMS key seems taken back; byokd asks again");
             }
             state.closed |= closes;
@@ -125,8 +146,13 @@ impl Health {
             // An outage does not open what was closed.
             return false;
         }
-        let news = state.failing.as_ref().is_none_or(|before| before.fault() != error.fault());
-        let told_lately = state.told_at.is_some_and(|at| now.saturating_sub(at) < TELL_EVERY);
+        let news = state
+            .failing
+            .as_ref()
+            .is_none_or(|before| before.fault() != error.fault());
+        let told_lately = state
+            .told_at
+            .is_some_and(|at| now.saturating_sub(at) < TELL_EVERY);
         if error.fault() == KmsFault::Denied && !told_lately {
             state.told_at = Some(now);
             tracing::error!(kms_key = kms_key_arn, %error, "the KMS refuses byokd, which lives on what it holds");

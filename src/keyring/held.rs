@@ -77,8 +77,10 @@ pub(super) struct Under {
 impl Held {
     pub(super) fn find(&self, id: DataKeyId, now: Duration) -> Found {
         let inner = self.read();
-        let Some((entry, loaded)) =
-            inner.entries.get(&id).and_then(|entry| entry.loaded.as_ref().map(|loaded| (entry, loaded)))
+        let Some((entry, loaded)) = inner
+            .entries
+            .get(&id)
+            .and_then(|entry| entry.loaded.as_ref().map(|loaded| (entry, loaded)))
         else {
             return Found::Nothing;
         };
@@ -96,7 +98,10 @@ impl Held {
 
     /// The data key that seals.
     pub(super) fn active(&self, bucket: u16) -> Option<DataKeyId> {
-        self.read().active.get(&bucket).map(|version| DataKeyId { bucket, version: *version })
+        self.read().active.get(&bucket).map(|version| DataKeyId {
+            bucket,
+            version: *version,
+        })
     }
 
     /// The row as it was read last.
@@ -108,7 +113,10 @@ impl Held {
     pub(super) fn row_of(&self, data_key: &Arc<DataKey>) -> Option<DataKeyRow> {
         let inner = self.read();
         let entry = inner.entries.get(&data_key.id)?;
-        let held = entry.loaded.as_ref().is_some_and(|loaded| Arc::ptr_eq(&loaded.key, data_key));
+        let held = entry
+            .loaded
+            .as_ref()
+            .is_some_and(|loaded| Arc::ptr_eq(&loaded.key, data_key));
         held.then(|| entry.row.clone())
     }
 
@@ -133,10 +141,16 @@ impl Held {
     /// Holds what a row was unwrapped to, at this time, unless the row changed meanwhile.
     pub(super) fn put(&self, row: &DataKeyRow, key: Arc<DataKey>, at: Duration) {
         let mut inner = self.write();
-        if let Some(entry) =
-            inner.entries.get_mut(&row.id).filter(|entry| entry.changes(row) == (false, false))
+        if let Some(entry) = inner
+            .entries
+            .get_mut(&row.id)
+            .filter(|entry| entry.changes(row) == (false, false))
         {
-            entry.loaded = Some(Loaded { key, kms_key_arn: row.kms_key_arn.clone(), at });
+            entry.loaded = Some(Loaded {
+                key,
+                kms_key_arn: row.kms_key_arn.clone(),
+                at,
+            });
             entry.damaged_at = None;
         }
     }
@@ -144,7 +158,9 @@ impl Held {
     /// A row does not unwrap: what is held of it is dropped. Says whether that is news.
     pub(super) fn damaged(&self, id: DataKeyId, now: Duration) -> bool {
         let mut inner = self.write();
-        let Some(entry) = inner.entries.get_mut(&id) else { return true };
+        let Some(entry) = inner.entries.get_mut(&id) else {
+            return true;
+        };
         entry.loaded = None;
         entry.damaged_at.replace(now).is_none()
     }
@@ -153,7 +169,10 @@ impl Held {
     /// whether that is news.
     pub(super) fn refused(&self, id: DataKeyId, now: Duration) -> bool {
         let mut inner = self.write();
-        inner.entries.get_mut(&id).is_none_or(|entry| entry.damaged_at.replace(now).is_none())
+        inner
+            .entries
+            .get_mut(&id)
+            .is_none_or(|entry| entry.damaged_at.replace(now).is_none())
     }
 
     /// Rows under a KMS key that is no stranger any more may be tried again.
@@ -165,14 +184,21 @@ impl Held {
 
     /// Whether this very row was found damaged lately.
     pub(super) fn is_damaged(&self, id: DataKeyId, now: Duration) -> bool {
-        self.read().entries.get(&id).is_some_and(|entry| entry.is_damaged(now))
+        self.read()
+            .entries
+            .get(&id)
+            .is_some_and(|entry| entry.is_damaged(now))
     }
 
     /// Drops what this KMS key unwrapped.
     pub(super) fn forget_under(&self, kms_key_arn: &str) -> usize {
         let mut forgotten = 0_usize;
         for entry in self.write().entries.values_mut() {
-            if entry.loaded.take_if(|loaded| loaded.kms_key_arn == kms_key_arn).is_some() {
+            if entry
+                .loaded
+                .take_if(|loaded| loaded.kms_key_arn == kms_key_arn)
+                .is_some()
+            {
                 forgotten = forgotten.saturating_add(1);
             }
         }
@@ -196,26 +222,36 @@ impl Held {
     /// Rows of which nothing is held.
     pub(super) fn not_loaded(&self, now: Duration) -> Vec<DataKeyRow> {
         let inner = self.read();
-        let entries = inner.entries.values().filter(|entry| entry.loaded.is_none() && !entry.is_damaged(now));
+        let entries = inner
+            .entries
+            .values()
+            .filter(|entry| entry.loaded.is_none() && !entry.is_damaged(now));
         entries.map(|entry| entry.row.clone()).collect()
     }
 
     /// Whether a data key should be unwrapped now.
     pub(super) fn needs(&self, id: DataKeyId, now: Duration) -> bool {
         let inner = self.read();
-        inner.entries.get(&id).is_some_and(|entry| match &entry.loaded {
-            Some(loaded) => loaded.age(now) >= refresh_age(id) && !entry.is_damaged(now),
-            None => !entry.is_damaged(now),
-        })
+        inner
+            .entries
+            .get(&id)
+            .is_some_and(|entry| match &entry.loaded {
+                Some(loaded) => loaded.age(now) >= refresh_age(id) && !entry.is_damaged(now),
+                None => !entry.is_damaged(now),
+            })
     }
 
     /// Rows that should be unwrapped anew, the oldest load first.
     pub(super) fn due(&self, now: Duration) -> Vec<DataKeyRow> {
         let inner = self.read();
-        let tried = inner.entries.values().filter(|entry| !entry.is_damaged(now));
+        let tried = inner
+            .entries
+            .values()
+            .filter(|entry| !entry.is_damaged(now));
         let loaded = tried.filter_map(|entry| Some((entry.loaded.as_ref()?.at, &entry.row)));
-        let mut due: Vec<_> =
-            loaded.filter(|(at, row)| now.saturating_sub(*at) >= refresh_age(row.id)).collect();
+        let mut due: Vec<_> = loaded
+            .filter(|(at, row)| now.saturating_sub(*at) >= refresh_age(row.id))
+            .collect();
         due.sort_by_key(|(at, row)| (*at, row.id));
         due.into_iter().map(|(_, row)| row.clone()).collect()
     }
@@ -227,45 +263,70 @@ impl Held {
             .entries
             .values()
             .filter(|entry| entry.row.kms_key_arn == kms_key_arn && !entry.is_damaged(now));
-        let oldest = under.min_by_key(|entry| (entry.loaded.as_ref().map(|loaded| loaded.at), entry.row.id));
+        let oldest =
+            under.min_by_key(|entry| (entry.loaded.as_ref().map(|loaded| loaded.at), entry.row.id));
         oldest.map(|entry| entry.row.clone())
     }
 
     /// Whether something that this KMS key unwrapped is used beyond its soft age.
     pub(super) fn has_stale_under(&self, kms_key_arn: &str, now: Duration) -> bool {
         let inner = self.read();
-        let mut loaded = inner.entries.values().filter_map(|entry| entry.loaded.as_ref());
+        let mut loaded = inner
+            .entries
+            .values()
+            .filter_map(|entry| entry.loaded.as_ref());
         loaded.any(|loaded| loaded.kms_key_arn == kms_key_arn && loaded.age(now) >= SOFT_AGE)
     }
 
     /// Buckets in which nothing seals.
     pub(super) fn buckets_without_active(&self) -> Vec<u16> {
         let inner = self.read();
-        (0..BUCKETS).filter(|bucket| !inner.active.contains_key(bucket)).collect()
+        (0..BUCKETS)
+            .filter(|bucket| !inner.active.contains_key(bucket))
+            .collect()
     }
 
     /// The first version that a bucket has not used.
     pub(super) fn unused(&self, bucket: u16) -> DataKeyId {
         let inner = self.read();
-        let used = inner.entries.keys().filter(|id| id.bucket == bucket).map(|id| id.version).max();
-        DataKeyId { bucket, version: used.unwrap_or(0).saturating_add(1) }
+        let used = inner
+            .entries
+            .keys()
+            .filter(|id| id.bucket == bucket)
+            .map(|id| id.version)
+            .max();
+        DataKeyId {
+            bucket,
+            version: used.unwrap_or(0).saturating_add(1),
+        }
     }
 
     /// How many of the data keys that seal are held, and how many there are. Before all are made these are fewer than
     /// the buckets.
     pub(super) fn count(&self, now: Duration) -> (usize, usize) {
         let inner = self.read();
-        let ids =
-            inner.active.iter().map(|(bucket, version)| DataKeyId { bucket: *bucket, version: *version });
+        let ids = inner.active.iter().map(|(bucket, version)| DataKeyId {
+            bucket: *bucket,
+            version: *version,
+        });
         let loaded = ids.filter_map(|id| inner.entries.get(&id)?.loaded.as_ref());
-        (loaded.filter(|loaded| loaded.age(now) < HARD_AGE).count(), inner.active.len())
+        (
+            loaded.filter(|loaded| loaded.age(now) < HARD_AGE).count(),
+            inner.active.len(),
+        )
     }
 
     /// How long ago what is held was unwrapped that was unwrapped the longest ago.
     pub(super) fn oldest_age(&self, now: Duration) -> Option<Duration> {
         let inner = self.read();
-        let loaded = inner.entries.values().filter_map(|entry| entry.loaded.as_ref());
-        loaded.map(|loaded| loaded.age(now)).filter(|age| *age < HARD_AGE).max()
+        let loaded = inner
+            .entries
+            .values()
+            .filter_map(|entry| entry.loaded.as_ref());
+        loaded
+            .map(|loaded| loaded.age(now))
+            .filter(|age| *age < HARD_AGE)
+            .max()
     }
 
     // No code panics while it holds the lock, so a poisoned one still holds good keys.
@@ -300,7 +361,14 @@ impl Inner {
                 entry.row = row;
             }
             None => {
-                self.entries.insert(row.id, Entry { row, loaded: None, damaged_at: None });
+                self.entries.insert(
+                    row.id,
+                    Entry {
+                        row,
+                        loaded: None,
+                        damaged_at: None,
+                    },
+                );
             }
         }
     }
@@ -309,11 +377,15 @@ impl Inner {
 impl Entry {
     /// Whether the blob is another in this row, and whether the KMS key is.
     fn changes(&self, row: &DataKeyRow) -> (bool, bool) {
-        (self.row.wrapped != row.wrapped, self.row.kms_key_arn != row.kms_key_arn)
+        (
+            self.row.wrapped != row.wrapped,
+            self.row.kms_key_arn != row.kms_key_arn,
+        )
     }
 
     fn is_damaged(&self, now: Duration) -> bool {
-        self.damaged_at.is_some_and(|at| now.saturating_sub(at) < DAMAGED_FOR)
+        self.damaged_at
+            .is_some_and(|at| now.saturating_sub(at) < DAMAGED_FOR)
     }
 }
 
@@ -324,6 +396,9 @@ impl Loaded {
 }
 
 fn refresh_age(id: DataKeyId) -> Duration {
-    let share = u64::from(id.bucket).saturating_mul(SPREAD_MS).checked_div(u64::from(BUCKETS)).unwrap_or(0);
+    let share = u64::from(id.bucket)
+        .saturating_mul(SPREAD_MS)
+        .checked_div(u64::from(BUCKETS))
+        .unwrap_or(0);
     REFRESH_AGE.saturating_add(Duration::from_millis(share.min(SPREAD_MS)))
 }

@@ -39,8 +39,13 @@ impl Lanes {
 
     pub(super) fn of(&self, bucket: u16) -> Result<&Lane, Error> {
         // A damaged row may name any bucket.
-        let at = bucket.checked_rem(BUCKETS).map(usize::from).unwrap_or_default();
-        self.0.get(at).ok_or_else(|| Error::internal("a bucket without a lane"))
+        let at = bucket
+            .checked_rem(BUCKETS)
+            .map(usize::from)
+            .unwrap_or_default();
+        self.0
+            .get(at)
+            .ok_or_else(|| Error::internal("a bucket without a lane"))
     }
 }
 

@@ -46,8 +46,9 @@ impl Keyring {
         let data_key = self.get(id).await?;
         match envelope::open(&data_key, context, sealed) {
             Err(fault @ EnvelopeFault::Commitment) => {
-                let another =
-                    Box::pin(self.made_anew(&data_key)).await?.ok_or_else(|| not_openable(fault))?;
+                let another = Box::pin(self.made_anew(&data_key))
+                    .await?
+                    .ok_or_else(|| not_openable(fault))?;
                 envelope::open(&another, context, sealed).map_err(not_openable)
             }
             opened => opened.map_err(not_openable),

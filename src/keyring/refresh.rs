@@ -45,7 +45,11 @@ impl Rounds {
     /// `looked_up`: whether the KMS has said what the configuration's names stand for.
     pub(super) fn new(now: Duration, looked_up: bool) -> Self {
         Self {
-            look_up_at: if looked_up { now.saturating_add(LOOK_UP_EVERY) } else { now },
+            look_up_at: if looked_up {
+                now.saturating_add(LOOK_UP_EVERY)
+            } else {
+                now
+            },
             look_up_fails: !looked_up,
             read_at: None,
             read_fails: false,
@@ -75,7 +79,8 @@ impl Keyring {
         due.truncate(PACE);
         self.load_each(due).await;
         let now = self.clock.elapsed();
-        self.health.end_recoveries(|arn| self.held.has_stale_under(arn, now));
+        self.health
+            .end_recoveries(|arn| self.held.has_stale_under(arn, now));
     }
 
     /// Whether every data key that seals is held, so that an outage of the KMS disturbs nobody.
@@ -130,10 +135,14 @@ impl Keyring {
 
     /// Asks what the names stand for, and takes note of how the current KMS key does. Returns why a name is not known.
     async fn ask_names(&self, now: Duration, before: &str) -> Option<KmsError> {
-        let LookedUp { current: answer, previous } = self.kms.look_up().await;
+        let LookedUp {
+            current: answer,
+            previous,
+        } = self.kms.look_up().await;
         let current = self.kms.current();
         if before != current {
-            self.held.forgive(|arn| self.kms.allows(arn) == Allowed::Yes);
+            self.held
+                .forgive(|arn| self.kms.allows(arn) == Allowed::Yes);
             // Nobody describes it any more: its calls alone tell how it does.
             self.health.described_good(before);
             if self.kms.allows(before) != Allowed::Yes {
@@ -163,7 +172,9 @@ impl Keyring {
         }
         let mut asked = self.strangers.lock().await;
         let now = self.clock.elapsed();
-        let lately = asked.as_ref().is_some_and(|(at, _)| now.saturating_sub(*at) < LOOK_UP_AGAIN);
+        let lately = asked
+            .as_ref()
+            .is_some_and(|(at, _)| now.saturating_sub(*at) < LOOK_UP_AGAIN);
         if is_unknown() && !lately {
             *asked = Some((now, self.ask_names(now, &self.kms.current()).await));
         }
@@ -176,9 +187,11 @@ impl Keyring {
     /// Reads the rows once a while, and before data keys are unwrapped anew. `false`: they were never read.
     async fn read_if_due(&self, rounds: &mut Rounds) -> bool {
         let now = self.clock.elapsed();
-        let lately = rounds.read_at.is_some_and(|at| now.saturating_sub(at) < READ_EVERY);
-        let creates =
-            !self.health.fails(&self.kms.current()) && !self.held.buckets_without_active().is_empty();
+        let lately = rounds
+            .read_at
+            .is_some_and(|at| now.saturating_sub(at) < READ_EVERY);
+        let creates = !self.health.fails(&self.kms.current())
+            && !self.held.buckets_without_active().is_empty();
         if lately && !creates && self.due().is_empty() {
             return true;
         }
@@ -228,7 +241,9 @@ impl Keyring {
         let now = self.clock.elapsed();
         for arn in self.health.to_probe(now) {
             if let Some(row) = self.held.sample(&arn, now) {
-                let _told = self.in_lane_of(&row, self.unwrap_and_hold(row.clone())).await;
+                let _told = self
+                    .in_lane_of(&row, self.unwrap_and_hold(row.clone()))
+                    .await;
             } else if arn == self.kms.current()
                 && let Some(bucket) = self.held.buckets_without_active().first()
             {
@@ -264,7 +279,11 @@ impl Keyring {
         }
         // Who was in a lane before may have made one.
         let missing = self.held.buckets_without_active();
-        let buckets: Vec<u16> = buckets.iter().copied().filter(|bucket| missing.contains(bucket)).collect();
+        let buckets: Vec<u16> = buckets
+            .iter()
+            .copied()
+            .filter(|bucket| missing.contains(bucket))
+            .collect();
         self.create(&buckets).await
     }
 
@@ -303,11 +322,25 @@ pub(super) type Work<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// Does all of it, eight at once.
 pub(super) async fn at_once<'a>(work: impl Iterator<Item = Work<'a>>) {
     let queue = Mutex::new(work.collect::<VecDeque<_>>());
-    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+    let next = || {
+        queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop_front()
+    };
     let worker = || async {
         while let Some(work) = next() {
             work.await;
         }
     };
-    tokio::join!(worker(), worker(), worker(), worker(), worker(), worker(), worker(), worker());
+    tokio::join!(
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker()
+    );
 }

@@ -36,7 +36,9 @@ impl Keyring {
     /// Whether this data key is what the row that is wrapped like this is known to hold. After the database was restored,
     /// another replica may have made one of the same name; the one from before would seal what nobody else opens.
     pub fn is_current(&self, data_key: &Arc<DataKey>, wrapped: &[u8]) -> bool {
-        self.held.row_of(data_key).is_some_and(|row| row.wrapped == wrapped)
+        self.held
+            .row_of(data_key)
+            .is_some_and(|row| row.wrapped == wrapped)
     }
 
     /// Proves that the current KMS key wraps and unwraps, by a data key that is thrown away.
@@ -46,16 +48,24 @@ impl Keyring {
 
     /// Moves a data key under the current KMS key. False: it was moved by somebody else meanwhile.
     pub async fn rewrap(&self, row: &DataKeyRow) -> Result<bool, Error> {
-        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
+        let wrapped = Wrapped {
+            blob: row.wrapped.clone(),
+            kms_key_arn: row.kms_key_arn.clone(),
+        };
         let moved = self.kms.rewrap(&wrapped, self.context(row.id)).await?;
-        let after = DataKeyRow { wrapped: moved.blob, kms_key_arn: moved.kms_key_arn, ..row.clone() };
+        let after = DataKeyRow {
+            wrapped: moved.blob,
+            kms_key_arn: moved.kms_key_arn,
+            ..row.clone()
+        };
         self.store.replace_wrapping(row, after).await
     }
 
     /// The data key that seals the records of this bucket.
     pub async fn active_of(&self, bucket: u16) -> Result<Arc<DataKey>, Error> {
         let id = self.store.active_data_key(bucket).await?;
-        self.get(id.ok_or_else(|| corrupt("a bucket without an active data key"))?).await
+        self.get(id.ok_or_else(|| corrupt("a bucket without an active data key"))?)
+            .await
     }
 
     /// Makes a successor of the bucket's active data key, which seals from now on.
@@ -64,9 +74,13 @@ impl Keyring {
             self.read_rows().await?;
             let id = self.held.unused(bucket);
             let Candidate { row, secret, at } = self.candidate(id).await?;
-            if self.store.succeed_data_key(row.clone(), self.clock.now()).await? {
-                let key =
-                    DataKey::new(id, &secret).ok_or_else(|| corrupt("a data key of the wrong length"))?;
+            if self
+                .store
+                .succeed_data_key(row.clone(), self.clock.now())
+                .await?
+            {
+                let key = DataKey::new(id, &secret)
+                    .ok_or_else(|| corrupt("a data key of the wrong length"))?;
                 let key = Arc::new(key);
                 self.held.observe(row.clone());
                 self.held.put(&row, Arc::clone(&key), at);
@@ -74,7 +88,10 @@ impl Keyring {
             }
             // A process that serves made one of this version meanwhile.
         }
-        Err(Error::new(Reason::StoreUnavailable, "other processes keep making data keys; run it again"))
+        Err(Error::new(
+            Reason::StoreUnavailable,
+            "other processes keep making data keys; run it again",
+        ))
     }
 
     /// Opens a record in its place and seals it anew, in the same place.

@@ -17,7 +17,7 @@ use crate::{
         AwsKms, AwsSettings, KeyFiles, LocalKms,
         fake_kms::{FakeKms, REGION},
     },
-    store::{Duty, Settings},
+    store::{OpenMode, Settings},
 };
 
 const ALIAS: &str = "alias/byokd";
@@ -54,10 +54,20 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         LocalKms::create(&folder.path().join("kms.key")).unwrap();
         let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-        let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
+        let store = Arc::new(
+            Store::open(&Settings::at(&url), OpenMode::Serve)
+                .await
+                .unwrap(),
+        );
         let fake = FakeKms::start().await;
         let arn = fake.add_key(ALIAS);
-        Self { folder, clock: Clock::manual(datetime!(2030-06-15 12:00 UTC)), store, fake, arn }
+        Self {
+            folder,
+            clock: Clock::manual(datetime!(2030-06-15 12:00 UTC)),
+            store,
+            fake,
+            arn,
+        }
     }
 
     fn key_file(&self) -> PathBuf {
@@ -66,17 +76,25 @@ impl World {
 
     async fn open_local(&self) -> Keyring {
         let kms = Kms::Local(LocalKms::open(&self.key_file(), &[]).unwrap());
-        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
+        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone())
+            .await
+            .unwrap()
     }
 
     async fn kms(&self, files: &[PathBuf]) -> Kms {
-        Kms::Aws(Box::new(self.aws(&[]).await), KeyFiles::open(files).unwrap())
+        Kms::Aws(
+            Box::new(self.aws(&[]).await),
+            KeyFiles::open(files).unwrap(),
+        )
     }
 
     async fn aws(&self, previous: &[&str]) -> AwsKms {
         let settings = AwsSettings {
             key: KmsKeyName::parse(ALIAS).unwrap(),
-            previous: previous.iter().map(|name| KmsKeyName::parse(name).unwrap()).collect(),
+            previous: previous
+                .iter()
+                .map(|name| KmsKeyName::parse(name).unwrap())
+                .collect(),
             region: Some(REGION.to_owned()),
             endpoint_url: Some(self.fake.url()),
             calls_per_second: NonZeroU32::new(10_000).unwrap(),
@@ -86,13 +104,20 @@ impl World {
     }
 
     async fn open_with(&self, previous: &[&str]) -> Keyring {
-        let kms = Kms::Aws(Box::new(self.aws(previous).await), KeyFiles::open(&[]).unwrap());
-        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
+        let kms = Kms::Aws(
+            Box::new(self.aws(previous).await),
+            KeyFiles::open(&[]).unwrap(),
+        );
+        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone())
+            .await
+            .unwrap()
     }
 
     async fn open(&self) -> Keyring {
         let kms = self.kms(&[]).await;
-        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone()).await.unwrap()
+        Keyring::open(Arc::clone(&self.store), kms, self.clock.clone())
+            .await
+            .unwrap()
     }
 
     /// A keyring that holds all data keys, and a KMS that was asked nothing yet.
@@ -118,8 +143,16 @@ impl World {
     /// Data keys that are used by nobody.
     async fn insert(&self, ring: &Keyring, id: DataKeyId, active: bool) -> DataKeyRow {
         let (_, wrapped) = ring.kms.generate(ring.context(id)).await.unwrap();
-        let row = DataKeyRow { id, wrapped: wrapped.blob, kms_key_arn: wrapped.kms_key_arn, active };
-        self.store.insert_data_keys(vec![row.clone()], self.clock.now()).await.unwrap();
+        let row = DataKeyRow {
+            id,
+            wrapped: wrapped.blob,
+            kms_key_arn: wrapped.kms_key_arn,
+            active,
+        };
+        self.store
+            .insert_data_keys(vec![row.clone()], self.clock.now())
+            .await
+            .unwrap();
         row
     }
 }
@@ -130,7 +163,11 @@ fn reason<T>(result: Result<T, Error>) -> Option<Reason> {
 
 #[test]
 fn a_bucket_stays_what_it_is_for_ever() {
-    let rows = [(Scope::Platform, 51), (workspace("acme"), 197), (workspace("globex"), 134)];
+    let rows = [
+        (Scope::Platform, 51),
+        (workspace("acme"), 197),
+        (workspace("globex"), 134),
+    ];
     for (scope, expected) in rows {
         assert_eq!(bucket(&scope), expected, "{scope:?}");
     }

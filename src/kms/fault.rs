@@ -54,7 +54,10 @@ pub struct KmsError {
 
 impl KmsError {
     pub(super) fn new(fault: KmsFault, text: impl Into<String>) -> Self {
-        Self { fault, text: text.into() }
+        Self {
+            fault,
+            text: text.into(),
+        }
     }
 
     pub(super) fn corrupt(text: impl Into<String>) -> Self {
@@ -64,7 +67,10 @@ impl KmsError {
     /// The same, told of a name: that nothing bears it is no bad state of a key.
     pub(super) fn of_a_name(self) -> Self {
         match self.fault {
-            KmsFault::KeyState => Self { fault: KmsFault::Denied, ..self },
+            KmsFault::KeyState => Self {
+                fault: KmsFault::Denied,
+                ..self
+            },
             KmsFault::Outage | KmsFault::Denied | KmsFault::Corrupt => self,
         }
     }
@@ -90,10 +96,11 @@ impl From<KmsError> for Error {
                 Reason::RecordCorrupt,
                 "a data key is damaged, or was wrapped by another KMS key; tell the operator",
             ),
-            KmsFault::Outage | KmsFault::Denied | KmsFault::KeyState => {
-                Self::new(Reason::KmsUnavailable, "the KMS does not unwrap the data key now; try again")
-                    .retry_after(RETRY_AFTER)
-            }
+            KmsFault::Outage | KmsFault::Denied | KmsFault::KeyState => Self::new(
+                Reason::KmsUnavailable,
+                "the KMS does not unwrap the data key now; try again",
+            )
+            .retry_after(RETRY_AFTER),
         }
         .caused_by(error)
     }

@@ -60,14 +60,20 @@ impl std::fmt::Debug for LocalKms {
 
 impl std::fmt::Debug for KeyFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.arn)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|key| &key.arn))
+            .finish()
     }
 }
 
 impl KeyFiles {
     /// Reads them.
     pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
-        paths.iter().map(|path| LocalKey::read(path)).collect::<Result<_, _>>().map(Self)
+        paths
+            .iter()
+            .map(|path| LocalKey::read(path))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     pub(super) fn have(&self, arn: &str) -> bool {
@@ -79,7 +85,9 @@ impl KeyFiles {
         wrapped: &Wrapped,
         context: EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-        self.find(&wrapped.kms_key_arn).ok_or_else(|| stranger(wrapped))?.unwrap(wrapped, context)
+        self.find(&wrapped.kms_key_arn)
+            .ok_or_else(|| stranger(wrapped))?
+            .unwrap(wrapped, context)
     }
 
     fn find(&self, arn: &str) -> Option<&LocalKey> {
@@ -90,13 +98,18 @@ impl KeyFiles {
 impl LocalKms {
     /// Reads the key file, and those of earlier KMS keys.
     pub fn open(current: &Path, previous: &[PathBuf]) -> Result<Self, Error> {
-        Ok(Self { current: LocalKey::read(current)?, previous: KeyFiles::open(previous)? })
+        Ok(Self {
+            current: LocalKey::read(current)?,
+            previous: KeyFiles::open(previous)?,
+        })
     }
 
     /// Makes a key file. Refuses where a file is.
     pub fn create(path: &Path) -> Result<(), Error> {
         let mut secret = Zeroizing::new([0; KEY_LEN]);
-        SystemRandom::new().fill(&mut *secret).map_err(|_| Error::internal("the random source failed"))?;
+        SystemRandom::new()
+            .fill(&mut *secret)
+            .map_err(|_| Error::internal("the random source failed"))?;
         // Room for all of it at once: a text that grows leaves copies behind.
         let mut text = Zeroizing::new(String::with_capacity(512));
         let written = write!(
@@ -105,8 +118,9 @@ impl LocalKms {
              id = \"{}\"\nkey = \"",
             Uuid::new_v4()
         );
-        let written =
-            secret.iter().fold(written, |so_far, byte| so_far.and_then(|()| write!(text, "{byte:02x}")));
+        let written = secret.iter().fold(written, |so_far, byte| {
+            so_far.and_then(|()| write!(text, "{byte:02x}"))
+        });
         written.map_err(Error::internal)?;
         text.push_str("\"\n");
         private_file::create(path, text.as_bytes()).map_err(|error| {
@@ -147,7 +161,11 @@ impl LocalKms {
         }
     }
 
-    pub(super) fn rewrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Wrapped, KmsError> {
+    pub(super) fn rewrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Wrapped, KmsError> {
         self.current.wrap(&self.unwrap(wrapped, context)?, context)
     }
 }
@@ -155,18 +173,29 @@ impl LocalKms {
 impl LocalKey {
     fn read(path: &Path) -> Result<Self, Error> {
         let refused = |why: String| {
-            Error::new(Reason::KmsUnavailable, format!("the KMS key file {} {why}", path.display()))
+            Error::new(
+                Reason::KmsUnavailable,
+                format!("the KMS key file {} {why}", path.display()),
+            )
         };
         let content = private_file::read(path).map_err(refused)?;
         // toml's error would quote the line, and with it the key.
-        let parsed: Option<KeyFile> =
-            std::str::from_utf8(&content).ok().and_then(|text| toml::from_str(text).ok());
-        let malformed =
-            || refused("is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits".to_owned());
+        let parsed: Option<KeyFile> = std::str::from_utf8(&content)
+            .ok()
+            .and_then(|text| toml::from_str(text).ok());
+        let malformed = || {
+            refused(
+                "is not one that byokd wrote: it needs `id` and a `key` of 64 hex digits"
+                    .to_owned(),
+            )
+        };
         let mut parsed = parsed.ok_or_else(malformed)?;
         let secret = unhex(&parsed.key).filter(|secret| secret.len() == KEY_LEN);
         parsed.key.zeroize();
-        Ok(Self { arn: format!("local:{}", parsed.id), secret: secret.ok_or_else(malformed)? })
+        Ok(Self {
+            arn: format!("local:{}", parsed.id),
+            secret: secret.ok_or_else(malformed)?,
+        })
     }
 
     fn wrap(&self, data_key: &[u8], context: EncryptionContext) -> Result<Wrapped, KmsError> {
@@ -178,10 +207,17 @@ impl LocalKey {
         let mut blob = nonce.as_ref().to_vec();
         blob.extend(text.iter());
         blob.extend(tag.as_ref());
-        Ok(Wrapped { blob, kms_key_arn: self.arn.clone() })
+        Ok(Wrapped {
+            blob,
+            kms_key_arn: self.arn.clone(),
+        })
     }
 
-    fn unwrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
         let (nonce, text) = wrapped
             .blob
             .split_at_checked(NONCE_LEN)
@@ -190,14 +226,21 @@ impl LocalKey {
             .map_err(|_| KmsError::corrupt("a nonce of the wrong length"))?;
         let mut text = Zeroizing::new(text.to_vec());
         let opened = RandomizedNonceKey::new(&AES_256_GCM, &self.secret)
-            .and_then(|key| key.open_in_place(nonce, Aad::from(associated_data(context)), &mut text))
-            .map_err(|_| KmsError::corrupt("a wrapped data key does not authenticate in its place"))?;
+            .and_then(|key| {
+                key.open_in_place(nonce, Aad::from(associated_data(context)), &mut text)
+            })
+            .map_err(|_| {
+                KmsError::corrupt("a wrapped data key does not authenticate in its place")
+            })?;
         Ok(Zeroizing::new(opened.to_vec()))
     }
 }
 
 fn refused(_: aws_lc_rs::error::Unspecified) -> KmsError {
-    KmsError::new(KmsFault::Outage, "the cryptographic library refused to wrap a data key")
+    KmsError::new(
+        KmsFault::Outage,
+        "the cryptographic library refused to wrap a data key",
+    )
 }
 
 fn stranger(wrapped: &Wrapped) -> KmsError {
@@ -228,7 +271,11 @@ fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     if !pairs.remainder().is_empty() {
         return None;
     }
-    Some(Zeroizing::new(pairs.map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect()))
+    Some(Zeroizing::new(
+        pairs
+            .map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit))
+            .collect(),
+    ))
 }
 
 #[cfg(test)]
@@ -239,7 +286,10 @@ mod tests {
     use crate::domain::envelope::DataKeyId;
 
     fn context(bucket: u16) -> EncryptionContext {
-        EncryptionContext { deployment: Uuid::from_u128(1), data_key: DataKeyId { bucket, version: 1 } }
+        EncryptionContext {
+            deployment: Uuid::from_u128(1),
+            data_key: DataKeyId { bucket, version: 1 },
+        }
     }
 
     fn kms() -> (tempfile::TempDir, LocalKms) {
@@ -255,18 +305,30 @@ mod tests {
         let (_folder, kms) = kms();
         let (secret, wrapped) = kms.generate(context(7)).unwrap();
         assert_eq!(*kms.unwrap(&wrapped, context(7)).unwrap(), *secret);
-        let newer = DataKeyId { version: 2, ..context(7).data_key };
+        let newer = DataKeyId {
+            version: 2,
+            ..context(7).data_key
+        };
         for elsewhere in [
             context(8),
-            EncryptionContext { data_key: newer, ..context(7) },
-            EncryptionContext { deployment: Uuid::from_u128(2), ..context(7) },
+            EncryptionContext {
+                data_key: newer,
+                ..context(7)
+            },
+            EncryptionContext {
+                deployment: Uuid::from_u128(2),
+                ..context(7)
+            },
         ] {
             assert!(kms.unwrap(&wrapped, elsewhere).is_err(), "{elsewhere:?}");
         }
         for bit in 0..wrapped.blob.len() * 8 {
             let mut blob = wrapped.blob.clone();
             blob[bit / 8] ^= 1 << (bit % 8);
-            let damaged = Wrapped { blob, kms_key_arn: wrapped.kms_key_arn.clone() };
+            let damaged = Wrapped {
+                blob,
+                kms_key_arn: wrapped.kms_key_arn.clone(),
+            };
             assert!(kms.unwrap(&damaged, context(7)).is_err());
         }
     }
@@ -277,7 +339,12 @@ mod tests {
         let (secret, wrapped) = old.generate(context(1)).unwrap();
         let path = folder.path().join("new.key");
         LocalKms::create(&path).unwrap();
-        assert!(LocalKms::open(&path, &[]).unwrap().unwrap(&wrapped, context(1)).is_err());
+        assert!(
+            LocalKms::open(&path, &[])
+                .unwrap()
+                .unwrap(&wrapped, context(1))
+                .is_err()
+        );
         let both = LocalKms::open(&path, &[folder.path().join("kms.key")]).unwrap();
         assert_eq!(*both.unwrap(&wrapped, context(1)).unwrap(), *secret);
         let moved = both.rewrap(&wrapped, context(1)).unwrap();

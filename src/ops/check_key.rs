@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use tracing::{Instrument as _, Span};
 use url::Url;
 
-use super::Parts;
+use super::AppState;
 use crate::{
     domain::{
         catalog::Provider,
@@ -41,42 +41,55 @@ pub(super) struct KeyTest<'a> {
 
 impl KeyTest<'_> {
     /// Refuses a key whose form alone shows that it is not one of this provider; nothing is called.
-    pub(super) fn right_kind(&self, parts: &Parts) -> Result<(), Error> {
+    pub(super) fn right_kind(&self, state: &AppState) -> Result<(), Error> {
         let base_url = parsed(&self.binding.base_url)?;
-        match parts.providers.key_hint(&self.target(&base_url), self.key) {
+        match state.providers.key_hint(&self.target(&base_url), self.key) {
             Some(verdict) => Err(refusal(verdict, self.provider, None)),
             None => Ok(()),
         }
     }
 
     /// Tests the key where it is bound to.
-    pub(super) async fn run(&self, parts: &Parts) -> Result<Checked, Error> {
-        let _place = parts.limiter.enter()?;
+    pub(super) async fn run(&self, state: &AppState) -> Result<Checked, Error> {
+        let _place = state.limiter.enter()?;
         let base_url = parsed(&self.binding.base_url)?;
-        let candidates = parts.catalog.candidates(self.provider, parts.clock.now().date());
-        let sold = parts.catalog.sold(self.provider);
+        let candidates = state
+            .catalog
+            .candidates(self.provider, state.clock.now().date());
+        let sold = state.catalog.sold(self.provider);
         let target = self.target(&base_url);
         let began = Instant::now();
         let span = self.span("check_key");
-        let check = parts.providers.check(&target, self.key, &candidates, &sold, self.probe_model);
+        let check = state
+            .providers
+            .check(&target, self.key, &candidates, &sold, self.probe_model);
         let checked = check.instrument(span.clone()).await;
-        metrics::checked(self.provider.name.as_str(), checked.verdict.as_str(), began.elapsed());
+        metrics::checked(
+            self.provider.name.as_str(),
+            checked.verdict.as_str(),
+            began.elapsed(),
+        );
         span.record("byokd.verdict", checked.verdict.as_str());
         Ok(checked)
     }
 
     /// Asks for the key's model list alone.
-    pub(super) async fn list(&self, parts: &Parts) -> Result<ListOutcome, Error> {
-        let _place = parts.limiter.enter()?;
+    pub(super) async fn list(&self, state: &AppState) -> Result<ListOutcome, Error> {
+        let _place = state.limiter.enter()?;
         let base_url = parsed(&self.binding.base_url)?;
         let target = self.target(&base_url);
-        let list = parts.providers.list(&target, self.key);
+        let list = state.providers.list(&target, self.key);
         Ok(list.instrument(self.span("list_models")).await)
     }
 
     fn span(&self, name: &'static str) -> Span {
         let provider = self.provider.name.as_str();
-        trace::part!(name, "client", "byokd.provider" = provider, "byokd.verdict" = tracing::field::Empty)
+        trace::part!(
+            name,
+            "client",
+            "byokd.provider" = provider,
+            "byokd.verdict" = tracing::field::Empty
+        )
     }
 
     fn target<'t>(&'t self, base_url: &'t Url) -> Target<'t> {
@@ -95,7 +108,10 @@ fn parsed(base_url: &str) -> Result<Url, Error> {
 
 /// A list as it is stored.
 pub(super) fn listing(models: Vec<String>, now: OffsetDateTime) -> Listing {
-    Listing { models: Arc::new(ModelList::new(models)), as_of: now }
+    Listing {
+        models: Arc::new(ModelList::new(models)),
+        as_of: now,
+    }
 }
 
 /// What a test call taught about the models of a stored key. Some providers list for anybody: the list of a key that
@@ -111,7 +127,11 @@ pub(super) fn models_learnt(checked: &Checked, now: OffsetDateTime) -> ModelsLea
 }
 
 /// Whether a key with this verdict may be stored.
-pub(super) fn storable(checked: &Checked, provider: &Provider, allow_unverified: bool) -> Result<(), Error> {
+pub(super) fn storable(
+    checked: &Checked,
+    provider: &Provider,
+    allow_unverified: bool,
+) -> Result<(), Error> {
     match checked.verdict.finding() {
         Finding::Works | Finding::Recognised => Ok(()),
         Finding::NothingLearnt if allow_unverified => Ok(()),
@@ -134,7 +154,8 @@ fn refusal(verdict: Verdict, provider: &Provider, retry_after: Option<Duration>)
             error(Reason::KeyWrongKind, what).in_field("api_key")
         }
         Finding::WrongHost => {
-            let what = format!("{name} serves this key on another of its hosts; nothing was stored");
+            let what =
+                format!("{name} serves this key on another of its hosts; nothing was stored");
             error(Reason::BaseUrlNotAllowed, what).in_field("base_url")
         }
         Finding::NothingLearnt => {

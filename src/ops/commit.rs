@@ -16,15 +16,15 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
-use super::{Parts, sealing::Sealing};
+use super::{AppState, sealing::Sealing};
 use crate::{
     audit,
     domain::{
         audit::AuditEvent,
+        caller::{Caller, Rpc},
         change::Draft,
         error::{Error, Reason},
         names::{OnBehalfOf, ProviderName, RequestId, Scope, WorkspaceId},
-        principal::{Principal, Rpc},
         verdict::Verdict,
     },
     store::Remembered,
@@ -65,12 +65,24 @@ pub(super) struct Planned<T> {
 
 impl Intent {
     /// `fields` are everything in the request that makes it this change, in a fixed order.
-    pub(super) fn new(rpc: Rpc, scope: Scope, caller: &Principal, meta: ChangeMeta, fields: &[&str]) -> Self {
+    pub(super) fn new(
+        rpc: Rpc,
+        scope: Scope,
+        caller: &Caller,
+        meta: ChangeMeta,
+        fields: &[&str],
+    ) -> Self {
         let payload = match &meta.request_id {
             None => Zeroizing::default(),
             Some(_) => payload(&meta, fields),
         };
-        Self { rpc, scope, actor: caller.subject.clone(), meta, payload: Arc::new(payload) }
+        Self {
+            rpc,
+            scope,
+            actor: caller.subject.clone(),
+            meta,
+            payload: Arc::new(payload),
+        }
     }
 
     /// Whose change it is; `None`: the platform's.
@@ -98,10 +110,20 @@ impl Intent {
 
 /// Every field with its length, so that no two requests have the same bytes.
 fn payload(meta: &ChangeMeta, fields: &[&str]) -> Zeroizing<Vec<u8>> {
-    let revision = meta.expected_revision.map(|revision| revision.to_string()).unwrap_or_default();
-    let all = || fields.iter().copied().chain([meta.on_behalf_of.as_str(), revision.as_str()]);
+    let revision = meta
+        .expected_revision
+        .map(|revision| revision.to_string())
+        .unwrap_or_default();
+    let all = || {
+        fields
+            .iter()
+            .copied()
+            .chain([meta.on_behalf_of.as_str(), revision.as_str()])
+    };
     // Room for all of it at once: bytes that grow leave copies of the key behind.
-    let length = all().fold(0_usize, |sum, field| sum.saturating_add(field.len()).saturating_add(8));
+    let length = all().fold(0_usize, |sum, field| {
+        sum.saturating_add(field.len()).saturating_add(8)
+    });
     let mut payload = Zeroizing::new(Vec::with_capacity(length));
     for field in all() {
         payload.extend(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -112,17 +134,21 @@ fn payload(meta: &ChangeMeta, fields: &[&str]) -> Zeroizing<Vec<u8>> {
 
 /// The first result of this request id, if there is one; `REQUEST_ID_REUSED` if its payload was another.
 pub(super) async fn replayed<T: DeserializeOwned>(
-    parts: &Parts,
+    state: &AppState,
     intent: &Intent,
 ) -> Result<Option<T>, Error> {
     let Some(request_id) = &intent.meta.request_id else {
         return Ok(None);
     };
-    let now = parts.clock.now();
-    let Some(found) = parts.store.find_result(&intent.scope, intent.rpc, request_id, now).await? else {
+    let now = state.clock.now();
+    let Some(found) = state
+        .store
+        .find_result(&intent.scope, intent.rpc, request_id, now)
+        .await?
+    else {
         return Ok(None);
     };
-    let data_key = parts.keyring.get(found.data_key).await?;
+    let data_key = state.keyring.get(found.data_key).await?;
     if data_key.fingerprint(&intent.payload) != found.fingerprint {
         return Err(Error::new(
             Reason::RequestIdReused,
@@ -136,39 +162,43 @@ pub(super) async fn replayed<T: DeserializeOwned>(
         rpc: intent.rpc,
         request_id: request_id.clone(),
     };
-    parts.audit.repeated(repeated).await?;
+    state.audit.repeated(repeated).await?;
     Ok(Some(answer))
 }
 
 /// Makes a change. The plan edits the draft and says what to answer; it may refuse, and then nothing is written.
 pub(super) async fn commit<T>(
-    parts: &Arc<Parts>,
+    state: &Arc<AppState>,
     intent: Intent,
     plan: impl FnOnce(&mut Draft) -> Result<Planned<T>, Error> + Send + 'static,
 ) -> Result<T, Error>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    carry_out(parts, intent, false, |draft, _| plan(draft)).await
+    carry_out(state, intent, false, |draft, _| plan(draft)).await
 }
 
 /// The same for a plan that seals a record.
 pub(super) async fn commit_sealed<T>(
-    parts: &Arc<Parts>,
+    state: &Arc<AppState>,
     intent: Intent,
     plan: impl FnOnce(&mut Draft, &Sealing) -> Result<Planned<T>, Error> + Send + 'static,
 ) -> Result<T, Error>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    carry_out(parts, intent, true, |draft, sealing| {
-        plan(draft, sealing.ok_or_else(|| Error::internal("a change that seals has nothing to seal with"))?)
+    carry_out(state, intent, true, |draft, sealing| {
+        plan(
+            draft,
+            sealing
+                .ok_or_else(|| Error::internal("a change that seals has nothing to seal with"))?,
+        )
     })
     .await
 }
 
 async fn carry_out<T>(
-    parts: &Arc<Parts>,
+    state: &Arc<AppState>,
     intent: Intent,
     seals: bool,
     plan: impl FnOnce(&mut Draft, Option<&Sealing>) -> Result<Planned<T>, Error> + Send + 'static,
@@ -176,22 +206,23 @@ async fn carry_out<T>(
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    if let Some(answer) = replayed(parts, &intent).await? {
+    if let Some(answer) = replayed(state, &intent).await? {
         return Ok(answer);
     }
-    parts.audit.ready()?;
-    let (task_parts, task_intent, running) = (Arc::clone(parts), intent.clone(), parts.changes.begin());
+    state.audit.ready()?;
+    let (task_state, task_intent, running) =
+        (Arc::clone(state), intent.clone(), state.changes.begin());
     let work = async move {
         let _running = running;
-        locked(&task_parts, task_intent, seals, plan).await
+        locked(&task_state, task_intent, seals, plan).await
     };
     let task = tokio::spawn(work.in_current_span());
     match task.await.map_err(Error::internal)?? {
         Some(answer) => Ok(answer),
         // The twin of this request committed while this one waited for the lock.
-        None => {
-            replayed(parts, &intent).await?.ok_or_else(|| Error::internal("a remembered result vanished"))
-        }
+        None => replayed(state, &intent)
+            .await?
+            .ok_or_else(|| Error::internal("a remembered result vanished")),
     }
 }
 
@@ -204,7 +235,8 @@ struct Running(watch::Sender<usize>);
 
 impl Changes {
     fn begin(&self) -> Running {
-        self.0.send_modify(|running| *running = running.saturating_add(1));
+        self.0
+            .send_modify(|running| *running = running.saturating_add(1));
         Running(self.0.clone())
     }
 
@@ -218,30 +250,35 @@ impl Changes {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.send_modify(|running| *running = running.saturating_sub(1));
+        self.0
+            .send_modify(|running| *running = running.saturating_sub(1));
     }
 }
 
 async fn locked<T: Serialize>(
-    parts: &Parts,
+    state: &AppState,
     intent: Intent,
     seals: bool,
     plan: impl FnOnce(&mut Draft, Option<&Sealing>) -> Result<Planned<T>, Error>,
 ) -> Result<Option<T>, Error> {
-    let now = parts.clock.now();
+    let now = state.clock.now();
     let fingerprint = match &intent.meta.request_id {
         None => None,
         Some(request_id) => {
-            let data_key = parts.keyring.active(&intent.scope).await?;
-            Some((request_id.clone(), data_key.id, data_key.fingerprint(&intent.payload)))
+            let data_key = state.keyring.active(&intent.scope).await?;
+            Some((
+                request_id.clone(),
+                data_key.id,
+                data_key.fingerprint(&intent.payload),
+            ))
         }
     };
-    let history = parts.directory.committing(&intent.scope);
+    let history = state.cache.committing(&intent.scope);
     let (change, sealing) = match seals {
-        true => {
-            Sealing::begin(parts, &intent.scope).await.map(|(change, sealing)| (change, Some(sealing)))?
-        }
-        false => (parts.store.begin(&intent.scope).await?, None),
+        true => Sealing::begin(state, &intent.scope)
+            .await
+            .map(|(change, sealing)| (change, Some(sealing)))?,
+        false => (state.store.begin(&intent.scope).await?, None),
     };
     if let Some(request_id) = &intent.meta.request_id
         && change.remembers(intent.rpc, request_id, now).await?
@@ -274,18 +311,22 @@ async fn locked<T: Serialize>(
         request_id: intent.meta.request_id,
     };
     // This task outlives its caller, so that a change has its line.
-    let line = draft.changed().then(|| audit::Changed::of(&event, workspace, draft.after().revision()));
+    let line = draft
+        .changed()
+        .then(|| audit::Changed::of(&event, workspace, draft.after().revision()));
     if let Err(error) = change.commit(&draft, event, remembered, now).await {
-        parts.directory.suspect(&intent.scope);
+        state.cache.suspect(&intent.scope);
         return Err(error);
     }
     if draft.changed() {
-        parts.directory.committed(&intent.scope, draft.after().revision(), history);
+        state
+            .cache
+            .committed(&intent.scope, draft.after().revision(), history);
     } else if !draft.edits().is_empty() {
-        parts.directory.suspect(&intent.scope);
+        state.cache.suspect(&intent.scope);
     }
     if let Some(line) = line {
-        parts.audit.changed(line).await?;
+        state.audit.changed(line).await?;
     }
     Ok(Some(planned.answer))
 }

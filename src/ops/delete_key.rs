@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeMeta, Parts, WorkspaceView,
+    AppState, ChangeMeta, WorkspaceView,
     commit::{Intent, Planned, commit},
     view::remembered,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::{ProviderName, Scope, WorkspaceId},
-    principal::{Principal, Rpc},
 };
 
 /// The workspace without the key.
@@ -26,19 +26,22 @@ pub struct KeyDeleted {
 
 /// Deletes a key.
 pub async fn delete_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: WorkspaceId,
     provider: ProviderName,
     meta: ChangeMeta,
 ) -> Result<KeyDeleted, Error> {
     let scope = Scope::Workspace(workspace);
     let intent = Intent::new(Rpc::DeleteKey, scope, caller, meta, &[provider.as_str()]);
-    let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    let planning = Arc::clone(state);
+    commit(state, intent, move |draft| {
         let deleted = draft.drop_key(&provider);
-        let workspace =
-            WorkspaceView::new(draft.workspace()?, &planning.catalog, &planning.policy.condemnation);
+        let workspace = WorkspaceView::new(
+            draft.workspace()?,
+            &planning.catalog,
+            &planning.policy.condemnation,
+        );
         Ok(Planned {
             answer: KeyDeleted { workspace, deleted },
             before: remembered(draft.before(), &provider),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeMeta, Parts,
+    AppState, ChangeMeta,
     commit::{Intent, Planned, commit},
     view::remembered,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::{ProviderName, Scope},
-    principal::{Principal, Rpc},
 };
 
 /// The platform without the key.
@@ -26,16 +26,25 @@ pub struct PlatformKeyDeleted {
 
 /// Deletes a platform key.
 pub async fn delete_platform_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     provider: ProviderName,
     meta: ChangeMeta,
 ) -> Result<PlatformKeyDeleted, Error> {
-    let intent = Intent::new(Rpc::DeletePlatformKey, Scope::Platform, caller, meta, &[provider.as_str()]);
-    commit(parts, intent, move |draft| {
+    let intent = Intent::new(
+        Rpc::DeletePlatformKey,
+        Scope::Platform,
+        caller,
+        meta,
+        &[provider.as_str()],
+    );
+    commit(state, intent, move |draft| {
         let deleted = draft.drop_key(&provider);
         Ok(Planned {
-            answer: PlatformKeyDeleted { deleted, revision: draft.after().revision() },
+            answer: PlatformKeyDeleted {
+                deleted,
+                revision: draft.after().revision(),
+            },
             before: remembered(draft.before(), &provider),
             after: remembered(draft.after(), &provider),
             provider: Some(provider),

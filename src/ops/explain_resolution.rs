@@ -4,11 +4,11 @@
 //!
 //! Absent: opening any key.
 
-use super::{Parts, ResolutionView};
+use super::{AppState, ResolutionView};
 use crate::domain::{
+    caller::Caller,
     error::Error,
     names::WorkspaceId,
-    principal::Principal,
     resolution::{Ask, Candidate, candidates, decide},
 };
 
@@ -25,20 +25,24 @@ pub struct Explanation {
 
 /// Explains one call.
 pub async fn explain_resolution(
-    parts: &Parts,
-    caller: &Principal,
+    state: &AppState,
+    caller: &Caller,
     workspace: &WorkspaceId,
     ask: &Ask,
 ) -> Result<Explanation, Error> {
-    parts.admit_purpose(caller, &ask.purpose)?;
-    let (own, platform) = parts.known(workspace, &ask.purpose).await?;
-    let outcome = decide(parts.facts(&own.entry, &platform.entry), ask)
-        .map(|decision| ResolutionView::new(&decision, &parts.catalog));
+    state.admit_purpose(caller, &ask.purpose)?;
+    let (own, platform) = state.known(workspace, &ask.purpose).await?;
+    let outcome = decide(state.facts(&own.entry, &platform.entry), ask)
+        .map(|decision| ResolutionView::new(&decision, &state.catalog));
     // The platform's key is told of as one that was not taken, too, if it can be read.
-    let platform = parts.directory.platform().await.map_or(platform.entry, |view| view.entry);
+    let platform = state
+        .cache
+        .platform()
+        .await
+        .map_or(platform.entry, |view| view.entry);
     Ok(Explanation {
         outcome,
-        candidates: candidates(parts.facts(&own.entry, &platform), ask),
+        candidates: candidates(state.facts(&own.entry, &platform), ask),
         revision: own.entry.revision,
     })
 }

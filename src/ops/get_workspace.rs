@@ -1,13 +1,20 @@
 //! GetWorkspace: what a settings page shows. Read from the database, never from a cache.
 
-use super::{Parts, WorkspaceView};
+use super::{AppState, WorkspaceView};
 use crate::domain::{error::Error, names::WorkspaceId, resolution::key_damaged};
 
 /// Reads a workspace; one never seen has the defaults and revision 0.
-pub async fn get_workspace(parts: &Parts, workspace: &WorkspaceId) -> Result<WorkspaceView, Error> {
-    let found = parts.store.workspace(workspace).await?;
+pub async fn get_workspace(
+    state: &AppState,
+    workspace: &WorkspaceId,
+) -> Result<WorkspaceView, Error> {
+    let found = state.store.workspace(workspace).await?;
     if let Some(provider) = found.damaged.first() {
         return Err(key_damaged("the workspace's key", provider));
     }
-    Ok(WorkspaceView::new(&found, &parts.catalog, &parts.policy.condemnation))
+    Ok(WorkspaceView::new(
+        &found,
+        &state.catalog,
+        &state.policy.condemnation,
+    ))
 }

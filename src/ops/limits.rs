@@ -16,9 +16,9 @@ use governor::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::{
+    caller::Caller,
     error::{Error, Reason},
     names::{ProviderName, Scope},
-    principal::Principal,
 };
 
 /// How many test calls run at once: each may hold an answer of some megabytes.
@@ -57,7 +57,12 @@ impl TestLimiter {
     }
 
     /// Counts one test call, or refuses it: `RATE_LIMITED`.
-    pub fn admit(&self, scope: &Scope, caller: &Principal, provider: &ProviderName) -> Result<(), Error> {
+    pub fn admit(
+        &self,
+        scope: &Scope,
+        caller: &Caller,
+        provider: &ProviderName,
+    ) -> Result<(), Error> {
         count(&self.principals, &caller.subject, "caller")?;
         count(&self.workspaces, scope, "workspace")?;
         count(&self.providers, provider, "provider")
@@ -70,8 +75,11 @@ impl TestLimiter {
 }
 
 fn overloaded() -> Error {
-    Error::new(Reason::Overloaded, "too many test calls are running; try again")
-        .retry_after(Duration::from_secs(1))
+    Error::new(
+        Reason::Overloaded,
+        "too many test calls are running; try again",
+    )
+    .retry_after(Duration::from_secs(1))
 }
 
 fn count<K: Clone + Eq + Hash>(
@@ -84,10 +92,13 @@ fn count<K: Clone + Eq + Hash>(
     }
     limiter.check_key(key).map(|_| ()).map_err(|until| {
         let wait = until.wait_time_from(DefaultClock::default().now());
-        Error::new(Reason::RateLimited, format!("too many test calls for this {of}; wait and try again"))
-            .with("limit", of)
-            // A whole second is the least that a retry can be told.
-            .retry_after(wait.max(Duration::from_secs(1)))
+        Error::new(
+            Reason::RateLimited,
+            format!("too many test calls for this {of}; wait and try again"),
+        )
+        .with("limit", of)
+        // A whole second is the least that a retry can be told.
+        .retry_after(wait.max(Duration::from_secs(1)))
     })
 }
 
@@ -97,19 +108,27 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        caller::{Rights, RpcSet, WorkspaceScope},
         names::WorkspaceId,
-        principal::{Rights, RpcSet, WorkspaceScope},
     };
 
     /// Dropping counters to make room drops none that still counts.
     #[test]
     fn a_used_up_limit_outlives_many_counters() {
         let (one, many) = (NonZeroU32::MIN, NonZeroU32::new(1_000_000).unwrap());
-        let limits = TestLimits { per_workspace: one, per_principal: many, per_provider: many };
+        let limits = TestLimits {
+            per_workspace: one,
+            per_principal: many,
+            per_provider: many,
+        };
         let limiter = TestLimiter::new(limits);
-        let caller = Principal {
+        let caller = Caller {
             subject: "tests".to_owned(),
-            rights: Rights { rpcs: RpcSet::default(), purposes: BTreeSet::new(), scope: WorkspaceScope::All },
+            rights: Rights {
+                rpcs: RpcSet::default(),
+                purposes: BTreeSet::new(),
+                scope: WorkspaceScope::All,
+            },
         };
         let provider = ProviderName::parse("openai").unwrap();
         let admit = |n: usize| {

@@ -5,7 +5,7 @@
 //!
 //! Absent: resolves and refused attempts, which are lines of the audit stream only.
 
-use super::Parts;
+use super::AppState;
 use crate::domain::{
     audit::{RecordedEvent, TimeRange},
     error::Error,
@@ -26,33 +26,42 @@ pub struct AuditPage {
 
 /// Lists the changes of a workspace that come after a revision.
 pub async fn list_audit_events(
-    parts: &Parts,
+    state: &AppState,
     workspace: WorkspaceId,
     range: TimeRange,
     after: u64,
     most: usize,
 ) -> Result<AuditPage, Error> {
-    page(parts, &Scope::Workspace(workspace), range, after, most).await
+    page(state, &Scope::Workspace(workspace), range, after, most).await
 }
 
 /// A page of a workspace's or the platform's changes.
 pub(super) async fn page(
-    parts: &Parts,
+    state: &AppState,
     scope: &Scope,
     range: TimeRange,
     after: u64,
     most: usize,
 ) -> Result<AuditPage, Error> {
     // One more tells whether there is another page.
-    let mut events = parts.store.audit_events(scope, range, after, most.saturating_add(1)).await?;
+    let mut events = state
+        .store
+        .audit_events(scope, range, after, most.saturating_add(1))
+        .await?;
     let mut size = 0_usize;
     let fitting = events.iter().take(most).take_while(|event| {
         let first = size == 0;
-        size = size.saturating_add(event.before.len()).saturating_add(event.after.len()).saturating_add(1024);
+        size = size
+            .saturating_add(event.before.len())
+            .saturating_add(event.after.len())
+            .saturating_add(1024);
         first || size <= LARGEST
     });
     let fitting = fitting.count();
     let more = events.len() > fitting;
     events.truncate(fitting);
-    Ok(AuditPage { next: events.last().map(|event| event.revision).filter(|_| more), events })
+    Ok(AuditPage {
+        next: events.last().map(|event| event.revision).filter(|_| more),
+        events,
+    })
 }

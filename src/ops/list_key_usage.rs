@@ -7,7 +7,7 @@
 
 pub use crate::store::UsagePlace;
 
-use super::Parts;
+use super::AppState;
 use crate::domain::{
     audit::{KeyUsage, TimeRange},
     error::Error,
@@ -25,16 +25,29 @@ pub struct UsagePage {
 
 /// Lists the counts of a workspace that come after a row.
 pub async fn list_key_usage(
-    parts: &Parts,
+    state: &AppState,
     workspace: &WorkspaceId,
     range: TimeRange,
     after: Option<UsagePlace>,
     most: usize,
 ) -> Result<UsagePage, Error> {
     // One more tells whether there is another page.
-    let mut usage = parts.store.key_usage(workspace, range, after, most.saturating_add(1)).await?;
+    let mut usage = state
+        .store
+        .key_usage(workspace, range, after, most.saturating_add(1))
+        .await?;
     let more = usage.len() > most;
     usage.truncate(most);
-    let last = usage.last().map(|row| (row.hour, row.provider.clone(), row.generation, row.caller.clone()));
-    Ok(UsagePage { next: last.filter(|_| more), usage })
+    let last = usage.last().map(|row| {
+        (
+            row.hour,
+            row.provider.clone(),
+            row.generation,
+            row.caller.clone(),
+        )
+    });
+    Ok(UsagePage {
+        next: last.filter(|_| more),
+        usage,
+    })
 }

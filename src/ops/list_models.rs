@@ -12,16 +12,16 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    ChangeMeta, ModelView, Parts,
+    AppState, ChangeMeta, ModelView,
     check_key::{KeyTest, listing},
     commit::{Intent, Planned, commit},
 };
 use crate::{
     domain::{
+        caller::{Caller, Rpc},
         change::{Learnt, ModelsLearnt},
         error::Error,
         names::{ProviderName, Scope, WorkspaceId},
-        principal::{Principal, Rpc},
         resolution::{binding_allowed, offers, provider_unknown},
         workspace::{Holder, Workspace},
     },
@@ -56,33 +56,46 @@ pub struct ModelPage {
 
 /// Lists models.
 pub async fn list_models(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: WorkspaceId,
     request: ListModels,
 ) -> Result<ModelPage, Error> {
-    let mut found = parts.store.workspace(&workspace).await?;
+    let mut found = state.store.workspace(&workspace).await?;
     if let Some(provider) = &request.provider
-        && !parts.catalog.providers.contains_key(provider)
+        && !state.catalog.providers.contains_key(provider)
         && !found.knows(provider)
     {
         return Err(provider_unknown(provider));
     }
     let shown = |name: &ProviderName| request.provider.as_ref().is_none_or(|only| only == name);
     if request.refresh {
-        let names = found.keys.keys().filter(|name| shown(name)).cloned().collect();
-        refresh(parts, caller, Arc::new(found), names).await?;
-        found = parts.store.workspace(&workspace).await?;
+        let names = found
+            .keys
+            .keys()
+            .filter(|name| shown(name))
+            .cloned()
+            .collect();
+        refresh(state, caller, Arc::new(found), names).await?;
+        found = state.store.workspace(&workspace).await?;
     }
-    let platform = parts.store.platform().await?;
-    let offers = offers(parts.facts(&found, &platform), request.provider.as_ref());
-    let wanted: Vec<_> =
-        offers.iter().filter(|offer| request.include_unavailable || offer.outcome.is_ok()).collect();
+    let platform = state.store.platform().await?;
+    let offers = offers(state.facts(&found, &platform), request.provider.as_ref());
+    let wanted: Vec<_> = offers
+        .iter()
+        .filter(|offer| request.include_unavailable || offer.outcome.is_ok())
+        .collect();
     let page = wanted.iter().skip(request.offset).take(request.page_size);
     let end = request.offset.saturating_add(request.page_size);
-    let lists = found.keys.iter().filter(|(name, _)| shown(name)).filter_map(|(_, key)| key.models.as_ref());
+    let lists = found
+        .keys
+        .iter()
+        .filter(|(name, _)| shown(name))
+        .filter_map(|(_, key)| key.models.as_ref());
     Ok(ModelPage {
-        models: page.map(|offer| ModelView::new(offer, &parts.catalog)).collect(),
+        models: page
+            .map(|offer| ModelView::new(offer, &state.catalog))
+            .collect(),
         next: (end < wanted.len()).then_some(end),
         as_of: lists.map(|listing| listing.as_of).min(),
     })
@@ -91,24 +104,24 @@ pub async fn list_models(
 /// Asks the providers for the keys' lists, all at once, and remembers what they answered. One that does not answer
 /// changes nothing; a refresh that is limited at one provider asks none.
 async fn refresh(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: Arc<Workspace>,
     providers: Vec<ProviderName>,
 ) -> Result<(), Error> {
     let scope = Scope::Workspace(workspace.id.clone());
     for provider in &providers {
-        parts.limiter.admit(&scope, caller, provider)?;
+        state.limiter.admit(&scope, caller, provider)?;
     }
     let mut asked = JoinSet::new();
     for provider in providers {
-        let (parts, workspace) = (Arc::clone(parts), Arc::clone(&workspace));
-        asked.spawn(async move { ask(&parts, &workspace, provider).await });
+        let (state, workspace) = (Arc::clone(state), Arc::clone(&workspace));
+        asked.spawn(async move { ask(&state, &workspace, provider).await });
     }
     let mut failure = None;
     while let Some(answer) = asked.join_next().await {
         match answer.map_err(Error::internal).and_then(|answer| answer) {
-            Ok(Some(learnt)) => remember(parts, caller, scope.clone(), learnt).await?,
+            Ok(Some(learnt)) => remember(state, caller, scope.clone(), learnt).await?,
             Ok(None) => {}
             Err(error) => failure = Some(error),
         }
@@ -123,8 +136,12 @@ struct Asked {
     models: ModelsLearnt,
 }
 
-async fn ask(parts: &Parts, workspace: &Workspace, provider: ProviderName) -> Result<Option<Asked>, Error> {
-    let configured = parts.catalog.providers.get(&provider);
+async fn ask(
+    state: &AppState,
+    workspace: &Workspace,
+    provider: ProviderName,
+) -> Result<Option<Asked>, Error> {
+    let configured = state.catalog.providers.get(&provider);
     let (Some(configured), Some(stored)) = (configured, workspace.keys.get(&provider)) else {
         return Ok(None);
     };
@@ -132,27 +149,55 @@ async fn ask(parts: &Parts, workspace: &Workspace, provider: ProviderName) -> Re
         return Ok(None);
     }
     let scope = Scope::Workspace(workspace.id.clone());
-    let key = parts.keyring.open_key(&scope, &provider, stored).await?;
-    let test = KeyTest { provider: configured, key: &key, binding: &stored.binding, probe_model: None };
-    let models = match test.list(parts).await? {
-        ListOutcome::Models(models) => ModelsLearnt::Listed(listing(models, parts.clock.now())),
+    let key = state.keyring.open_key(&scope, &provider, stored).await?;
+    let test = KeyTest {
+        provider: configured,
+        key: &key,
+        binding: &stored.binding,
+        probe_model: None,
+    };
+    let models = match test.list(state).await? {
+        ListOutcome::Models(models) => ModelsLearnt::Listed(listing(models, state.clock.now())),
         ListOutcome::Hidden => ModelsLearnt::Hidden,
         ListOutcome::Failed(_) => return Ok(None),
     };
-    Ok(Some(Asked { key_id: stored.key_id, provider, models }))
+    Ok(Some(Asked {
+        key_id: stored.key_id,
+        provider,
+        models,
+    }))
 }
 
-async fn remember(parts: &Arc<Parts>, caller: &Principal, scope: Scope, asked: Asked) -> Result<(), Error> {
-    let Asked { provider, key_id, models } = asked;
+async fn remember(
+    state: &Arc<AppState>,
+    caller: &Caller,
+    scope: Scope,
+    asked: Asked,
+) -> Result<(), Error> {
+    let Asked {
+        provider,
+        key_id,
+        models,
+    } = asked;
     let intent = Intent::new(Rpc::ListModels, scope, caller, ChangeMeta::default(), &[]);
-    let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
-        let learnt = Learnt { verdict: None, models };
+    let planning = Arc::clone(state);
+    commit(state, intent, move |draft| {
+        let learnt = Learnt {
+            verdict: None,
+            models,
+        };
         // A key that was replaced meanwhile keeps the list of its own test.
-        draft.record_check(&provider, key_id, learnt, &planning.policy.condemnation, planning.clock.now());
+        draft.record_check(
+            &provider,
+            key_id,
+            learnt,
+            &planning.policy.condemnation,
+            planning.clock.now(),
+        );
         let models = |holder: &Holder| {
             let key = holder.keys().get(&provider);
-            key.and_then(|key| key.models.as_ref()).map(|listing| listing.models.iter().count())
+            key.and_then(|key| key.models.as_ref())
+                .map(|listing| listing.models.iter().count())
         };
         Ok(Planned {
             answer: (),

@@ -1,14 +1,14 @@
 //! ListPlatformAuditEvents: who changed what of the operator's own keys, and when.
 
-use super::{AuditPage, Parts, list_audit_events::page};
+use super::{AppState, AuditPage, list_audit_events::page};
 use crate::domain::{audit::TimeRange, error::Error, names::Scope};
 
 /// Lists the changes of the platform that come after a revision.
 pub async fn list_platform_audit_events(
-    parts: &Parts,
+    state: &AppState,
     range: TimeRange,
     after: u64,
     most: usize,
 ) -> Result<AuditPage, Error> {
-    page(parts, &Scope::Platform, range, after, most).await
+    page(state, &Scope::Platform, range, after, most).await
 }

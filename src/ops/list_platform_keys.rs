@@ -1,6 +1,6 @@
 //! ListPlatformKeys: the operator's keys, masked. Read from the database.
 
-use super::{KeyView, Parts};
+use super::{AppState, KeyView};
 use crate::domain::{error::Error, resolution::key_damaged};
 
 /// The platform's keys.
@@ -13,14 +13,18 @@ pub struct PlatformKeys {
 }
 
 /// Lists the platform's keys.
-pub async fn list_platform_keys(parts: &Parts) -> Result<PlatformKeys, Error> {
-    let platform = parts.store.platform().await?;
+pub async fn list_platform_keys(state: &AppState) -> Result<PlatformKeys, Error> {
+    let platform = state.store.platform().await?;
     if let Some(provider) = platform.damaged.first() {
         return Err(key_damaged("the platform's key", provider));
     }
-    let condemnation = &parts.policy.condemnation;
+    let condemnation = &state.policy.condemnation;
     Ok(PlatformKeys {
-        keys: platform.keys.iter().map(|(provider, key)| KeyView::new(provider, key, condemnation)).collect(),
+        keys: platform
+            .keys
+            .iter()
+            .map(|(provider, key)| KeyView::new(provider, key, condemnation))
+            .collect(),
         revision: platform.revision,
     })
 }

@@ -11,16 +11,16 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    ChangeMeta, KeyView, Parts,
+    AppState, ChangeMeta, KeyView,
     check_key::{self, KeyTest, models_learnt},
     sealing::Sealing,
 };
 use crate::domain::{
+    caller::Caller,
     catalog::Provider,
     change::{Draft, ModelsLearnt},
     error::{Error, Reason},
     names::{OnBehalfOf, ProviderName},
-    principal::Principal,
     secret::{ApiKey, looks_like_key},
     verdict::{Finding, Health, Verdict},
     workspace::{Binding, Listing, StoredKey},
@@ -58,7 +58,11 @@ impl NewKey {
             flag(self.validate_only),
             flag(self.allow_unverified),
         ];
-        fields.extend(self.headers.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
+        fields.extend(
+            self.headers
+                .iter()
+                .flat_map(|(name, value)| [name.as_str(), value.as_str()]),
+        );
         fields
     }
 
@@ -67,19 +71,31 @@ impl NewKey {
         let not_allowed = || {
             Error::new(
                 Reason::BaseUrlNotAllowed,
-                format!("base_url must be exactly one of: {}", provider.hosts.join(", ")),
+                format!(
+                    "base_url must be exactly one of: {}",
+                    provider.hosts.join(", ")
+                ),
             )
             .in_field("base_url")
         };
         let base_url = match self.base_url.as_str() {
             "" => provider.hosts.first().ok_or_else(not_allowed)?.clone(),
-            named => provider.hosts.iter().find(|host| *host == named).ok_or_else(not_allowed)?.clone(),
+            named => provider
+                .hosts
+                .iter()
+                .find(|host| *host == named)
+                .ok_or_else(not_allowed)?
+                .clone(),
         };
         let mut headers = BTreeMap::new();
         for (name, value) in &self.headers {
-            let allowed = provider.headers.iter().find(|allowed| allowed.eq_ignore_ascii_case(name));
-            let allowed = allowed
-                .ok_or_else(|| Error::field("headers", "may only name headers that the catalog allows"))?;
+            let allowed = provider
+                .headers
+                .iter()
+                .find(|allowed| allowed.eq_ignore_ascii_case(name));
+            let allowed = allowed.ok_or_else(|| {
+                Error::field("headers", "may only name headers that the catalog allows")
+            })?;
             if value.is_empty()
                 || value.len() > MAX_HEADER_VALUE
                 || !value.bytes().all(|byte| byte.is_ascii_graphic())
@@ -112,11 +128,21 @@ pub(super) struct Proposed<'p> {
 
 impl NewKey {
     /// Judges the fields; nothing is called and nothing read.
-    pub(super) fn propose(self, parts: &Parts) -> Result<Proposed<'_>, Error> {
-        let provider = parts.provider_with_keys(&self.provider)?;
+    pub(super) fn propose(self, state: &AppState) -> Result<Proposed<'_>, Error> {
+        let provider = state.provider_with_keys(&self.provider)?;
         let binding = self.binding(provider)?;
-        KeyTest { provider, key: &self.api_key, binding: &binding, probe_model: None }.right_kind(parts)?;
-        Ok(Proposed { provider, new: self, binding })
+        KeyTest {
+            provider,
+            key: &self.api_key,
+            binding: &binding,
+            probe_model: None,
+        }
+        .right_kind(state)?;
+        Ok(Proposed {
+            provider,
+            new: self,
+            binding,
+        })
     }
 }
 
@@ -135,19 +161,40 @@ pub(super) struct TestedKey {
 impl Proposed<'_> {
     /// Tests the key; a data-residency key once more on the host that the provider names, if that is exactly one of the
     /// catalog's and the caller named none. A refusal changes nothing.
-    pub(super) async fn test(self, parts: &Parts, caller: &Principal) -> Result<TestedKey, Error> {
-        let Self { provider, new, mut binding } = self;
+    pub(super) async fn test(self, state: &AppState, caller: &Caller) -> Result<TestedKey, Error> {
+        let Self {
+            provider,
+            new,
+            mut binding,
+        } = self;
         let key = &new.api_key;
-        let mut checked = KeyTest { provider, key, binding: &binding, probe_model: None }.run(parts).await?;
+        let mut checked = KeyTest {
+            provider,
+            key,
+            binding: &binding,
+            probe_model: None,
+        }
+        .run(state)
+        .await?;
         if checked.verdict.finding() == Finding::WrongHost
             && new.base_url.is_empty()
-            && let Some(host) = checked.named_host.as_deref().and_then(|named| allowed_host(provider, named))
+            && let Some(host) = checked
+                .named_host
+                .as_deref()
+                .and_then(|named| allowed_host(provider, named))
         {
             binding.base_url.clone_from(host);
-            checked = KeyTest { provider, key, binding: &binding, probe_model: None }.run(parts).await?;
+            checked = KeyTest {
+                provider,
+                key,
+                binding: &binding,
+                probe_model: None,
+            }
+            .run(state)
+            .await?;
         }
         check_key::storable(&checked, provider, new.allow_unverified)?;
-        let now = parts.clock.now();
+        let now = state.clock.now();
         Ok(TestedKey {
             health: Health::new_saved(Some(checked.verdict), now),
             verdict: checked.verdict,
@@ -166,18 +213,21 @@ impl Proposed<'_> {
 
 /// The provider's allowed base URL on the host that it named, if there is exactly such a one.
 fn allowed_host<'p>(provider: &'p Provider, named: &str) -> Option<&'p String> {
-    provider.hosts.iter().find(|host| Url::parse(host).is_ok_and(|url| url.host_str() == Some(named)))
+    provider
+        .hosts
+        .iter()
+        .find(|host| Url::parse(host).is_ok_and(|url| url.host_str() == Some(named)))
 }
 
 impl TestedKey {
     /// The key as a validate-only call answers it.
-    pub(super) fn view(&self, parts: &Parts) -> KeyView {
+    pub(super) fn view(&self, state: &AppState) -> KeyView {
         KeyView {
             provider: self.provider.to_string(),
             key_id: None,
             masked: self.api_key.masked(),
             generation: 0,
-            badge: self.health.badge(&parts.policy.condemnation),
+            badge: self.health.badge(&state.policy.condemnation),
             verdict: self.health.verdict,
             checked_at: self.health.checked_at,
             verified_at: self.health.verified_at,
@@ -192,7 +242,13 @@ impl TestedKey {
     /// Seals the key in its place and makes it the active one.
     pub(super) fn store(self, draft: &mut Draft, sealing: &Sealing) -> Result<StoredKey, Error> {
         let (key_id, generation) = (Uuid::now_v7(), draft.next_generation(&self.provider));
-        let sealed = sealing.seal(&self.provider, key_id, generation, &self.binding, &self.api_key)?;
+        let sealed = sealing.seal(
+            &self.provider,
+            key_id,
+            generation,
+            &self.binding,
+            &self.api_key,
+        )?;
         let key = StoredKey {
             key_id,
             generation,

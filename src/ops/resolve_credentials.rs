@@ -10,13 +10,13 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{KeySource, Parts, ResolutionView};
+use super::{AppState, KeySource, ResolutionView};
 use crate::audit;
 use crate::domain::{
     audit::HandedOut,
+    caller::Caller,
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
-    principal::Principal,
     resolution::{Ask, Decision, Grant, decide},
     secret::ApiKey,
 };
@@ -50,37 +50,42 @@ pub struct Lease {
 
 /// Decides one call and opens its key.
 pub async fn resolve_credentials(
-    parts: &Parts,
-    caller: &Arc<Principal>,
+    state: &AppState,
+    caller: &Arc<Caller>,
     workspace: &WorkspaceId,
     ask: &Ask,
 ) -> Result<Resolved, Error> {
-    parts.admit_purpose(caller, &ask.purpose)?;
-    let (own, platform) = parts.known(workspace, &ask.purpose).await?;
-    let decision = decide(parts.facts(&own.entry, &platform.entry), ask)?;
+    state.admit_purpose(caller, &ask.purpose)?;
+    let (own, platform) = state.known(workspace, &ask.purpose).await?;
+    let decision = decide(state.facts(&own.entry, &platform.entry), ask)?;
     let scope = match decision.grant {
         Grant::Byo(..) => Scope::Workspace(workspace.clone()),
         Grant::Local | Grant::Free(_) | Grant::Credits(..) => Scope::Platform,
     };
     let api_key = match decision.grant.key() {
-        Some(key) => Some(parts.keyring.open_key(&scope, &decision.provider.name, key).await?),
+        Some(key) => Some(
+            state
+                .keyring
+                .open_key(&scope, &decision.provider.name, key)
+                .await?,
+        ),
         None => None,
     };
     let resolved = Resolved {
-        resolution: ResolutionView::new(&decision, &parts.catalog),
+        resolution: ResolutionView::new(&decision, &state.catalog),
         api_key,
-        lease: lease(parts, own.validated_at.min(platform.validated_at))?,
+        lease: lease(state, own.validated_at.min(platform.validated_at))?,
         degraded: own.degraded || platform.degraded,
         resolution_id: Uuid::now_v7(),
     };
-    put_on_record(parts, caller, workspace, ask, &decision, &resolved).await?;
+    put_on_record(state, caller, workspace, ask, &decision, &resolved).await?;
     Ok(resolved)
 }
 
 /// What is granted is a line first, and what is handed out is counted.
 async fn put_on_record(
-    parts: &Parts,
-    caller: &Arc<Principal>,
+    state: &AppState,
+    caller: &Arc<Caller>,
     workspace: &WorkspaceId,
     ask: &Ask,
     decision: &Decision<'_>,
@@ -104,21 +109,36 @@ async fn put_on_record(
         degraded: resolved.degraded,
         resolution_id: resolved.resolution_id,
     };
-    parts.audit.resolved(line).await?;
+    state.audit.resolved(line).await?;
     if let Grant::Byo(key, _) = decision.grant {
         let (provider, generation) = (&decision.provider.name, key.generation);
-        let handed_out = HandedOut { workspace, provider, generation, caller: &caller.subject };
-        parts.audit.handed_out(key.key_id, &handed_out);
+        let handed_out = HandedOut {
+            workspace,
+            provider,
+            generation,
+            caller: &caller.subject,
+        };
+        state.audit.handed_out(key.key_id, &handed_out);
     }
     Ok(())
 }
 
-fn lease(parts: &Parts, validated_at: Duration) -> Result<Lease, Error> {
-    let latest = validated_at.saturating_add(parts.lease).saturating_add(SLACK);
-    let ttl = parts.lease.min(latest.saturating_sub(parts.clock.elapsed()));
+fn lease(state: &AppState, validated_at: Duration) -> Result<Lease, Error> {
+    let latest = validated_at
+        .saturating_add(state.lease)
+        .saturating_add(SLACK);
+    let ttl = state
+        .lease
+        .min(latest.saturating_sub(state.clock.elapsed()));
     if ttl.is_zero() {
-        return Err(Error::new(Reason::StoreUnavailable, "what is known is too old to lease; try again")
-            .retry_after(Duration::from_secs(1)));
+        return Err(Error::new(
+            Reason::StoreUnavailable,
+            "what is known is too old to lease; try again",
+        )
+        .retry_after(Duration::from_secs(1)));
     }
-    Ok(Lease { ttl, refresh_after: ttl.checked_div(2).unwrap_or(ttl) })
+    Ok(Lease {
+        ttl,
+        refresh_after: ttl.checked_div(2).unwrap_or(ttl),
+    })
 }

@@ -68,8 +68,12 @@ pub async fn rewrap(
     mut tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, Error> {
     let kms_key_arn = keyring.current_kms_key().await?;
-    let summary =
-        |moved, refused, resumed| RewrapSummary { kms_key_arn: kms_key_arn.clone(), moved, refused, resumed };
+    let summary = |moved, refused, resumed| RewrapSummary {
+        kms_key_arn: kms_key_arn.clone(),
+        moved,
+        refused,
+        resumed,
+    };
     let misplaced = match what {
         Rewrap::KmsKey => misplaced(store, keyring, &kms_key_arn).await?,
         Rewrap::DataKeys => Vec::new(),
@@ -108,7 +112,10 @@ pub async fn rewrap(
     };
     if let Err(error) = done {
         if let Err(error) = store.release_rewrap(&run).await {
-            tracing::warn!(?error, "the next rewrap has to wait until this one is taken for dead");
+            tracing::warn!(
+                ?error,
+                "the next rewrap has to wait until this one is taken for dead"
+            );
         }
         return Err(error);
     }
@@ -119,7 +126,10 @@ pub async fn rewrap(
 /// Whatever a cursor said: what seals is under the KMS key, and no live record is under what does not seal.
 async fn complete(store: &Store, run: &RewrapRun) -> Result<(), Error> {
     let rows = store.data_keys().await?;
-    let elsewhere = rows.iter().filter(|row| row.active && row.kms_key_arn != run.kms_key_arn).count();
+    let elsewhere = rows
+        .iter()
+        .filter(|row| row.active && row.kms_key_arn != run.kms_key_arn)
+        .count();
     let unsealed = run.mode == "data_keys" && store.has_records_to_reseal().await?;
     if run.refused > 0 || (elsewhere == 0 && !unsealed) {
         return Ok(());
@@ -130,13 +140,21 @@ async fn complete(store: &Store, run: &RewrapRun) -> Result<(), Error> {
             "not everything was moved: {elsewhere} data keys that seal are under another KMS key than {}{}; run it \
              again with --anew",
             run.kms_key_arn,
-            if unsealed { ", and there are records under retired data keys" } else { "" }
+            if unsealed {
+                ", and there are records under retired data keys"
+            } else {
+                ""
+            }
         ),
     ))
 }
 
 /// The data keys that are under another KMS key. Retired ones that cannot be moved are left behind.
-async fn misplaced(store: &Store, keyring: &Keyring, kms_key_arn: &str) -> Result<Vec<DataKeyRow>, Error> {
+async fn misplaced(
+    store: &Store,
+    keyring: &Keyring,
+    kms_key_arn: &str,
+) -> Result<Vec<DataKeyRow>, Error> {
     let mut rows = store.data_keys().await?;
     rows.retain(|row| row.kms_key_arn != kms_key_arn && (row.active || keyring.can_rewrap(row)));
     rows.sort_by_key(|row| row.id);
@@ -178,7 +196,11 @@ async fn move_data_keys(
         }
         patiently(async || store.save_rewrap(run, false).await).await?;
         done = done.saturating_add(rows.len());
-        tell(RewrapProgress { done: count(done), total: count(misplaced.len()), moved: run.moved });
+        tell(RewrapProgress {
+            done: count(done),
+            total: count(misplaced.len()),
+            moved: run.moved,
+        });
     }
     Ok(())
 }
@@ -200,20 +222,31 @@ async fn move_records(
         loop {
             run.after = Some(after);
             patiently(async || store.save_rewrap(run, false).await).await?;
-            tell(RewrapProgress { done: u64::from(bucket), total: u64::from(BUCKETS), moved: run.moved });
+            tell(RewrapProgress {
+                done: u64::from(bucket),
+                total: u64::from(BUCKETS),
+                moved: run.moved,
+            });
             let records =
-                patiently(async || store.records_of_bucket(bucket, Some(after), BATCH).await).await?;
-            let Some((last, _)) = records.last() else { break };
+                patiently(async || store.records_of_bucket(bucket, Some(after), BATCH).await)
+                    .await?;
+            let Some((last, _)) = records.last() else {
+                break;
+            };
             after = *last;
             let mut resealed = Vec::with_capacity(records.len());
             for (key_id, record) in records {
                 let sealed = match &record {
-                    Ok(record) => patiently(async || keyring.reseal(record, &successor).await).await,
+                    Ok(record) => {
+                        patiently(async || keyring.reseal(record, &successor).await).await
+                    }
                     Err(error) => Err(error.repeated()),
                 };
                 match (record, sealed) {
                     (Ok(record), Ok(sealed)) => resealed.push((record, sealed)),
-                    (_, Err(error)) if error.reason() != Reason::RecordCorrupt => return Err(error),
+                    (_, Err(error)) if error.reason() != Reason::RecordCorrupt => {
+                        return Err(error);
+                    }
                     (_, outcome) => {
                         tracing::error!(%key_id, error = ?outcome.err(), "a record cannot be re-sealed");
                         run.refused = run.refused.saturating_add(1);
@@ -225,7 +258,11 @@ async fn move_records(
         }
         run.after = None;
     }
-    tell(RewrapProgress { done: u64::from(BUCKETS), total: u64::from(BUCKETS), moved: run.moved });
+    tell(RewrapProgress {
+        done: u64::from(BUCKETS),
+        total: u64::from(BUCKETS),
+        moved: run.moved,
+    });
     Ok(())
 }
 
@@ -236,7 +273,10 @@ async fn patiently<T>(mut step: impl AsyncFnMut() -> Result<T, Error>) -> Result
         match step().await {
             Err(error)
                 if attempt < ATTEMPTS
-                    && matches!(error.reason(), Reason::KmsUnavailable | Reason::StoreUnavailable) =>
+                    && matches!(
+                        error.reason(),
+                        Reason::KmsUnavailable | Reason::StoreUnavailable
+                    ) =>
             {
                 tracing::warn!(?error, attempt, "the rewrap waits");
                 attempt = attempt.saturating_add(1);

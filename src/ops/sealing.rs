@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::Parts;
+use super::AppState;
 use crate::{
     domain::{
         envelope::{self, DataKey, RecordContext},
@@ -36,20 +36,31 @@ pub(super) struct Sealing {
 
 impl Sealing {
     /// Begins a change that will seal records of this holder.
-    pub(super) async fn begin(parts: &Parts, scope: &Scope) -> Result<(Change, Self), Error> {
-        let mut data_key = parts.keyring.active(scope).await?;
+    pub(super) async fn begin(state: &AppState, scope: &Scope) -> Result<(Change, Self), Error> {
+        let mut data_key = state.keyring.active(scope).await?;
         for _ in 0..ATTEMPTS {
-            let mut change = parts.store.begin(scope).await?;
+            let mut change = state.store.begin(scope).await?;
             let wrapped = change.lock_data_key(data_key.id).await?;
-            if wrapped.is_some_and(|wrapped| parts.keyring.is_current(&data_key, &wrapped)) {
-                let (deployment, now) = (parts.store.deployment(), parts.clock.now());
-                return Ok((change, Self { data_key, deployment, scope: scope.clone(), now }));
+            if wrapped.is_some_and(|wrapped| state.keyring.is_current(&data_key, &wrapped)) {
+                let (deployment, now) = (state.store.deployment(), state.clock.now());
+                return Ok((
+                    change,
+                    Self {
+                        data_key,
+                        deployment,
+                        scope: scope.clone(),
+                        now,
+                    },
+                ));
             }
             drop(change);
-            data_key = parts.keyring.renew_active(scope, data_key.id).await?;
+            data_key = state.keyring.renew_active(scope, data_key.id).await?;
         }
-        Err(Error::new(Reason::StoreUnavailable, "the data keys are being rotated; try again")
-            .retry_after(Duration::from_secs(1)))
+        Err(Error::new(
+            Reason::StoreUnavailable,
+            "the data keys are being rotated; try again",
+        )
+        .retry_after(Duration::from_secs(1)))
     }
 
     /// The moment of the change.

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use super::{
-    ChangeMeta, Parts, WorkspaceView,
+    AppState, ChangeMeta, WorkspaceView,
     commit::{Intent, Planned, commit},
     view::remembered,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     catalog::Provider,
     error::Error,
     names::{ModelName, ProviderName, Scope, WorkspaceId},
-    principal::{Principal, Rpc},
     protocol::Protocol,
     resolution::{agreed, model_unknown, provider_unknown, usable},
     workspace::Workspace,
@@ -33,21 +33,34 @@ pub struct SelectModel {
 
 /// Selects a model.
 pub async fn select_model(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: WorkspaceId,
     request: SelectModel,
 ) -> Result<WorkspaceView, Error> {
-    let SelectModel { model, provider, meta } = request;
-    let provider = provider_of(parts, model.as_ref(), provider)?;
+    let SelectModel {
+        model,
+        provider,
+        meta,
+    } = request;
+    let provider = provider_of(state, model.as_ref(), provider)?;
     if let Some(model) = &model {
-        configured(parts, &provider)?;
-        agreed(&parts.catalog, &provider, model)?;
+        configured(state, &provider)?;
+        agreed(&state.catalog, &provider, model)?;
     }
-    let fields = [provider.as_str(), model.as_ref().map_or("", ModelName::as_str)];
-    let intent = Intent::new(Rpc::SelectModel, Scope::Workspace(workspace), caller, meta, &fields);
-    let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    let fields = [
+        provider.as_str(),
+        model.as_ref().map_or("", ModelName::as_str),
+    ];
+    let intent = Intent::new(
+        Rpc::SelectModel,
+        Scope::Workspace(workspace),
+        caller,
+        meta,
+        &fields,
+    );
+    let planning = Arc::clone(state);
+    commit(state, intent, move |draft| {
         match &model {
             Some(model) => selectable(&planning, draft.workspace()?, &provider, model)?,
             None if planning.catalog.providers.contains_key(&provider) => {}
@@ -69,38 +82,55 @@ pub async fn select_model(
 }
 
 fn provider_of(
-    parts: &Parts,
+    state: &AppState,
     model: Option<&ModelName>,
     provider: Option<ProviderName>,
 ) -> Result<ProviderName, Error> {
-    match (model.and_then(|model| parts.catalog.find(model.as_str())), provider) {
+    match (
+        model.and_then(|model| state.catalog.find(model.as_str())),
+        provider,
+    ) {
         (_, Some(provider)) => Ok(provider),
         (Some(listed), None) => Ok(listed.family().provider.clone()),
         (None, None) => Err(match model {
             None => Error::field("provider", "must be named to clear its selection"),
-            Some(model) => model_unknown(model.as_str(), "name its provider to select it all the same"),
+            Some(model) => model_unknown(
+                model.as_str(),
+                "name its provider to select it all the same",
+            ),
         }),
     }
 }
 
-fn configured<'p>(parts: &'p Parts, provider: &ProviderName) -> Result<&'p Provider, Error> {
-    parts.catalog.providers.get(provider).ok_or_else(|| provider_unknown(provider))
+fn configured<'p>(state: &'p AppState, provider: &ProviderName) -> Result<&'p Provider, Error> {
+    state
+        .catalog
+        .providers
+        .get(provider)
+        .ok_or_else(|| provider_unknown(provider))
 }
 
 fn selectable(
-    parts: &Parts,
+    state: &AppState,
     workspace: &Workspace,
     provider: &ProviderName,
     model: &ModelName,
 ) -> Result<(), Error> {
-    let configured = configured(parts, provider)?;
-    let now = parts.clock.now();
+    let configured = configured(state, provider)?;
+    let now = state.clock.now();
     let key = workspace.keys.get(provider);
-    if parts.catalog.find(model.as_str()).is_none() && key.is_none() && configured.protocol != Protocol::Local
+    if state.catalog.find(model.as_str()).is_none()
+        && key.is_none()
+        && configured.protocol != Protocol::Local
     {
-        return Err(model_unknown(model.as_str(), "only the workspace's own key could use it: set one"));
+        return Err(model_unknown(
+            model.as_str(),
+            "only the workspace's own key could use it: set one",
+        ));
     }
     // While the platform pays, its key's list is not the workspace's business.
-    let fresh = key.filter(|_| workspace.byo_enabled).and_then(|key| key.fresh_models(now));
-    usable(&parts.catalog, provider, model, fresh, now.date()).map(|_| ())
+    let fresh = key
+        .filter(|_| workspace.byo_enabled)
+        .and_then(|key| key.fresh_models(now));
+    usable(&state.catalog, provider, model, fresh, now.date()).map(|_| ())
 }

@@ -7,16 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Parts;
+use super::AppState;
 use crate::domain::{change::Draft, error::Error, names::ProviderName, resolution::usable};
 
 /// Clears the selections that the workspace's keys cannot use, of one provider or of all; answers them by provider.
 pub(super) fn clear_unusable(
     draft: &mut Draft,
-    parts: &Parts,
+    state: &AppState,
     only: Option<&ProviderName>,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let now = parts.clock.now();
+    let now = state.clock.now();
     let workspace = draft.workspace()?;
     let unusable: Vec<_> = workspace
         .selections
@@ -26,7 +26,14 @@ pub(super) fn clear_unusable(
             let key = workspace.keys.get(*provider);
             key.is_some_and(|key| {
                 let fresh = key.fresh_models(now);
-                usable(&parts.catalog, provider, &selection.model, fresh, now.date()).is_err()
+                usable(
+                    &state.catalog,
+                    provider,
+                    &selection.model,
+                    fresh,
+                    now.date(),
+                )
+                .is_err()
             })
         })
         .map(|(provider, selection)| (provider.clone(), selection.model.to_string()))

@@ -8,15 +8,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyView, ModelView, NewKey, Parts, WorkspaceView,
+    AppState, KeyView, ModelView, NewKey, WorkspaceView,
     commit::{Intent, Planned, commit_sealed, replayed},
     selections::clear_unusable,
     view::remembered,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::{ModelName, ProviderName, Scope, WorkspaceId},
-    principal::{Principal, Rpc},
     resolution::{agreed, offers, usable},
     workspace::{Platform, Workspace},
 };
@@ -50,49 +50,62 @@ pub struct KeySet {
 
 /// Sets a workspace's key.
 pub async fn set_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: WorkspaceId,
     request: SetKey,
 ) -> Result<KeySet, Error> {
-    let SetKey { key, model, enable_byo } = request;
+    let SetKey {
+        key,
+        model,
+        enable_byo,
+    } = request;
     let intent = {
         let mut fields = key.fields();
-        fields.extend([model.as_ref().map_or("", ModelName::as_str), if enable_byo { "byo" } else { "" }]);
+        fields.extend([
+            model.as_ref().map_or("", ModelName::as_str),
+            if enable_byo { "byo" } else { "" },
+        ]);
         let scope = Scope::Workspace(workspace.clone());
         Intent::new(Rpc::SetKey, scope, caller, key.meta.clone(), &fields)
     };
-    let proposed = key.propose(parts)?;
+    let proposed = key.propose(state)?;
     let provider = proposed.provider.name.clone();
     if let Some(model) = &model {
-        agreed(&parts.catalog, &provider, model)?;
+        agreed(&state.catalog, &provider, model)?;
     }
-    let before = parts.store.workspace(&workspace).await?;
-    if let Some(answer) = replayed(parts, &intent).await? {
+    let before = state.store.workspace(&workspace).await?;
+    if let Some(answer) = replayed(state, &intent).await? {
         return Ok(answer);
     }
-    parts.limiter.admit(&intent.scope, caller, &provider)?;
+    state.limiter.admit(&intent.scope, caller, &provider)?;
     intent.expects(before.revision)?;
-    let today = parts.clock.now().date();
+    let today = state.clock.now().date();
     if let Some(model) = &model {
         // One that nobody serves any more needs no test call.
-        agreed(&parts.catalog, &provider, model)?.to_test(today)?;
+        agreed(&state.catalog, &provider, model)?.to_test(today)?;
     }
     let validate_only = proposed.new.validate_only;
-    let tested = proposed.test(parts, caller).await?;
+    let tested = proposed.test(state, caller).await?;
     if let Some(model) = &model {
-        usable(&parts.catalog, &provider, model, tested.models.as_ref().map(|list| &*list.models), today)?;
+        usable(
+            &state.catalog,
+            &provider,
+            model,
+            tested.models.as_ref().map(|list| &*list.models),
+            today,
+        )?;
     }
     if validate_only {
         return Ok(KeySet {
-            key: tested.view(parts),
+            key: tested.view(state),
             models: Vec::new(),
-            workspace: WorkspaceView::new(&before, &parts.catalog, &parts.policy.condemnation),
+            workspace: WorkspaceView::new(&before, &state.catalog, &state.policy.condemnation),
             cleared_selections: BTreeMap::new(),
         });
     }
-    let planning = Arc::clone(parts);
-    commit_sealed(parts, intent, move |draft, sealing| {
+    let planning = Arc::clone(state);
+    commit_sealed(state, intent, move |draft, sealing| {
         let condemnation = &planning.policy.condemnation;
         let verdict = tested.verdict;
         let stored = tested.store(draft, sealing)?;
@@ -126,12 +139,19 @@ pub async fn set_key(
 }
 
 /// What the key may use, whether or not BYO is on already.
-fn usable_models(parts: &Parts, workspace: &Workspace, provider: &ProviderName) -> Vec<ModelView> {
-    let byo = Workspace { byo_enabled: true, ..workspace.clone() };
-    offers(parts.facts(&byo, &Platform::default()), Some(provider))
+fn usable_models(
+    state: &AppState,
+    workspace: &Workspace,
+    provider: &ProviderName,
+) -> Vec<ModelView> {
+    let byo = Workspace {
+        byo_enabled: true,
+        ..workspace.clone()
+    };
+    offers(state.facts(&byo, &Platform::default()), Some(provider))
         .iter()
         .filter(|offer| offer.outcome.is_ok())
         .take(MOST_MODELS)
-        .map(|offer| ModelView::new(offer, &parts.catalog))
+        .map(|offer| ModelView::new(offer, &state.catalog))
         .collect()
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyView, NewKey, Parts,
+    AppState, KeyView, NewKey,
     commit::{Intent, Planned, commit_sealed, replayed},
     view::remembered,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::Scope,
-    principal::{Principal, Rpc},
 };
 
 /// What follows.
@@ -26,26 +26,35 @@ pub struct PlatformKeySet {
 
 /// Sets a platform key.
 pub async fn set_platform_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     key: NewKey,
 ) -> Result<PlatformKeySet, Error> {
-    let intent = Intent::new(Rpc::SetPlatformKey, Scope::Platform, caller, key.meta.clone(), &key.fields());
-    let proposed = key.propose(parts)?;
+    let intent = Intent::new(
+        Rpc::SetPlatformKey,
+        Scope::Platform,
+        caller,
+        key.meta.clone(),
+        &key.fields(),
+    );
+    let proposed = key.propose(state)?;
     let provider = proposed.provider.name.clone();
-    let revision = parts.store.platform().await?.revision;
-    if let Some(answer) = replayed(parts, &intent).await? {
+    let revision = state.store.platform().await?.revision;
+    if let Some(answer) = replayed(state, &intent).await? {
         return Ok(answer);
     }
-    parts.limiter.admit(&intent.scope, caller, &provider)?;
+    state.limiter.admit(&intent.scope, caller, &provider)?;
     intent.expects(revision)?;
     let validate_only = proposed.new.validate_only;
-    let tested = proposed.test(parts, caller).await?;
+    let tested = proposed.test(state, caller).await?;
     if validate_only {
-        return Ok(PlatformKeySet { key: tested.view(parts), revision });
+        return Ok(PlatformKeySet {
+            key: tested.view(state),
+            revision,
+        });
     }
-    let planning = Arc::clone(parts);
-    commit_sealed(parts, intent, move |draft, sealing| {
+    let planning = Arc::clone(state);
+    commit_sealed(state, intent, move |draft, sealing| {
         let verdict = tested.verdict;
         let stored = tested.store(draft, sealing)?;
         Ok(Planned {

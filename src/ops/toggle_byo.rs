@@ -7,15 +7,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeMeta, Parts, WorkspaceView,
+    AppState, ChangeMeta, WorkspaceView,
     commit::{Intent, Planned, commit},
     selections::clear_unusable,
     view::remembered_all,
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::{Scope, WorkspaceId},
-    principal::{Principal, Rpc},
     protocol::Protocol,
     resolution::binding_allowed,
     workspace::Workspace,
@@ -34,16 +34,22 @@ pub struct ByoToggled {
 
 /// Sets the toggle.
 pub async fn toggle_byo(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     workspace: WorkspaceId,
     enabled: bool,
     meta: ChangeMeta,
 ) -> Result<ByoToggled, Error> {
     let word = if enabled { "on" } else { "off" };
-    let intent = Intent::new(Rpc::ToggleByo, Scope::Workspace(workspace), caller, meta, &[word]);
-    let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    let intent = Intent::new(
+        Rpc::ToggleByo,
+        Scope::Workspace(workspace),
+        caller,
+        meta,
+        &[word],
+    );
+    let planning = Arc::clone(state);
+    commit(state, intent, move |draft| {
         let before = remembered_all(draft.workspace()?);
         draft.set_byo(enabled);
         // Under BYO the workspace's own keys say what can be used.
@@ -54,7 +60,11 @@ pub async fn toggle_byo(
         let after = draft.workspace()?;
         Ok(Planned {
             answer: ByoToggled {
-                workspace: WorkspaceView::new(after, &planning.catalog, &planning.policy.condemnation),
+                workspace: WorkspaceView::new(
+                    after,
+                    &planning.catalog,
+                    &planning.policy.condemnation,
+                ),
                 providers_without_usable_key: without_usable_key(&planning, after),
                 cleared_selections,
             },
@@ -67,13 +77,17 @@ pub async fn toggle_byo(
     .await
 }
 
-fn without_usable_key(parts: &Parts, workspace: &Workspace) -> Vec<String> {
-    let keyed = parts.catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local);
+fn without_usable_key(state: &AppState, workspace: &Workspace) -> Vec<String> {
+    let keyed = state
+        .catalog
+        .providers
+        .values()
+        .filter(|provider| provider.protocol != Protocol::Local);
     keyed
         .filter(|provider| {
             let key = workspace.keys.get(&provider.name);
             !key.is_some_and(|key| {
-                binding_allowed(key, provider) && !key.health.condemned(&parts.policy.condemnation)
+                binding_allowed(key, provider) && !key.health.condemned(&state.policy.condemnation)
             })
         })
         .map(|provider| provider.name.to_string())

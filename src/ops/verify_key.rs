@@ -8,48 +8,57 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    ChangeMeta, KeyChecked, KeyView, Parts,
+    AppState, ChangeMeta, KeyChecked, KeyView,
     check_key::{KeyTest, models_learnt},
     commit::{Intent, Planned, commit},
 };
 use crate::domain::{
+    caller::{Caller, Rpc},
     change::Learnt,
     error::{Error, Reason},
     names::{ModelName, ProviderName, Scope},
-    principal::{Principal, Rpc},
     resolution::{agreed, binding_allowed, endpoint_no_longer_allowed, key_damaged},
     verdict::Verdict,
 };
 
 /// Tests the stored key of a workspace, or of the platform.
 pub async fn verify_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     rpc: Rpc,
     scope: Scope,
     provider: ProviderName,
     model: Option<ModelName>,
 ) -> Result<KeyChecked, Error> {
-    let configured = parts.provider_with_keys(&provider)?;
-    let today = parts.clock.now().date();
+    let configured = state.provider_with_keys(&provider)?;
+    let today = state.clock.now().date();
     let probe_model = match &model {
-        Some(model) => Some(agreed(&parts.catalog, &provider, model)?.to_test(today)?),
+        Some(model) => Some(agreed(&state.catalog, &provider, model)?.to_test(today)?),
         None => None,
     };
-    parts.limiter.admit(&scope, caller, &provider)?;
-    let holder = parts.store.holder(&scope).await?;
+    state.limiter.admit(&scope, caller, &provider)?;
+    let holder = state.store.holder(&scope).await?;
     if holder.damaged().contains(&provider) {
         return Err(key_damaged("the key", &provider));
     }
-    let stored = holder.keys().get(&provider).ok_or_else(|| no_key(&provider))?;
+    let stored = holder
+        .keys()
+        .get(&provider)
+        .ok_or_else(|| no_key(&provider))?;
     if !binding_allowed(stored, configured) {
         return Err(endpoint_no_longer_allowed(&provider));
     }
-    let key = parts.keyring.open_key(&scope, &provider, stored).await?;
+    let key = state.keyring.open_key(&scope, &provider, stored).await?;
     let probe_model = probe_model.as_deref();
-    let checked =
-        KeyTest { provider: configured, key: &key, binding: &stored.binding, probe_model }.run(parts).await?;
-    let (key_id, now) = (stored.key_id, parts.clock.now());
+    let checked = KeyTest {
+        provider: configured,
+        key: &key,
+        binding: &stored.binding,
+        probe_model,
+    }
+    .run(state)
+    .await?;
+    let (key_id, now) = (stored.key_id, state.clock.now());
     let learnt = Learnt {
         // That the one model named is not there says nothing about the key.
         verdict: (probe_model.is_none() || checked.verdict != Verdict::ModelUnavailable)
@@ -57,14 +66,22 @@ pub async fn verify_key(
         models: models_learnt(&checked, now),
     };
     let intent = Intent::new(rpc, scope, caller, ChangeMeta::default(), &[]);
-    let planning = Arc::clone(parts);
-    commit(parts, intent, move |draft| {
+    let planning = Arc::clone(state);
+    commit(state, intent, move |draft| {
         let condemnation = &planning.policy.condemnation;
-        let before = draft.before().keys().get(&provider).map(|key| key.health.badge(condemnation).as_str());
+        let before = draft
+            .before()
+            .keys()
+            .get(&provider)
+            .map(|key| key.health.badge(condemnation).as_str());
         if !draft.record_check(&provider, key_id, learnt, condemnation, now) {
             return Err(no_key(&provider));
         }
-        let after = draft.after().keys().get(&provider).ok_or_else(|| no_key(&provider))?;
+        let after = draft
+            .after()
+            .keys()
+            .get(&provider)
+            .ok_or_else(|| no_key(&provider))?;
         Ok(Planned {
             answer: KeyChecked {
                 key: KeyView::new(&provider, after, condemnation),

@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{KeyChecked, Parts, verify_key};
+use super::{AppState, KeyChecked, verify_key};
 use crate::domain::{
+    caller::{Caller, Rpc},
     error::Error,
     names::{ModelName, ProviderName, Scope},
-    principal::{Principal, Rpc},
 };
 
 /// Tests the stored platform key of a provider.
 pub async fn verify_platform_key(
-    parts: &Arc<Parts>,
-    caller: &Principal,
+    state: &Arc<AppState>,
+    caller: &Caller,
     provider: ProviderName,
     model: Option<ModelName>,
 ) -> Result<KeyChecked, Error> {
-    verify_key(parts, caller, Rpc::VerifyPlatformKey, Scope::Platform, provider, model).await
+    verify_key(
+        state,
+        caller,
+        Rpc::VerifyPlatformKey,
+        Scope::Platform,
+        provider,
+        model,
+    )
+    .await
 }

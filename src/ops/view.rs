@@ -56,7 +56,11 @@ pub struct KeyView {
 
 impl KeyView {
     /// A stored key.
-    pub(super) fn new(provider: &ProviderName, key: &StoredKey, condemnation: &Condemnation) -> Self {
+    pub(super) fn new(
+        provider: &ProviderName,
+        key: &StoredKey,
+        condemnation: &Condemnation,
+    ) -> Self {
         Self {
             provider: provider.to_string(),
             key_id: Some(key.key_id),
@@ -102,7 +106,10 @@ pub(super) fn remembered(holder: &Holder, provider: &ProviderName) -> Value {
 
 /// All that a holder has, likewise.
 pub(super) fn remembered_all(workspace: &Workspace) -> Value {
-    let keys = workspace.keys.iter().map(|(name, key)| (name.to_string(), remembered_key(Some(key))));
+    let keys = workspace
+        .keys
+        .iter()
+        .map(|(name, key)| (name.to_string(), remembered_key(Some(key))));
     let selections = workspace
         .selections
         .iter()
@@ -141,9 +148,16 @@ pub struct WorkspaceView {
 }
 
 impl WorkspaceView {
-    pub(super) fn new(workspace: &Workspace, catalog: &Catalog, condemnation: &Condemnation) -> Self {
-        let mut names: Vec<&ProviderName> =
-            workspace.keys.keys().chain(workspace.selections.keys()).collect();
+    pub(super) fn new(
+        workspace: &Workspace,
+        catalog: &Catalog,
+        condemnation: &Condemnation,
+    ) -> Self {
+        let mut names: Vec<&ProviderName> = workspace
+            .keys
+            .keys()
+            .chain(workspace.selections.keys())
+            .collect();
         names.sort();
         names.dedup();
         Self {
@@ -153,7 +167,10 @@ impl WorkspaceView {
                 .into_iter()
                 .map(|name| ProviderEntryView {
                     provider: name.to_string(),
-                    key: workspace.keys.get(name).map(|key| KeyView::new(name, key, condemnation)),
+                    key: workspace
+                        .keys
+                        .get(name)
+                        .map(|key| KeyView::new(name, key, condemnation)),
                     selected_model: workspace
                         .selections
                         .get(name)
@@ -296,10 +313,21 @@ impl ModelView {
             family: offer.family.map(str::to_owned),
             provider: offer.provider.to_string(),
             model: offer.model.clone(),
-            unavailable_reason: offer.outcome.as_ref().err().map(|error| error.reason().as_str().to_owned()),
+            unavailable_reason: offer
+                .outcome
+                .as_ref()
+                .err()
+                .map(|error| error.reason().as_str().to_owned()),
             selected: offer.selected,
-            billing: offer.outcome.as_ref().ok().map(|decision| BillingView::new(&decision.grant, catalog)),
-            retires: offer.id.and_then(|id| id.retires).map(|day| day.to_string()),
+            billing: offer
+                .outcome
+                .as_ref()
+                .ok()
+                .map(|decision| BillingView::new(&decision.grant, catalog)),
+            retires: offer
+                .id
+                .and_then(|id| id.retires)
+                .map(|day| day.to_string()),
             successor: offer.id.and_then(|id| id.successor.clone()),
         }
     }

@@ -19,13 +19,21 @@ pub(super) const MOST_PAGES: usize = 50;
 pub(super) fn list(after: Option<String>) -> Call {
     let mut query = vec![("limit", PAGE.to_owned())];
     query.extend(after.map(|id| ("after_id", id)));
-    Call { path: &["v1", "models"], query, body: None }
+    Call {
+        path: &["v1", "models"],
+        query,
+        body: None,
+    }
 }
 
 pub(super) fn generate(model: &str) -> Call {
     let messages = json!([{ "role": "user", "content": "Say ok." }]);
     let body = json!({ "model": model, "max_tokens": CAP, "messages": messages });
-    Call { path: &["v1", "messages"], query: Vec::new(), body: Some(body) }
+    Call {
+        path: &["v1", "messages"],
+        query: Vec::new(),
+        body: Some(body),
+    }
 }
 
 /// Whether a successful answer is a generation and not somebody's web page.

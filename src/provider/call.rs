@@ -50,7 +50,7 @@ pub(super) struct Refusal {
 }
 
 /// The calls of one check.
-pub(super) struct Caller<'a> {
+pub(super) struct ProbeClient<'a> {
     pub(super) client: &'a Client,
     pub(super) rules: &'a Rules,
     pub(super) target: &'a Target<'a>,
@@ -62,19 +62,27 @@ pub(super) struct Caller<'a> {
     pub(super) may_retry: bool,
 }
 
-impl Caller<'_> {
+impl ProbeClient<'_> {
     /// Calls; the answer is the body of a success.
     pub(super) async fn call(&mut self, probe: Probe, call: &Call) -> Result<Vec<u8>, Refusal> {
         let started = Instant::now();
         let exchanged = timeout_at(self.deadline, self.exchange(call)).await;
         let (status, answer) = match exchanged {
-            Ok(Ok(Answer { status, body, retry_after })) => {
+            Ok(Ok(Answer {
+                status,
+                body,
+                retry_after,
+            })) => {
                 let answer = if (200..300).contains(&status) {
                     Ok(body)
                 } else {
                     let judgement = self.rules.judge(self.target.protocol, probe, status, &body);
                     let (meaning, named_host) = (judgement.meaning, judgement.named_host);
-                    Err(Refusal { meaning, named_host, retry_after })
+                    Err(Refusal {
+                        meaning,
+                        named_host,
+                        retry_after,
+                    })
                 };
                 (Some(status), answer)
             }
@@ -100,7 +108,9 @@ impl Caller<'_> {
                 Some(body) => self.client.post(url.clone()).json(body),
             };
             let mut headers = self.headers.clone();
-            if let Some(parent) = trace::outgoing().and_then(|parent| HeaderValue::from_str(&parent).ok()) {
+            if let Some(parent) =
+                trace::outgoing().and_then(|parent| HeaderValue::from_str(&parent).ok())
+            {
                 headers.insert("traceparent", parent);
             }
             match request.headers(headers).send().await {
@@ -131,26 +141,47 @@ struct Answer {
 async fn read(mut response: Response, is_list: bool) -> Result<Answer, Verdict> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
-    let bound = if is_list && response.status().is_success() { LONGEST_LIST } else { LONGEST_ANSWER };
+    let bound = if is_list && response.status().is_success() {
+        LONGEST_LIST
+    } else {
+        LONGEST_ANSWER
+    };
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_for(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable_for(&error))?
+    {
         if body.len().saturating_add(chunk.len()) > bound {
             return Err(Verdict::Unexpected);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body, retry_after })
+    Ok(Answer {
+        status,
+        body,
+        retry_after,
+    })
 }
 
 /// Seconds, as both vendors send it; a date is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 fn below(base_url: &Url, call: &Call) -> Option<Url> {
     let mut url = base_url.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(call.path);
+    url.path_segments_mut()
+        .ok()?
+        .pop_if_empty()
+        .extend(call.path);
     if !call.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&call.query);
     }
@@ -177,8 +208,16 @@ fn warn_of_no_connection(target: &Target<'_>, error: &reqwest::Error) {
         causes.push(next.to_string());
         cause = next.source();
     }
-    let (host, causes) = (target.base_url.host_str().unwrap_or_default(), causes.join(": "));
-    tracing::warn!(provider = target.provider, host, causes, "provider not reached");
+    let (host, causes) = (
+        target.base_url.host_str().unwrap_or_default(),
+        causes.join(": "),
+    );
+    tracing::warn!(
+        provider = target.provider,
+        host,
+        causes,
+        "provider not reached"
+    );
 }
 
 /// An operator must see this one: either the host is to be allowed, or somebody points a name inwards.
@@ -193,7 +232,11 @@ pub(super) fn warn_of_barred(target: &Target<'_>) {
 
 impl From<Verdict> for Refusal {
     fn from(verdict: Verdict) -> Self {
-        Self { meaning: Meaning::Verdict(verdict), named_host: None, retry_after: None }
+        Self {
+            meaning: Meaning::Verdict(verdict),
+            named_host: None,
+            retry_after: None,
+        }
     }
 }
 

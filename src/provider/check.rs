@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     Checked, anthropic,
-    call::{Caller, Refusal},
+    call::{ProbeClient, Refusal},
     list::{Models, Next, Page},
     openai,
     rules::{Meaning, Probe},
@@ -34,7 +34,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Both probes. A list that could be read is kept whatever the generation says.
-pub(super) async fn check(caller: &mut Caller<'_>, wanted: &Wanted<'_>) -> Checked {
+pub(super) async fn check(caller: &mut ProbeClient<'_>, wanted: &Wanted<'_>) -> Checked {
     let models = match list(caller).await {
         Ok(models) => models,
         Err(refusal) => return refusal.ends(None),
@@ -43,13 +43,25 @@ pub(super) async fn check(caller: &mut Caller<'_>, wanted: &Wanted<'_>) -> Check
     for model in choose(models.as_deref(), wanted) {
         match generate(caller, model).await {
             Ok(()) => {
-                let verdict = if models.is_some() { Verdict::Valid } else { Verdict::ValidListHidden };
-                return Checked { verdict, models, named_host: None, retry_after: None };
+                let verdict = if models.is_some() {
+                    Verdict::Valid
+                } else {
+                    Verdict::ValidListHidden
+                };
+                return Checked {
+                    verdict,
+                    models,
+                    named_host: None,
+                    retry_after: None,
+                };
             }
             Err(refusal) if refusal.verdict() == Verdict::ModelUnavailable => last = refusal,
             // A refusal of the request that only a good key gets to see.
             Err(refusal) if refusal.verdict() == Verdict::Valid && models.is_none() => {
-                return Checked { verdict: Verdict::ValidListHidden, ..refusal.ends(None) };
+                return Checked {
+                    verdict: Verdict::ValidListHidden,
+                    ..refusal.ends(None)
+                };
             }
             Err(refusal) => return refusal.ends(models),
         }
@@ -58,7 +70,7 @@ pub(super) async fn check(caller: &mut Caller<'_>, wanted: &Wanted<'_>) -> Check
 }
 
 /// The ids that the key lists; `None` if they are hidden, or more than are kept.
-pub(super) async fn list(caller: &mut Caller<'_>) -> Result<Option<Vec<String>>, Refusal> {
+pub(super) async fn list(caller: &mut ProbeClient<'_>) -> Result<Option<Vec<String>>, Refusal> {
     let mut models = Models::default();
     let mut after = None;
     for _ in 0..anthropic::MOST_PAGES {
@@ -101,20 +113,36 @@ fn choose<'a>(models: Option<&'a [String]>, wanted: &Wanted<'a>) -> Vec<&'a str>
         return vec![model];
     }
     let listed = models.unwrap_or_default();
-    let preferred = wanted.candidates.iter().filter(|id| listed.binary_search(id).is_ok());
-    let others = listed.iter().filter(|id| wanted.sold.contains(*id) && !wanted.candidates.contains(id));
-    let usable: Vec<&str> = preferred.chain(others).map(String::as_str).take(MOST_TRIES).collect();
+    let preferred = wanted
+        .candidates
+        .iter()
+        .filter(|id| listed.binary_search(id).is_ok());
+    let others = listed
+        .iter()
+        .filter(|id| wanted.sold.contains(*id) && !wanted.candidates.contains(id));
+    let usable: Vec<&str> = preferred
+        .chain(others)
+        .map(String::as_str)
+        .take(MOST_TRIES)
+        .collect();
     if usable.is_empty() {
-        wanted.candidates.iter().map(String::as_str).take(MOST_TRIES).collect()
+        wanted
+            .candidates
+            .iter()
+            .map(String::as_str)
+            .take(MOST_TRIES)
+            .collect()
     } else {
         usable
     }
 }
 
-async fn generate(caller: &mut Caller<'_>, model: &str) -> Result<(), Refusal> {
+async fn generate(caller: &mut ProbeClient<'_>, model: &str) -> Result<(), Refusal> {
     let (body, is_generation): (_, fn(&Value) -> bool) = match caller.target.protocol {
         Protocol::Anthropic => {
-            let body = caller.call(Probe::Generate, &anthropic::generate(model)).await?;
+            let body = caller
+                .call(Probe::Generate, &anthropic::generate(model))
+                .await?;
             (body, anthropic::is_generation)
         }
         Protocol::Openai | Protocol::Local => {
@@ -130,7 +158,11 @@ async fn generate(caller: &mut Caller<'_>, model: &str) -> Result<(), Refusal> {
         }
     };
     let generated = serde_json::from_slice(&body).is_ok_and(|body| is_generation(&body));
-    if generated { Ok(()) } else { Err(Verdict::Unexpected.into()) }
+    if generated {
+        Ok(())
+    } else {
+        Err(Verdict::Unexpected.into())
+    }
 }
 
 #[cfg(test)]
@@ -149,24 +181,43 @@ mod tests {
     ) -> Vec<String> {
         let listed = listed.map(ids);
         let (candidates, sold) = (ids(candidates), ids(sold).into_iter().collect());
-        let wanted = Wanted { candidates: &candidates, sold: &sold, probe_model: forced };
-        choose(listed.as_deref(), &wanted).into_iter().map(str::to_owned).collect()
+        let wanted = Wanted {
+            candidates: &candidates,
+            sold: &sold,
+            probe_model: forced,
+        };
+        choose(listed.as_deref(), &wanted)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
     fn the_key_and_the_catalog_choose_the_model_together() {
         let candidates = ["new", "old", "older"];
         let sold = ["new", "old", "older", "alias"];
-        assert_eq!(chosen(Some(&["audio", "old", "older"]), &candidates, &sold, None), ["old", "older"]);
-        assert_eq!(chosen(Some(&["alias", "audio", "older"]), &candidates, &sold, None), ["older", "alias"]);
-        assert_eq!(chosen(Some(&["alias", "audio"]), &candidates, &sold, None), ["alias"]);
+        assert_eq!(
+            chosen(Some(&["audio", "old", "older"]), &candidates, &sold, None),
+            ["old", "older"]
+        );
+        assert_eq!(
+            chosen(Some(&["alias", "audio", "older"]), &candidates, &sold, None),
+            ["older", "alias"]
+        );
+        assert_eq!(
+            chosen(Some(&["alias", "audio"]), &candidates, &sold, None),
+            ["alias"]
+        );
     }
 
     #[test]
     fn the_candidates_are_tried_where_the_list_does_not_help() {
         let candidates = ["a", "b", "c", "d", "e"];
         for listed in [None, Some(&[][..]), Some(&["audio"][..])] {
-            assert_eq!(chosen(listed, &candidates, &candidates, None), ["a", "b", "c", "d"]);
+            assert_eq!(
+                chosen(listed, &candidates, &candidates, None),
+                ["a", "b", "c", "d"]
+            );
         }
         assert_eq!(chosen(None, &[], &[], None), [""; 0]);
     }

@@ -55,10 +55,14 @@ impl Formats {
             .map(|vendor| vendor.name.as_str())
             .collect();
         let among = |names: &[String]| names.iter().any(|name| vendors.contains(&name.as_str()));
-        self.format.iter().filter(|format| format.fits(key.expose())).any(|format| {
-            let refused = format.not_for_protocol.contains(&target.protocol) || among(&format.not_for_vendor);
-            refused && !among(&format.but_for_vendor)
-        })
+        self.format
+            .iter()
+            .filter(|format| format.fits(key.expose()))
+            .any(|format| {
+                let refused = format.not_for_protocol.contains(&target.protocol)
+                    || among(&format.not_for_vendor);
+                refused && !among(&format.but_for_vendor)
+            })
     }
 }
 
@@ -66,7 +70,8 @@ impl Vendor {
     fn is(&self, target: &Target<'_>) -> bool {
         let host = target.base_url.host_str().unwrap_or_default();
         let at = |own: &String| {
-            host.strip_suffix(own.as_str()).is_some_and(|below| below.is_empty() || below.ends_with('.'))
+            host.strip_suffix(own.as_str())
+                .is_some_and(|below| below.is_empty() || below.ends_with('.'))
         };
         self.name == target.provider || self.hosts.iter().any(at)
     }
@@ -74,8 +79,13 @@ impl Vendor {
 
 impl Format {
     fn fits(&self, key: &str) -> bool {
-        self.prefix.as_deref().is_some_and(|prefix| key.starts_with(prefix))
-            || self.contains.as_deref().is_some_and(|part| key.contains(part))
+        self.prefix
+            .as_deref()
+            .is_some_and(|prefix| key.starts_with(prefix))
+            || self
+                .contains
+                .as_deref()
+                .is_some_and(|part| key.contains(part))
     }
 }
 
@@ -90,8 +100,15 @@ mod tests {
 
     fn foreign(provider: &str, protocol: Protocol, base_url: &str, key: &str) -> bool {
         let base_url = Url::parse(base_url).unwrap();
-        let target = Target { provider, protocol, base_url: &base_url, headers: &BTreeMap::new() };
-        Formats::shipped().unwrap().foreign(&target, &ApiKey::parse(key.to_owned()).unwrap())
+        let target = Target {
+            provider,
+            protocol,
+            base_url: &base_url,
+            headers: &BTreeMap::new(),
+        };
+        Formats::shipped()
+            .unwrap()
+            .foreign(&target, &ApiKey::parse(key.to_owned()).unwrap())
     }
 
     #[test]
@@ -99,8 +116,14 @@ mod tests {
         // key, then whether it is foreign to: OpenAI, Anthropic, another vendor of OpenAI's protocol
         let table = [
             ("sk-0123456789abcdef0123456789abcdef", [false, false, false]),
-            ("sk-some-form-of-next-year-0123456789", [false, false, false]),
-            ("sk-01234567890123456789T3BlbkFJ01234567890123456789", [false, true, false]),
+            (
+                "sk-some-form-of-next-year-0123456789",
+                [false, false, false],
+            ),
+            (
+                "sk-01234567890123456789T3BlbkFJ01234567890123456789",
+                [false, true, false],
+            ),
             ("sk-proj-0123456789", [false, true, false]),
             ("sk-svcacct-0123456789", [false, true, false]),
             ("sk-admin-0123456789", [true, true, false]),
@@ -116,9 +139,24 @@ mod tests {
         ];
         for (key, expected) in table {
             let found = [
-                foreign("openai", Protocol::Openai, "https://gateway.example/v1", key),
-                foreign("anthropic", Protocol::Anthropic, "https://gateway.example", key),
-                foreign("groq", Protocol::Openai, "https://api.groq.com/openai/v1", key),
+                foreign(
+                    "openai",
+                    Protocol::Openai,
+                    "https://gateway.example/v1",
+                    key,
+                ),
+                foreign(
+                    "anthropic",
+                    Protocol::Anthropic,
+                    "https://gateway.example",
+                    key,
+                ),
+                foreign(
+                    "groq",
+                    Protocol::Openai,
+                    "https://api.groq.com/openai/v1",
+                    key,
+                ),
             ];
             assert_eq!(found, expected, "{key}");
         }
@@ -132,6 +170,11 @@ mod tests {
         assert!(!openai("https://notapi.openai.com/v1"));
         assert!(!openai("https://api.openai.com.example/v1"));
         let compatible = "https://api.anthropic.com/v1";
-        assert!(!foreign("claude-compat", Protocol::Openai, compatible, "sk-ant-api03-0123456789AA"));
+        assert!(!foreign(
+            "claude-compat",
+            Protocol::Openai,
+            compatible,
+            "sk-ant-api03-0123456789AA"
+        ));
     }
 }

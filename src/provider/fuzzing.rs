@@ -48,7 +48,10 @@ impl Answers {
             Meaning::Verdict(verdict) => Some(verdict),
             Meaning::ListHidden | Meaning::OlderCap => None,
         };
-        Refusal { verdict, named_host: judgement.named_host }
+        Refusal {
+            verdict,
+            named_host: judgement.named_host,
+        }
     }
 
     /// Whether a successful answer is a generation.

@@ -56,7 +56,11 @@ impl Page {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         if body.trim_ascii_start().starts_with(b"[") {
             let data = serde_json::from_slice(body).ok()?;
-            Some(Self { data, has_more: None, last_id: None })
+            Some(Self {
+                data,
+                has_more: None,
+                last_id: None,
+            })
         } else {
             serde_json::from_slice(body).ok()
         }
@@ -77,7 +81,10 @@ impl Models {
     pub(super) fn add(&mut self, page: Page) -> bool {
         for entry in page.data {
             match entry {
-                Entry::Model { active: Some(false), .. } => {}
+                Entry::Model {
+                    active: Some(false),
+                    ..
+                } => {}
                 Entry::Model { id, .. } if is_id(&id) => {
                     self.0.insert(id);
                 }
@@ -113,7 +120,8 @@ mod tests {
 
     #[test]
     fn ids_are_sorted_and_unique_in_either_shape() {
-        let wrapped = r#"{"object":"list","data":[{"id":"b"},{"id":"a","owned_by":"x"},{"id":"b"}]}"#;
+        let wrapped =
+            r#"{"object":"list","data":[{"id":"b"},{"id":"a","owned_by":"x"},{"id":"b"}]}"#;
         assert_eq!(ids(wrapped).unwrap(), ["a", "b"]);
         assert_eq!(ids(r#" [{"id":"b"},{"id":"a"}]"#).unwrap(), ["a", "b"]);
         assert_eq!(ids(r#"{"data":[]}"#).unwrap(), [""; 0]);
@@ -131,19 +139,33 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_none() {
-        for body in
-            ["", "<html>", "{}", r#"{"data":null}"#, r#"{"data":{}}"#, "null", "[", r#"{"models":[]}"#]
-        {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"data":null}"#,
+            r#"{"data":{}}"#,
+            "null",
+            "[",
+            r#"{"models":[]}"#,
+        ] {
             assert!(Page::read(body.as_bytes()).is_none(), "{body}");
         }
     }
 
     #[test]
     fn the_next_page_is_known_or_the_list_is_lost() {
-        let next = |rest: &str| Page::read(format!(r#"{{"data":[]{rest}}}"#).as_bytes()).unwrap().next();
+        let next = |rest: &str| {
+            Page::read(format!(r#"{{"data":[]{rest}}}"#).as_bytes())
+                .unwrap()
+                .next()
+        };
         assert_eq!(next(""), Next::End);
         assert_eq!(next(r#","has_more":false,"last_id":"m""#), Next::End);
-        assert_eq!(next(r#","has_more":true,"last_id":"m""#), Next::After("m".to_owned()));
+        assert_eq!(
+            next(r#","has_more":true,"last_id":"m""#),
+            Next::After("m".to_owned())
+        );
         assert_eq!(next(r#","has_more":true"#), Next::Lost);
         assert_eq!(next(r#","has_more":true,"last_id":null"#), Next::Lost);
     }
@@ -151,7 +173,12 @@ mod tests {
     #[test]
     fn a_list_is_kept_whole_or_not_at_all() {
         let page = |count: usize| Page {
-            data: (0..count).map(|n| Entry::Model { id: format!("m{n}"), active: None }).collect(),
+            data: (0..count)
+                .map(|n| Entry::Model {
+                    id: format!("m{n}"),
+                    active: None,
+                })
+                .collect(),
             has_more: None,
             last_id: None,
         };

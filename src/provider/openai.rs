@@ -22,7 +22,11 @@ pub(super) enum Cap {
 }
 
 pub(super) fn list() -> Call {
-    Call { path: &["models"], query: Vec::new(), body: None }
+    Call {
+        path: &["models"],
+        query: Vec::new(),
+        body: None,
+    }
 }
 
 pub(super) fn generate(model: &str, cap: Cap) -> Call {
@@ -33,7 +37,11 @@ pub(super) fn generate(model: &str, cap: Cap) -> Call {
         }
         Cap::MaxTokens => json!({ "model": model, "messages": messages, "max_tokens": CAP }),
     };
-    Call { path: &["chat", "completions"], query: Vec::new(), body: Some(body) }
+    Call {
+        path: &["chat", "completions"],
+        query: Vec::new(),
+        body: Some(body),
+    }
 }
 
 /// Whether a successful answer is a generation and not somebody's web page.

@@ -88,9 +88,18 @@ impl Rules {
     }
 
     /// What a status and body that are not a success mean.
-    pub(super) fn judge(&self, protocol: Protocol, probe: Probe, status: u16, body: &[u8]) -> Judgement {
+    pub(super) fn judge(
+        &self,
+        protocol: Protocol,
+        probe: Probe,
+        status: u16,
+        body: &[u8],
+    ) -> Judgement {
         let complaint = Complaint::read(body);
-        let rule = self.rule.iter().find(|rule| rule.matches(protocol, probe, status, &complaint));
+        let rule = self
+            .rule
+            .iter()
+            .find(|rule| rule.matches(protocol, probe, status, &complaint));
         Judgement {
             meaning: rule.map_or(Meaning::Verdict(Verdict::Unexpected), |rule| rule.means),
             named_host: rule
@@ -101,15 +110,35 @@ impl Rules {
 }
 
 impl Rule {
-    fn matches(&self, protocol: Protocol, probe: Probe, status: u16, complaint: &Complaint) -> bool {
-        let Complaint { json, codes, kind, text } = complaint;
+    fn matches(
+        &self,
+        protocol: Protocol,
+        probe: Probe,
+        status: u16,
+        complaint: &Complaint,
+    ) -> bool {
+        let Complaint {
+            json,
+            codes,
+            kind,
+            text,
+        } = complaint;
         self.protocol == protocol
             && self.probe.is_none_or(|own| own == probe)
             && self.status.contains(&status)
             && (*json || !self.json)
-            && self.code.as_ref().is_none_or(|own| own.iter().any(|code| codes.contains(code)))
-            && self.r#type.as_ref().is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
-            && self.text.as_ref().is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
+            && self
+                .code
+                .as_ref()
+                .is_none_or(|own| own.iter().any(|code| codes.contains(code)))
+            && self
+                .r#type
+                .as_ref()
+                .is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
     }
 }
 
@@ -120,7 +149,10 @@ impl Complaint {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return Self::default();
         };
-        let error = body.get("error").filter(|error| error.is_object()).unwrap_or(&body);
+        let error = body
+            .get("error")
+            .filter(|error| error.is_object())
+            .unwrap_or(&body);
         let codes = [error.get("code"), error.pointer("/details/error_code")];
         let text = [error.get("message"), body.get("error"), body.get("detail")]
             .into_iter()
@@ -171,7 +203,9 @@ impl TryFrom<String> for Meaning {
         match name.as_str() {
             "LIST_HIDDEN" => Ok(Self::ListHidden),
             "OLDER_CAP" => Ok(Self::OlderCap),
-            _ => Verdict::parse(&name).map(Self::Verdict).ok_or_else(|| format!("no meaning {name:?}")),
+            _ => Verdict::parse(&name)
+                .map(Self::Verdict)
+                .ok_or_else(|| format!("no meaning {name:?}")),
         }
     }
 }

@@ -42,8 +42,9 @@ pub async fn grants(config: &Config, files: &[PathBuf]) -> Result<Vec<Granted>, 
         let mut granted = Vec::new();
         for file in files {
             let refused = |why: String| StartError(format!("{}: {why}", file.display()));
-            let content =
-                Zeroizing::new(fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?);
+            let content = Zeroizing::new(
+                fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?,
+            );
             let text = std::str::from_utf8(&content)
                 .map_err(|_| refused("is neither PEM nor a token".to_owned()))?;
             granted.push(match (text.contains("-----BEGIN CERTIFICATE-----"), &tls) {
@@ -51,7 +52,9 @@ pub async fn grants(config: &Config, files: &[PathBuf]) -> Result<Vec<Granted>, 
                     .check_client(text.as_bytes())
                     .and_then(|certificate| identity.certificate_grants(&certificate))
                     .map_err(refused)?,
-                (true, None) => return Err(refused("without TLS no certificate counts".to_owned())),
+                (true, None) => {
+                    return Err(refused("without TLS no certificate counts".to_owned()));
+                }
                 (false, _) => identity.token_grants(text.trim()).await.map_err(refused)?,
             });
         }
@@ -63,9 +66,22 @@ pub async fn grants(config: &Config, files: &[PathBuf]) -> Result<Vec<Granted>, 
     }
 }
 
-fn known_callers(config: &Config, signer: Option<Signer>, clock: Clock) -> Result<Identity, StartError> {
-    let issuers = config.auth.issuers.iter().map(|issuer| settings(config, issuer));
-    Ok(Identity::new(signer, issuers.collect::<Result<_, _>>()?, config.auth.rules.clone(), clock))
+fn known_callers(
+    config: &Config,
+    signer: Option<Signer>,
+    clock: Clock,
+) -> Result<Identity, StartError> {
+    let issuers = config
+        .auth
+        .issuers
+        .iter()
+        .map(|issuer| settings(config, issuer));
+    Ok(Identity::new(
+        signer,
+        issuers.collect::<Result<_, _>>()?,
+        config.auth.rules.clone(),
+        clock,
+    ))
 }
 
 fn settings(config: &Config, issuer: &IssuerConfig) -> Result<IssuerSettings, StartError> {
@@ -85,14 +101,22 @@ fn settings(config: &Config, issuer: &IssuerConfig) -> Result<IssuerSettings, St
             let ca = match file.as_os_str().is_empty() {
                 true => None,
                 false => Some(fs::read(file).map_err(|error| {
-                    refused(format!("jwks_ca_file {} cannot be read: {error}", file.display()))
+                    refused(format!(
+                        "jwks_ca_file {} cannot be read: {error}",
+                        file.display()
+                    ))
                 })?),
             };
-            let client = Arc::new(egress)
-                .client(ca.as_deref())
-                .map_err(|error| refused(format!("no HTTP client: {error}; is jwks_ca_file in PEM?")))?;
-            let token_file = Some(issuer.jwks_token_file.clone()).filter(|path| !path.as_os_str().is_empty());
-            KeySource::Url { url, client, token_file }
+            let client = Arc::new(egress).client(ca.as_deref()).map_err(|error| {
+                refused(format!("no HTTP client: {error}; is jwks_ca_file in PEM?"))
+            })?;
+            let token_file =
+                Some(issuer.jwks_token_file.clone()).filter(|path| !path.as_os_str().is_empty());
+            KeySource::Url {
+                url,
+                client,
+                token_file,
+            }
         }
     };
     Ok(IssuerSettings {
@@ -128,7 +152,9 @@ pub(super) fn tls(config: &Config) -> Result<Option<Tls>, StartError> {
         key: tls.key_file.clone(),
         clients: clients.map(|path| (path, auth)),
     };
-    Tls::open(files).map(Some).map_err(|why| StartError(format!("TLS cannot be served: {why}")))
+    Tls::open(files)
+        .map(Some)
+        .map_err(|why| StartError(format!("TLS cannot be served: {why}")))
 }
 
 /// How much one connection may ask for.

@@ -14,7 +14,7 @@ use tokio::time::interval;
 
 use super::Readiness;
 use crate::{
-    ops::Parts,
+    ops::AppState,
     store::KeyCount,
     telemetry::metrics::{Label, gauge, total},
 };
@@ -28,23 +28,30 @@ pub(super) struct KeyCounts(Arc<Mutex<Vec<KeyCount>>>);
 
 impl KeyCounts {
     /// Counts the keys, again and again.
-    pub(super) async fn follow(self, parts: Arc<Parts>) {
+    pub(super) async fn follow(self, state: Arc<AppState>) {
         let mut round = interval(COUNTED_EVERY);
         loop {
             round.tick().await;
-            match parts.store.key_counts(&parts.policy.condemnation).await {
+            match state.store.key_counts(&state.policy.condemnation).await {
                 Ok(counts) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts,
                 Err(error) => {
                     tracing::warn!(?error, "the stored keys could not be counted");
                     // Old counts would look like new ones.
-                    self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    self.0
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
                 }
             }
         }
     }
 
     fn each(&self, mut tell: impl FnMut(&KeyCount)) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(&mut tell);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(&mut tell);
     }
 }
 
@@ -56,80 +63,125 @@ pub(super) struct Places<R> {
 
 /// Makes the gauges of a server.
 pub(super) fn install(
-    parts: &Arc<Parts>,
+    state: &Arc<AppState>,
     readiness: &Arc<Readiness>,
     counts: KeyCounts,
     places: Places<impl Fn() -> u32 + Send + Sync + 'static>,
 ) {
-    let one = |name, unit, what, value: fn(&Parts) -> Option<f64>| {
-        let parts: Weak<Parts> = Arc::downgrade(parts);
+    let one = |name, unit, what, value: fn(&AppState) -> Option<f64>| {
+        let state: Weak<AppState> = Arc::downgrade(state);
         gauge(name, unit, what, move |tell| {
-            if let Some(value) = parts.upgrade().and_then(|parts| value(&parts)) {
+            if let Some(value) = state.upgrade().and_then(|state| value(&state)) {
                 tell(value, &[]);
             }
         });
     };
     let seconds = "s";
-    one("byokd.keyring.age", seconds, "How long ago the oldest data key in memory was unwrapped.", |parts| {
-        parts.keyring.oldest_age().map(|age| age.as_secs_f64())
-    });
-    one("byokd.kms.breaker.open", "", "1 while the KMS failed so often that it is left alone.", |parts| {
-        Some(truth(parts.keyring.kms_rests()))
-    });
-    one("byokd.directory.entries", "", "How many workspaces are in memory.", |parts| {
-        Some(number(parts.directory.entries()))
-    });
+    one(
+        "byokd.keyring.age",
+        seconds,
+        "How long ago the oldest data key in memory was unwrapped.",
+        |state| state.keyring.oldest_age().map(|age| age.as_secs_f64()),
+    );
+    one(
+        "byokd.kms.breaker.open",
+        "",
+        "1 while the KMS failed so often that it is left alone.",
+        |state| Some(truth(state.keyring.kms_rests())),
+    );
+    one(
+        "byokd.directory.entries",
+        "",
+        "How many workspaces are in memory.",
+        |state| Some(number(state.cache.entries())),
+    );
     one(
         "byokd.directory.freshness_lag",
         seconds,
         "How long ago the last good look at the change log began.",
-        |parts| parts.directory.freshness_lag().map(|lag| lag.as_secs_f64()),
+        |state| state.cache.freshness_lag().map(|lag| lag.as_secs_f64()),
     );
     one(
         "byokd.audit.lag",
         seconds,
         "How long the oldest line has waited that is not written yet.",
-        |parts| Some(parts.audit.lag().as_secs_f64()),
+        |state| Some(state.audit.lag().as_secs_f64()),
     );
-    one("byokd.audit.writable", "", "1 while the audit stream can be written.", |parts| {
-        Some(truth(parts.audit.is_writable()))
-    });
-    let lines: Weak<Parts> = Arc::downgrade(parts);
-    total("byokd.audit.lines.lost", "Lines that the audit stream could not take.", move || {
-        lines.upgrade().map(|parts| parts.audit.lines_lost())
-    });
+    one(
+        "byokd.audit.writable",
+        "",
+        "1 while the audit stream can be written.",
+        |state| Some(truth(state.audit.is_writable())),
+    );
+    let lines: Weak<AppState> = Arc::downgrade(state);
+    total(
+        "byokd.audit.lines.lost",
+        "Lines that the audit stream could not take.",
+        move || lines.upgrade().map(|state| state.audit.lines_lost()),
+    );
     let readiness = Arc::downgrade(readiness);
-    gauge("byokd.ready", "", "1 while calls should come here.", move |tell| {
-        if let Some(readiness) = readiness.upgrade() {
-            tell(truth(readiness.is_ready()), &[]);
-        }
-    });
-    let keyring: Weak<Parts> = Arc::downgrade(parts);
-    gauge("byokd.keyring.data_keys", "", "Data keys that seal, in memory or not.", move |tell| {
-        if let Some(parts) = keyring.upgrade() {
-            let (held, known) = parts.keyring.held();
-            tell(number(held), &[Label::new("state", "held")]);
-            tell(number(known.saturating_sub(held)), &[Label::new("state", "missing")]);
-        }
-    });
-    gauge("byokd.keys", "", "Stored keys by their health, as counted within five minutes.", move |tell| {
-        counts.each(|alike| {
-            let labels = [
-                Label::new("source", alike.source.clone()),
-                Label::new("provider", alike.provider.clone()),
-                Label::new("badge", alike.badge.as_str().to_ascii_lowercase()),
-            ];
-            #[expect(clippy::as_conversions, reason = "more keys than 2^53 there are not")]
-            tell(alike.count as f64, &labels);
-        });
-    });
+    gauge(
+        "byokd.ready",
+        "",
+        "1 while calls should come here.",
+        move |tell| {
+            if let Some(readiness) = readiness.upgrade() {
+                tell(truth(readiness.is_ready()), &[]);
+            }
+        },
+    );
+    let keyring: Weak<AppState> = Arc::downgrade(state);
+    gauge(
+        "byokd.keyring.data_keys",
+        "",
+        "Data keys that seal, in memory or not.",
+        move |tell| {
+            if let Some(state) = keyring.upgrade() {
+                let (held, known) = state.keyring.held();
+                tell(number(held), &[Label::new("state", "held")]);
+                tell(
+                    number(known.saturating_sub(held)),
+                    &[Label::new("state", "missing")],
+                );
+            }
+        },
+    );
+    gauge(
+        "byokd.keys",
+        "",
+        "Stored keys by their health, as counted within five minutes.",
+        move |tell| {
+            counts.each(|alike| {
+                let labels = [
+                    Label::new("source", alike.source.clone()),
+                    Label::new("provider", alike.provider.clone()),
+                    Label::new("badge", alike.badge.as_str().to_ascii_lowercase()),
+                ];
+                #[expect(clippy::as_conversions, reason = "more keys than 2^53 there are not")]
+                tell(alike.count as f64, &labels);
+            });
+        },
+    );
     let Places { running, all } = places;
-    gauge("byokd.calls.running", "", "Calls that hold a place.", move |tell| tell(f64::from(running()), &[]));
-    gauge("byokd.calls.places", "", "Calls that may run at once.", move |tell| tell(f64::from(all), &[]));
+    gauge(
+        "byokd.calls.running",
+        "",
+        "Calls that hold a place.",
+        move |tell| tell(f64::from(running()), &[]),
+    );
+    gauge(
+        "byokd.calls.places",
+        "",
+        "Calls that may run at once.",
+        move |tell| tell(f64::from(all), &[]),
+    );
     gauge("byokd.build_info", "", "The build that runs.", |tell| {
         let labels = [
             Label::new("version", env!("CARGO_PKG_VERSION")),
-            Label::new("revision", option_env!("BYOKD_REVISION").unwrap_or("unknown")),
+            Label::new(
+                "revision",
+                option_env!("BYOKD_REVISION").unwrap_or("unknown"),
+            ),
         ];
         tell(1.0, &labels);
     });

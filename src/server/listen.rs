@@ -25,13 +25,21 @@ impl Claimed {
     /// Claims an address; who connects to it is refused.
     pub(super) fn new(address: SocketAddr, flag: &'static str) -> Result<Self, StartError> {
         let bound = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            let socket = if address.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
             // Connections of the process before do not hold it up. A free port has none; and without this the system gives
             // it to nobody else before we listen.
             socket.set_reuseaddr(address.port() != 0)?;
             socket.bind(address)?;
             let address = socket.local_addr()?;
-            Ok(Self { socket, address, flag })
+            Ok(Self {
+                socket,
+                address,
+                flag,
+            })
         };
         bound().map_err(|error| in_the_way(address, flag, &error))
     }
@@ -42,8 +50,14 @@ impl Claimed {
 
     /// From now on, connections are taken.
     pub(super) fn listen(self) -> Result<TcpListener, StartError> {
-        let Self { socket, address, flag } = self;
-        socket.listen(BACKLOG).map_err(|error| in_the_way(address, flag, &error))
+        let Self {
+            socket,
+            address,
+            flag,
+        } = self;
+        socket
+            .listen(BACKLOG)
+            .map_err(|error| in_the_way(address, flag, &error))
     }
 }
 

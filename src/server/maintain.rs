@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     domain::clock::Clock,
     ops::{self, Rewrap, RewrapProgress, RewrapSummary},
-    store::{Duty, Store},
+    store::{OpenMode, Store},
 };
 
 /// `byokd rewrap`.
@@ -26,7 +26,7 @@ pub async fn rewrap(
     anew: bool,
     tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, StartError> {
-    let store = Arc::new(Store::open(&store_settings(config), Duty::Maintain).await?);
+    let store = Arc::new(Store::open(&store_settings(config), OpenMode::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
     let summary = ops::rewrap(&store, &keyring, what, dry_run, anew, tell).await;
     store.close().await;

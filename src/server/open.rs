@@ -21,7 +21,6 @@ use super::{Readiness, StartError};
 use crate::{
     audit::{Audit, AuditSettings, ChainKey},
     config::{self, AuditMode, Config, Migrate},
-    directory::Directory,
     domain::{
         catalog::Catalog, clock::Clock, error::Error, kms_key::KmsKeyName, protocol::Protocol,
         resolution::Policy, verdict::Condemnation,
@@ -29,9 +28,10 @@ use crate::{
     egress::Egress,
     keyring::Keyring,
     kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
-    ops::{Changes, Parts, TestLimiter, TestLimits},
+    ops::{AppState, Changes, TestLimiter, TestLimits},
     provider::Providers,
-    store::{Duty, Pooler, Settings, Store},
+    store::{OpenMode, Pooler, Settings, Store},
+    workspace_cache::WorkspaceCache,
 };
 
 /// How soon a database that does not answer is tried again.
@@ -42,7 +42,7 @@ pub(super) async fn open(
     config: &Config,
     clock: Clock,
     readiness: &Readiness,
-) -> Result<Arc<Parts>, StartError> {
+) -> Result<Arc<AppState>, StartError> {
     make_folder(&config.server.data_dir)?;
     let catalog = catalog(config)?;
     let egress = egress(config);
@@ -53,8 +53,8 @@ pub(super) async fn open(
     let lease = Duration::from_secs(config.resolution.lease_seconds);
     let audit = audit(config, &store, &clock).await?;
     let workspaces = usize::try_from(config.limits.workspaces).map_err(Error::internal)?;
-    Ok(Arc::new(Parts {
-        directory: Directory::new(Arc::clone(&store), clock.clone(), lease, workspaces),
+    Ok(Arc::new(AppState {
+        cache: WorkspaceCache::new(Arc::clone(&store), clock.clone(), lease, workspaces),
         store,
         keyring,
         providers: Providers::new(egress, Duration::from_millis(config.checks.deadline_ms))
@@ -73,7 +73,7 @@ pub(super) async fn open(
 async fn reached(settings: &Settings) -> Result<Store, StartError> {
     let (mut told, mut answered) = (false, Store::answers_at_once(settings));
     loop {
-        let error = match Store::open(settings, Duty::Serve).await {
+        let error = match Store::open(settings, OpenMode::Serve).await {
             Ok(store) => return Ok(store),
             Err(error) => error,
         };
@@ -115,7 +115,12 @@ async fn audit(config: &Config, store: &Arc<Store>, clock: &Clock) -> Result<Aud
         durable: config.audit.mode == AuditMode::Durable,
         retention: time::Duration::days(i64::from(config.audit.retention_days)),
     };
-    Ok(Audit::start(settings, ChainKey::open(&file)?, Arc::clone(store), clock.clone())?)
+    Ok(Audit::start(
+        settings,
+        ChainKey::open(&file)?,
+        Arc::clone(store),
+        clock.clone(),
+    )?)
 }
 
 /// The keyring over a store.
@@ -146,12 +151,16 @@ pub fn store_settings(config: &Config) -> Settings {
 
 fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        StartError(format!(
-            "cannot make the data folder {}: {error}; name another with --data-dir",
-            folder.display()
-        ))
-    })
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| {
+            StartError(format!(
+                "cannot make the data folder {}: {error}; name another with --data-dir",
+                folder.display()
+            ))
+        })
 }
 
 fn catalog(config: &Config) -> Result<Catalog, StartError> {
@@ -160,21 +169,38 @@ fn catalog(config: &Config) -> Result<Catalog, StartError> {
         return Catalog::embedded()
             .map_err(|faults| StartError(format!("the shipped catalog is wrong:\n{faults}")));
     }
-    let text = fs::read_to_string(file)
-        .map_err(|error| StartError(format!("the catalog {} cannot be read: {error}", file.display())))?;
-    Catalog::parse(&text)
-        .map_err(|faults| StartError(format!("the catalog {} is wrong:\n{faults}", file.display())))
+    let text = fs::read_to_string(file).map_err(|error| {
+        StartError(format!(
+            "the catalog {} cannot be read: {error}",
+            file.display()
+        ))
+    })?;
+    Catalog::parse(&text).map_err(|faults| {
+        StartError(format!(
+            "the catalog {} is wrong:\n{faults}",
+            file.display()
+        ))
+    })
 }
 
 pub(super) fn egress(config: &Config) -> Egress {
-    Egress { loopback_http: config.egress.loopback_http, private_hosts: config.egress.private_hosts.clone() }
+    Egress {
+        loopback_http: config.egress.loopback_http,
+        private_hosts: config.egress.private_hosts.clone(),
+    }
 }
 
 /// A host that no key could ever be tested on is a mistake to tell at start.
 fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), StartError> {
-    for provider in catalog.providers.values().filter(|provider| provider.protocol != Protocol::Local) {
+    for provider in catalog
+        .providers
+        .values()
+        .filter(|provider| provider.protocol != Protocol::Local)
+    {
         for host in &provider.hosts {
-            let admitted = Url::parse(host).map_err(Error::internal).map(|url| egress.admits(&url))?;
+            let admitted = Url::parse(host)
+                .map_err(Error::internal)
+                .map(|url| egress.admits(&url))?;
             if let Err(barred) = admitted {
                 return Err(StartError(format!(
                     "the catalog's host {host} of {} may not be called: {barred}",
@@ -208,12 +234,18 @@ async fn kms(config: &Config, store: &Store, clock: &Clock) -> Result<Kms, Start
         access_key: None,
     };
     let files = KeyFiles::open(&files)?;
-    let aws = AwsKms::open(settings, clock.clone()).await.map_err(|error| StartError(error.to_string()))?;
+    let aws = AwsKms::open(settings, clock.clone())
+        .await
+        .map_err(|error| StartError(error.to_string()))?;
     Ok(Kms::Aws(Box::new(aws), files))
 }
 
 /// The local KMS. Its key file is made only for a database that has no data keys yet.
-async fn local_kms(config: &Config, store: &Store, previous: &[PathBuf]) -> Result<LocalKms, StartError> {
+async fn local_kms(
+    config: &Config,
+    store: &Store,
+    previous: &[PathBuf],
+) -> Result<LocalKms, StartError> {
     let file = config.kms_key_file();
     if !file.exists() {
         if let Some(row) = store.data_keys().await?.first() {

@@ -25,10 +25,12 @@ use tonic_health::{
 };
 
 use crate::{
-    contract::v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
+    contract::v1::{
+        key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer,
+    },
     grpc::Services,
     keyring::BUCKETS,
-    ops::Parts,
+    ops::AppState,
 };
 
 /// How often it is judged.
@@ -63,9 +65,13 @@ impl Readiness {
             judge: Mutex::default(),
         };
         for health in [&readiness.admin, &readiness.contract] {
-            health.set_service_status(LIVENESS, ServingStatus::Serving).await;
+            health
+                .set_service_status(LIVENESS, ServingStatus::Serving)
+                .await;
         }
-        readiness.tell(vec!["database: not reached yet".to_owned()]).await;
+        readiness
+            .tell(vec!["database: not reached yet".to_owned()])
+            .await;
         Arc::new(readiness)
     }
 
@@ -92,12 +98,16 @@ impl Readiness {
 
     /// The database is open; what comes next is the rest.
     pub(super) async fn reached_database(&self) {
-        self.tell(vec!["keyring: not open yet".to_owned(), "audit: not open yet".to_owned()]).await;
+        self.tell(vec![
+            "keyring: not open yet".to_owned(),
+            "audit: not open yet".to_owned(),
+        ])
+        .await;
     }
 
     /// Judges for ever.
-    pub(super) async fn follow(&self, parts: &Parts) {
-        let opened = parts.clock.elapsed();
+    pub(super) async fn follow(&self, state: &AppState) {
+        let opened = state.clock.elapsed();
         let mut round = interval(JUDGED);
         loop {
             round.tick().await;
@@ -105,7 +115,7 @@ impl Readiness {
             if judge.stopping {
                 continue;
             }
-            let awaited = judge.awaited(&Seen::now(parts, opened));
+            let awaited = judge.awaited(&Seen::now(state, opened));
             let (was, is) = (self.is_ready(), awaited.is_empty());
             match (was, is) {
                 (false, true) => tracing::info!("ready"),
@@ -135,7 +145,11 @@ impl Readiness {
     }
 
     async fn tell(&self, awaited: Vec<String>) {
-        let status = if awaited.is_empty() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if awaited.is_empty() {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         if *self.awaited() == *awaited {
             return;
         }
@@ -149,13 +163,19 @@ impl Readiness {
 
 /// What is as ready as the whole.
 fn watched() -> impl Iterator<Item = &'static str> {
-    let services = [KeyServiceServer::<Services>::NAME, PlatformServiceServer::<Services>::NAME];
+    let services = [
+        KeyServiceServer::<Services>::NAME,
+        PlatformServiceServer::<Services>::NAME,
+    ];
     ["", READINESS].into_iter().chain(services)
 }
 
 /// What is awaited, without how far it has come.
 fn parts_of(awaited: &[String]) -> Vec<&str> {
-    awaited.iter().filter_map(|line| line.split(':').next()).collect()
+    awaited
+        .iter()
+        .filter_map(|line| line.split(':').next())
+        .collect()
 }
 
 /// What a judgement rests on.
@@ -174,15 +194,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn now(parts: &Parts, opened: Duration) -> Self {
-        let (keys_held, _) = parts.keyring.held();
+    fn now(state: &AppState, opened: Duration) -> Self {
+        let (keys_held, _) = state.keyring.held();
         Self {
-            open_for: parts.clock.elapsed().saturating_sub(opened),
-            lag: parts.directory.freshness_lag(),
-            grace: parts.directory.grace(),
+            open_for: state.clock.elapsed().saturating_sub(opened),
+            lag: state.cache.freshness_lag(),
+            grace: state.cache.grace(),
             keys_held,
-            audit_writable: parts.audit.is_writable(),
-            audit_refuses: parts.audit.refuses(),
+            audit_writable: state.audit.is_writable(),
+            audit_refuses: state.audit.refuses(),
         }
     }
 }
@@ -199,7 +219,11 @@ struct Judge {
 impl Judge {
     fn awaited(&mut self, seen: &Seen) -> Vec<String> {
         let mut awaited = Vec::new();
-        let limit = if self.database { seen.grace } else { ANSWERS.min(seen.grace) };
+        let limit = if self.database {
+            seen.grace
+        } else {
+            ANSWERS.min(seen.grace)
+        };
         self.database = seen.lag.is_some_and(|lag| lag <= limit);
         if !self.database {
             awaited.push("database: does not answer".to_owned());
@@ -209,7 +233,8 @@ impl Judge {
             awaited.push("audit: the stream cannot be written".to_owned());
         }
         let (held, all) = (seen.keys_held, usize::from(BUCKETS));
-        let nearly = seen.open_for >= ALL_KEYS && held.saturating_mul(100) >= all.saturating_mul(NEARLY_ALL);
+        let nearly =
+            seen.open_for >= ALL_KEYS && held.saturating_mul(100) >= all.saturating_mul(NEARLY_ALL);
         self.warm |= held >= all || nearly;
         if !self.warm {
             awaited.push(format!("keyring: {held} of {all} data keys are held"));
@@ -233,7 +258,10 @@ mod tests {
 
     fn parts_awaited(judge: &mut Judge, seen: Seen) -> Vec<String> {
         let awaited = judge.awaited(&seen);
-        awaited.iter().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+        awaited
+            .iter()
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -241,31 +269,116 @@ mod tests {
         let rows: [(Seen, &[&str]); 9] = [
             (GOOD, &[]),
             (Seen { lag: None, ..GOOD }, &["database"]),
-            (Seen { lag: Some(Duration::from_millis(3001)), ..GOOD }, &["database"]),
-            (Seen { audit_writable: false, ..GOOD }, &["audit"]),
-            (Seen { audit_refuses: true, ..GOOD }, &["audit"]),
-            (Seen { keys_held: 255, ..GOOD }, &["keyring"]),
-            (Seen { keys_held: 253, open_for: ALL_KEYS, ..GOOD }, &["keyring"]),
-            (Seen { keys_held: 254, open_for: ALL_KEYS, ..GOOD }, &[]),
             (
-                Seen { keys_held: 0, lag: None, audit_writable: false, ..GOOD },
+                Seen {
+                    lag: Some(Duration::from_millis(3001)),
+                    ..GOOD
+                },
+                &["database"],
+            ),
+            (
+                Seen {
+                    audit_writable: false,
+                    ..GOOD
+                },
+                &["audit"],
+            ),
+            (
+                Seen {
+                    audit_refuses: true,
+                    ..GOOD
+                },
+                &["audit"],
+            ),
+            (
+                Seen {
+                    keys_held: 255,
+                    ..GOOD
+                },
+                &["keyring"],
+            ),
+            (
+                Seen {
+                    keys_held: 253,
+                    open_for: ALL_KEYS,
+                    ..GOOD
+                },
+                &["keyring"],
+            ),
+            (
+                Seen {
+                    keys_held: 254,
+                    open_for: ALL_KEYS,
+                    ..GOOD
+                },
+                &[],
+            ),
+            (
+                Seen {
+                    keys_held: 0,
+                    lag: None,
+                    audit_writable: false,
+                    ..GOOD
+                },
                 &["database", "audit", "keyring"],
             ),
         ];
         for (at, (seen, awaited)) in rows.into_iter().enumerate() {
-            assert_eq!(parts_awaited(&mut Judge::default(), seen), awaited, "row {at}");
+            assert_eq!(
+                parts_awaited(&mut Judge::default(), seen),
+                awaited,
+                "row {at}"
+            );
         }
     }
 
     #[test]
     fn what_was_good_once_is_lost_for_these_reasons_only() {
         let rows: [(Seen, &[&str]); 6] = [
-            (Seen { keys_held: 0, ..GOOD }, &[]),
-            (Seen { audit_writable: false, ..GOOD }, &[]),
-            (Seen { audit_writable: false, audit_refuses: true, ..GOOD }, &["audit"]),
-            (Seen { lag: Some(GOOD.grace), ..GOOD }, &[]),
-            (Seen { lag: Some(GOOD.grace + Duration::from_millis(1)), ..GOOD }, &["database"]),
-            (Seen { lag: Some(GOOD.grace), audit_refuses: true, ..GOOD }, &["audit"]),
+            (
+                Seen {
+                    keys_held: 0,
+                    ..GOOD
+                },
+                &[],
+            ),
+            (
+                Seen {
+                    audit_writable: false,
+                    ..GOOD
+                },
+                &[],
+            ),
+            (
+                Seen {
+                    audit_writable: false,
+                    audit_refuses: true,
+                    ..GOOD
+                },
+                &["audit"],
+            ),
+            (
+                Seen {
+                    lag: Some(GOOD.grace),
+                    ..GOOD
+                },
+                &[],
+            ),
+            (
+                Seen {
+                    lag: Some(GOOD.grace + Duration::from_millis(1)),
+                    ..GOOD
+                },
+                &["database"],
+            ),
+            (
+                Seen {
+                    lag: Some(GOOD.grace),
+                    audit_refuses: true,
+                    ..GOOD
+                },
+                &["audit"],
+            ),
         ];
         for (at, (seen, awaited)) in rows.into_iter().enumerate() {
             let mut judge = Judge::default();
@@ -279,7 +392,10 @@ mod tests {
     fn a_database_whose_grace_was_over_must_answer_before_it_counts_again() {
         let mut judge = Judge::default();
         judge.awaited(&GOOD);
-        let lag = |seconds| Seen { lag: Some(Duration::from_secs(seconds)), ..GOOD };
+        let lag = |seconds| Seen {
+            lag: Some(Duration::from_secs(seconds)),
+            ..GOOD
+        };
         assert_eq!(parts_awaited(&mut judge, lag(36)), ["database"]);
         assert_eq!(parts_awaited(&mut judge, lag(4)), ["database"]);
         assert!(judge.awaited(&lag(1)).is_empty());

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Readiness, gauges::KeyCounts, stopped};
-use crate::{domain::error::Error, identity::Identity, ops::Parts, transport::Tls};
+use crate::{domain::error::Error, identity::Identity, ops::AppState, transport::Tls};
 
 /// How often the data keys are looked after.
 const KEYRING_ROUND: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ const RETIRED_FOR: time::Duration = time::Duration::minutes(150);
 /// Begins everything.
 pub(super) fn spawn(
     tasks: &mut JoinSet<Result<(), Error>>,
-    parts: &Arc<Parts>,
+    state: &Arc<AppState>,
     identity: &Arc<Identity>,
     tls: Option<Arc<Tls>>,
     readiness: &Arc<Readiness>,
@@ -46,13 +46,13 @@ pub(super) fn spawn(
             }
         });
     };
-    until_stopped(Box::pin(warming(Arc::clone(parts))));
-    until_stopped(Box::pin(housekeeping(Arc::clone(parts))));
-    until_stopped(Box::pin(following(Arc::clone(parts))));
-    until_stopped(Box::pin(auditing(Arc::clone(parts))));
+    until_stopped(Box::pin(warming(Arc::clone(state))));
+    until_stopped(Box::pin(housekeeping(Arc::clone(state))));
+    until_stopped(Box::pin(following(Arc::clone(state))));
+    until_stopped(Box::pin(auditing(Arc::clone(state))));
     until_stopped(Box::pin(Arc::clone(identity).follow()));
-    until_stopped(Box::pin(counts.follow(Arc::clone(parts))));
-    until_stopped(Box::pin(judging(Arc::clone(readiness), Arc::clone(parts))));
+    until_stopped(Box::pin(counts.follow(Arc::clone(state))));
+    until_stopped(Box::pin(judging(Arc::clone(readiness), Arc::clone(state))));
     if let Some(tls) = tls {
         until_stopped(Box::pin(async move { tls.follow().await }));
     }
@@ -61,50 +61,61 @@ pub(super) fn spawn(
 type Round = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Keeps the data keys warm.
-async fn warming(parts: Arc<Parts>) {
+async fn warming(state: Arc<AppState>) {
     let mut round = interval(KEYRING_ROUND);
     // After a round that took long, none is made up for.
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         round.tick().await;
-        parts.keyring.tick().await;
+        state.keyring.tick().await;
     }
 }
 
 /// Keeps the tables short.
-async fn housekeeping(parts: Arc<Parts>) {
+async fn housekeeping(state: Arc<AppState>) {
     let mut round = interval(HOUSEKEEPING);
     loop {
         round.tick().await;
-        if let Err(error) = parts.store.purge_results(parts.clock.now()).await {
+        if let Err(error) = state.store.purge_results(state.clock.now()).await {
             tracing::warn!(?error, "old results could not be deleted");
         }
-        if let Err(error) = parts.store.purge_log(parts.clock.now().saturating_sub(LOGGED_FOR)).await {
-            tracing::warn!(?error, "the old part of the change log could not be deleted");
+        if let Err(error) = state
+            .store
+            .purge_log(state.clock.now().saturating_sub(LOGGED_FOR))
+            .await
+        {
+            tracing::warn!(
+                ?error,
+                "the old part of the change log could not be deleted"
+            );
         }
-        if let Err(error) = parts.store.purge_lists().await {
+        if let Err(error) = state.store.purge_lists().await {
             tracing::warn!(?error, "old model lists could not be deleted");
         }
-        if let Err(error) = parts.store.purge_data_keys(parts.clock.now().saturating_sub(RETIRED_FOR)).await {
+        if let Err(error) = state
+            .store
+            .purge_data_keys(state.clock.now().saturating_sub(RETIRED_FOR))
+            .await
+        {
             tracing::warn!(?error, "retired data keys could not be deleted");
         }
-        if let Err(error) = parts.audit.purge().await {
+        if let Err(error) = state.audit.purge().await {
             tracing::warn!(?error, "old changes and counts could not be deleted");
         }
     }
 }
 
 /// Tells the database how far the record has come.
-async fn auditing(parts: Arc<Parts>) {
-    parts.audit.tend().await;
+async fn auditing(state: Arc<AppState>) {
+    state.audit.tend().await;
 }
 
 /// Judges whether calls should come here.
-async fn judging(readiness: Arc<Readiness>, parts: Arc<Parts>) {
-    readiness.follow(&parts).await;
+async fn judging(readiness: Arc<Readiness>, state: Arc<AppState>) {
+    readiness.follow(&state).await;
 }
 
 /// Takes in what other processes change.
-async fn following(parts: Arc<Parts>) {
-    parts.directory.follow().await;
+async fn following(state: Arc<AppState>) {
+    state.cache.follow().await;
 }

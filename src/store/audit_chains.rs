@@ -35,7 +35,10 @@ struct Row {
 }
 
 /// The row of a chain of which nothing is known yet.
-pub(super) fn unknown_chain(chain_id: Uuid, opened_at: OffsetDateTime) -> audit_chains::ActiveModel {
+pub(super) fn unknown_chain(
+    chain_id: Uuid,
+    opened_at: OffsetDateTime,
+) -> audit_chains::ActiveModel {
     audit_chains::ActiveModel {
         chain_id: Set(chain_id),
         opened_at: Set(opened_at),
@@ -58,7 +61,8 @@ impl Store {
             closed: Set(checkpoint.closed),
             ..unknown_chain(checkpoint.chain_id, checkpoint.opened_at)
         };
-        let newer = Expr::col((audit_chains::Entity, Column::Count)).lte(Expr::cust("excluded.count"));
+        let newer =
+            Expr::col((audit_chains::Entity, Column::Count)).lte(Expr::cust("excluded.count"));
         let replace = OnConflict::column(Column::ChainId)
             .update_columns([Column::Count, Column::Head, Column::At, Column::Closed])
             .action_and_where(newer)
@@ -78,8 +82,12 @@ impl Store {
     /// Every chain of which something is known, oldest first.
     pub async fn audit_chains(&self) -> Result<Vec<Checkpoint>, Error> {
         let sql = "SELECT * FROM audit_chains WHERE count > 0 ORDER BY opened_at, chain_id";
-        let rows = self.rows(Statement::from_string(self.backend(), sql)).await?;
-        rows.iter().map(|row| checkpoint(Row::from_query_result(row, "").map_err(unavailable)?)).collect()
+        let rows = self
+            .rows(Statement::from_string(self.backend(), sql))
+            .await?;
+        rows.iter()
+            .map(|row| checkpoint(Row::from_query_result(row, "").map_err(unavailable)?))
+            .collect()
     }
 
     /// Forgets the chains whose last checkpoint is from before `before`.

@@ -6,7 +6,8 @@
 //! Absent: writing them (`change`).
 
 use sea_orm::{
-    ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, Statement, Value as SqlValue,
+    ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, Statement,
+    Value as SqlValue,
     sea_query::{Expr, ExprTrait, Query},
 };
 use serde_json::Value;
@@ -62,7 +63,8 @@ impl Store {
         // SQLite keeps a time as a text, whose `Z` would be later than any digit.
         let sqlite = self.backend() == DatabaseBackend::Sqlite;
         let mut sql =
-            "SELECT * FROM audit_events WHERE scope = $1 AND workspace_id = $2 AND revision > $3".to_owned();
+            "SELECT * FROM audit_events WHERE scope = $1 AND workspace_id = $2 AND revision > $3"
+                .to_owned();
         for (bound, compared) in [(range.start, ">="), (range.end, "<")] {
             if let Some(bound) = bound {
                 values.push(bound.into());
@@ -77,7 +79,9 @@ impl Store {
         sql += &format!(" ORDER BY revision LIMIT ${}", values.len());
         let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values));
         let rows = self.observed("list_audit_events", rows).await?;
-        rows.iter().map(|row| recorded(Row::from_query_result(row, "").map_err(unavailable)?)).collect()
+        rows.iter()
+            .map(|row| recorded(Row::from_query_result(row, "").map_err(unavailable)?))
+            .collect()
     }
 
     /// Deletes the changes before `before`, a batch at a time.
@@ -90,7 +94,8 @@ impl Store {
                 .and_where(Expr::col(Column::At).lt(before))
                 .limit(BATCH)
                 .to_owned();
-            let delete = audit_events::Entity::delete_many().filter(Column::EventId.in_subquery(old));
+            let delete =
+                audit_events::Entity::delete_many().filter(Column::EventId.in_subquery(old));
             if self.purge(delete).await? < BATCH {
                 return Ok(());
             }

@@ -10,8 +10,8 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryResult, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryResult, QuerySelect, Statement,
     sea_query::{Expr, OnConflict},
 };
 use serde_json::Value;
@@ -31,11 +31,11 @@ use super::{
 };
 use crate::domain::{
     audit::AuditEvent,
+    caller::Rpc,
     change::{Draft, KeyEdit},
     envelope::{DataKeyId, data_key_of},
     error::Error,
     names::{ProviderName, RequestId, Scope},
-    principal::Rpc,
     workspace::{Holder, StoredKey},
 };
 
@@ -84,7 +84,14 @@ impl Change {
             .one(&transaction)
             .await?;
         let (lists, system) = (Arc::clone(&store.lists), store.system());
-        Ok(Self { transaction, lists, system, scope: scope.clone(), limit, seals_under: None })
+        Ok(Self {
+            transaction,
+            lists,
+            system,
+            scope: scope.clone(),
+            limit,
+            seals_under: None,
+        })
     }
 
     /// What the lock protects.
@@ -103,13 +110,18 @@ impl Change {
         now: OffsetDateTime,
     ) -> Result<bool, Error> {
         let backend = self.transaction.get_database_backend();
-        let rows = self.rows(requests::select(backend, &self.scope, rpc, request_id)).await?;
+        let rows = self
+            .rows(requests::select(backend, &self.scope, rpc, request_id))
+            .await?;
         Ok(requests::found(&rows, rpc, request_id, now)?.is_some())
     }
 
     async fn rows(&self, statement: Statement) -> Result<Vec<QueryResult>, Error> {
         let rows = self.transaction.query_all_raw(statement);
-        limited("a read under the lock", self.limit, async { rows.await.map_err(unavailable) }).await
+        limited("a read under the lock", self.limit, async {
+            rows.await.map_err(unavailable)
+        })
+        .await
     }
 
     /// Locks the row of the data key that is sealed under, for as long as this change lasts, and answers it as it is
@@ -130,7 +142,11 @@ impl Change {
         now: OffsetDateTime,
     ) -> Result<(), Error> {
         let (system, limit) = (self.system, self.limit);
-        let commit = limited("a commit", limit, self.write_all(draft, event, remembered, now));
+        let commit = limited(
+            "a commit",
+            limit,
+            self.write_all(draft, event, remembered, now),
+        );
         observed(system, "commit_change", commit).await
     }
 
@@ -157,7 +173,8 @@ impl Change {
         }
         if draft.changed() {
             self.write_holder(draft.after(), now).await?;
-            self.write_event(event, draft.after().revision(), now).await?;
+            self.write_event(event, draft.after().revision(), now)
+                .await?;
         }
         if let Some(remembered) = remembered {
             requests::remember(&self.transaction, &self.scope, remembered).await?;
@@ -196,7 +213,9 @@ impl Change {
     async fn insert_key(&self, provider: &ProviderName, key: &StoredKey) -> Result<(), Error> {
         let data_key = data_key_of(&key.sealed).map_err(Error::internal)?;
         if self.seals_under != Some(data_key) {
-            return Err(Error::internal("a record was sealed under a data key whose row is not locked"));
+            return Err(Error::internal(
+                "a record was sealed under a data key whose row is not locked",
+            ));
         }
         let hash = self.write_models(key).await?;
         let row = provider_keys::ActiveModel {
@@ -212,7 +231,10 @@ impl Change {
             base_url: Set(key.binding.base_url.clone()),
             headers: Set(serde_json::to_value(&key.binding.headers).map_err(Error::internal)?),
             masked: Set(key.masked.clone()),
-            verdict: Set(key.health.verdict.map(|verdict| verdict.as_str().to_owned())),
+            verdict: Set(key
+                .health
+                .verdict
+                .map(|verdict| verdict.as_str().to_owned())),
             checked_at: Set(key.health.checked_at),
             verified_at: Set(key.health.verified_at),
             refused_count: Set(i32::try_from(key.health.refused_count).map_err(Error::internal)?),
@@ -237,7 +259,11 @@ impl Change {
         provider_keys::Entity::update_many()
             .col_expr(
                 Column::Verdict,
-                Expr::value(key.health.verdict.map(|verdict| verdict.as_str().to_owned())),
+                Expr::value(
+                    key.health
+                        .verdict
+                        .map(|verdict| verdict.as_str().to_owned()),
+                ),
             )
             .col_expr(Column::CheckedAt, Expr::value(key.health.checked_at))
             .col_expr(Column::VerifiedAt, Expr::value(key.health.verified_at))
@@ -247,7 +273,10 @@ impl Change {
             )
             .col_expr(Column::RefusedSince, Expr::value(key.health.refused_since))
             .col_expr(Column::ModelListHash, Expr::value(hash))
-            .col_expr(Column::ModelsAsOf, Expr::value(key.models.as_ref().map(|listing| listing.as_of)))
+            .col_expr(
+                Column::ModelsAsOf,
+                Expr::value(key.models.as_ref().map(|listing| listing.as_of)),
+            )
             .filter(Column::Scope.eq(self.scope.kind()))
             .filter(Column::WorkspaceId.eq(self.scope.workspace_id()))
             .filter(Column::KeyId.eq(key.key_id))
@@ -259,7 +288,9 @@ impl Change {
 
     async fn write_models(&self, key: &StoredKey) -> Result<Option<Vec<u8>>, Error> {
         match &key.models {
-            Some(listing) => Ok(Some(lists::write(&self.transaction, &listing.models).await?)),
+            Some(listing) => Ok(Some(
+                lists::write(&self.transaction, &listing.models).await?,
+            )),
             None => Ok(None),
         }
     }
@@ -275,11 +306,20 @@ impl Change {
             Holder::Platform(_) => (true, false, serde_json::Map::new()),
             Holder::Workspace(workspace) => {
                 let selections = workspace.selections.iter().map(|(name, selection)| {
-                    let json =
-                        SelectionJson { model: selection.model.to_string(), revision: selection.revision };
-                    Ok((name.to_string(), serde_json::to_value(json).map_err(Error::internal)?))
+                    let json = SelectionJson {
+                        model: selection.model.to_string(),
+                        revision: selection.revision,
+                    };
+                    Ok((
+                        name.to_string(),
+                        serde_json::to_value(json).map_err(Error::internal)?,
+                    ))
                 });
-                (workspace.exists, workspace.byo_enabled, selections.collect::<Result<_, Error>>()?)
+                (
+                    workspace.exists,
+                    workspace.byo_enabled,
+                    selections.collect::<Result<_, Error>>()?,
+                )
             }
         };
         holders::Entity::update_many()
@@ -297,7 +337,12 @@ impl Change {
         Ok(())
     }
 
-    async fn write_event(&self, event: AuditEvent, revision: u64, now: OffsetDateTime) -> Result<(), Error> {
+    async fn write_event(
+        &self,
+        event: AuditEvent,
+        revision: u64,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
         let row = audit_events::ActiveModel {
             event_id: Set(Uuid::now_v7()),
             scope: Set(self.scope.kind().to_owned()),
@@ -323,7 +368,10 @@ impl Change {
     async fn append_to_log(&self, revision: u64, now: OffsetDateTime) -> Result<(), Error> {
         if self.transaction.get_database_backend() == DatabaseBackend::Postgres {
             // SQLite has one writer anyway.
-            self.transaction.execute_unprepared(LAST_LOCK).await.map_err(unavailable)?;
+            self.transaction
+                .execute_unprepared(LAST_LOCK)
+                .await
+                .map_err(unavailable)?;
         }
         let row = change_log::ActiveModel {
             sequence: NotSet,

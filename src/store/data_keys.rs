@@ -7,8 +7,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter, QueryResult,
-    QuerySelect, QueryTrait,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use time::OffsetDateTime;
@@ -39,18 +39,27 @@ impl Store {
     pub async fn data_keys(&self) -> Result<Vec<DataKeyRow>, Error> {
         let rows = self.rows(data_keys::Entity::find().build(self.backend()));
         let rows = self.observed("load_data_keys", rows).await?;
-        Ok(rows.iter().filter_map(|row| read_row(row).map_err(damaged).ok()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| read_row(row).map_err(damaged).ok())
+            .collect())
     }
 
     /// One data key.
     pub async fn data_key(&self, id: DataKeyId) -> Result<Option<DataKeyRow>, Error> {
         let query = data_keys::Entity::find_by_id((i32::from(id.bucket), i64::from(id.version)));
-        let rows = self.observed("load_data_key", self.rows(query.build(self.backend()))).await?;
+        let rows = self
+            .observed("load_data_key", self.rows(query.build(self.backend())))
+            .await?;
         rows.first().map(read_row).transpose()
     }
 
     /// Inserts those that are absent, all or none. Read them back to see who won.
-    pub async fn insert_data_keys(&self, new: Vec<DataKeyRow>, now: OffsetDateTime) -> Result<(), Error> {
+    pub async fn insert_data_keys(
+        &self,
+        new: Vec<DataKeyRow>,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
         if new.is_empty() {
             return Ok(());
         }
@@ -123,14 +132,17 @@ pub(super) async fn lock_active(
         .into_tuple::<(String, Vec<u8>)>()
         .one(transaction);
     let row = row.await.map_err(unavailable)?;
-    Ok(row.filter(|(state, _)| state == "active").map(|(_, wrapped)| wrapped))
+    Ok(row
+        .filter(|(state, _)| state == "active")
+        .map(|(_, wrapped)| wrapped))
 }
 
 /// A row as a data key.
 pub(super) fn read_row(row: &QueryResult) -> Result<DataKeyRow, Error> {
     let row = Row::from_query_result(row, "").map_err(unavailable)?;
     let bucket = u16::try_from(row.bucket).map_err(|_| corrupt("a bucket beyond its range"))?;
-    let version = u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
+    let version =
+        u32::try_from(row.version).map_err(|_| corrupt("a data-key version beyond its range"))?;
     Ok(DataKeyRow {
         id: DataKeyId { bucket, version },
         wrapped: row.wrapped,
@@ -164,6 +176,9 @@ impl Store {
             state: Set(if row.active { "active" } else { "retired" }.to_owned()),
             ..Default::default()
         };
-        data_keys::Entity::update(model).exec(&self.writer).await.unwrap();
+        data_keys::Entity::update(model)
+            .exec(&self.writer)
+            .await
+            .unwrap();
     }
 }

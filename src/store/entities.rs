@@ -5,7 +5,10 @@
 //!
 //! Absent: conversion to the domain's types (`load`, `change`).
 
-#![expect(unreachable_pub, reason = "the derives of sea-orm name these from outside")]
+#![expect(
+    unreachable_pub,
+    reason = "the derives of sea-orm name these from outside"
+)]
 
 /// One row: what the whole database is.
 pub(super) mod deployment {

@@ -14,10 +14,15 @@ use crate::domain::error::{Error, Reason};
 /// The database failed to do what it was asked.
 pub(super) fn unavailable(error: DbErr) -> Error {
     let corrupt = match &error {
-        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } | DbErr::ConvertFromU64(_) => true,
+        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } | DbErr::ConvertFromU64(_) => {
+            true
+        }
         // The row came; one of its values is not of its column's type.
         DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            matches!(&**error, SqlxError::ColumnDecode { .. } | SqlxError::Decode(_))
+            matches!(
+                &**error,
+                SqlxError::ColumnDecode { .. } | SqlxError::Decode(_)
+            )
         }
         _ => false,
     };
@@ -31,16 +36,22 @@ pub(super) fn unavailable(error: DbErr) -> Error {
         // No retry helps: the code and the database disagree.
         return Error::internal(error);
     }
-    Error::new(Reason::StoreUnavailable, "the database did not answer as it should; try again")
-        .retry_after(Duration::from_secs(1))
-        .caused_by(error)
+    Error::new(
+        Reason::StoreUnavailable,
+        "the database did not answer as it should; try again",
+    )
+    .retry_after(Duration::from_secs(1))
+    .caused_by(error)
 }
 
 /// The database took longer than this may take.
 pub(super) fn too_slow(what: &str, limit: Duration) -> Error {
-    Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
-        .retry_after(Duration::from_secs(1))
-        .caused_by(format!("{what} took longer than {limit:?}"))
+    Error::new(
+        Reason::StoreUnavailable,
+        "the database did not answer in time; try again",
+    )
+    .retry_after(Duration::from_secs(1))
+    .caused_by(format!("{what} took longer than {limit:?}"))
 }
 
 /// A row holds what byokd would never write.

@@ -41,7 +41,10 @@ impl Store {
              COALESCE(refused_count >= $1 AND {passed} >= $2, FALSE) AS condemned, COUNT(*) AS count \
              FROM provider_keys WHERE state = 'active' GROUP BY 1, 2, 3, 4"
         );
-        let values = [condemnation.verdicts.max(1).into(), condemnation.over.as_seconds_f64().into()];
+        let values = [
+            condemnation.verdicts.max(1).into(),
+            condemnation.over.as_seconds_f64().into(),
+        ];
         let statement = Statement::from_sql_and_values(self.backend(), sql, values);
         let count = limited("counting the keys", LONG, async {
             match &self.engine {
@@ -49,14 +52,24 @@ impl Store {
                 // All keys of all workspaces may take longer than a read may.
                 Engine::Postgres(postgres) => {
                     let transaction = postgres.begin(&self.readers).await?;
-                    transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
-                    let rows = transaction.query_all_raw(statement).await.map_err(unavailable)?;
+                    transaction
+                        .execute_unprepared(LONG_LIMIT)
+                        .await
+                        .map_err(unavailable)?;
+                    let rows = transaction
+                        .query_all_raw(statement)
+                        .await
+                        .map_err(unavailable)?;
                     transaction.commit().await.map_err(unavailable)?;
                     Ok(rows)
                 }
             }
         });
-        self.observed("count_keys", count).await?.iter().map(alike).collect()
+        self.observed("count_keys", count)
+            .await?
+            .iter()
+            .map(alike)
+            .collect()
     }
 }
 

@@ -7,7 +7,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement, Value as SqlValue,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    Value as SqlValue,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use time::OffsetDateTime;
@@ -51,7 +52,12 @@ impl Store {
         number: u64,
         rows: &[KeyUsage],
     ) -> Result<(), Error> {
-        limited("adding to the counts", LONG, self.add(chain_id, opened_at, number, rows)).await
+        limited(
+            "adding to the counts",
+            LONG,
+            self.add(chain_id, opened_at, number, rows),
+        )
+        .await
     }
 
     async fn add(
@@ -89,12 +95,21 @@ impl Store {
             .map_err(unavailable)?;
         for batch in rows.chunks(BATCH) {
             let models = batch.iter().map(model).collect::<Result<Vec<_>, Error>>()?;
-            let sum =
-                Expr::col((key_usage::Entity, Column::HandedOut)).add(Expr::cust("excluded.handed_out"));
-            let key =
-                [Column::WorkspaceId, Column::Hour, Column::Provider, Column::Generation, Column::Caller];
+            let sum = Expr::col((key_usage::Entity, Column::HandedOut))
+                .add(Expr::cust("excluded.handed_out"));
+            let key = [
+                Column::WorkspaceId,
+                Column::Hour,
+                Column::Provider,
+                Column::Generation,
+                Column::Caller,
+            ];
             key_usage::Entity::insert_many(models)
-                .on_conflict(OnConflict::columns(key).value(Column::HandedOut, sum).to_owned())
+                .on_conflict(
+                    OnConflict::columns(key)
+                        .value(Column::HandedOut, sum)
+                        .to_owned(),
+                )
                 .exec_without_returning(&transaction)
                 .await
                 .map_err(unavailable)?;
@@ -121,16 +136,34 @@ impl Store {
         if let Some((hour, provider, generation, caller)) = after {
             let first = values.len();
             let generation = i64::try_from(generation).unwrap_or(i64::MAX);
-            values.extend([hour.into(), provider.into(), generation.into(), caller.into()]);
-            let place: Vec<String> = (1..=4).map(|n| format!("${}", first.saturating_add(n))).collect();
-            sql += &format!(" AND (hour, provider, generation, caller) > ({})", place.join(", "));
+            values.extend([
+                hour.into(),
+                provider.into(),
+                generation.into(),
+                caller.into(),
+            ]);
+            let place: Vec<String> = (1..=4)
+                .map(|n| format!("${}", first.saturating_add(n)))
+                .collect();
+            sql += &format!(
+                " AND (hour, provider, generation, caller) > ({})",
+                place.join(", ")
+            );
         }
         values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
-        sql += &format!(" ORDER BY hour, provider, generation, caller LIMIT ${}", values.len());
+        sql += &format!(
+            " ORDER BY hour, provider, generation, caller LIMIT ${}",
+            values.len()
+        );
         let rows = self.rows(Statement::from_sql_and_values(self.backend(), sql, values));
         let rows = self.observed("list_key_usage", rows).await?;
         rows.iter()
-            .map(|row| usage(workspace, Row::from_query_result(row, "").map_err(unavailable)?))
+            .map(|row| {
+                usage(
+                    workspace,
+                    Row::from_query_result(row, "").map_err(unavailable)?,
+                )
+            })
             .collect()
     }
 
@@ -138,8 +171,10 @@ impl Store {
     pub async fn purge_key_usage(&self, before: OffsetDateTime) -> Result<(), Error> {
         use key_usage::Column;
         loop {
-            let oldest =
-                Query::select().expr(Expr::col(Column::Hour).min()).from(key_usage::Entity).to_owned();
+            let oldest = Query::select()
+                .expr(Expr::col(Column::Hour).min())
+                .from(key_usage::Entity)
+                .to_owned();
             let delete = key_usage::Entity::delete_many()
                 .filter(Column::Hour.lt(before))
                 .filter(Column::Hour.in_subquery(oldest));

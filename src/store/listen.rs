@@ -48,8 +48,15 @@ impl Hints {
     /// Listens through `options`; `writer` is what changes are made on.
     pub(super) fn listen(options: PgConnectOptions, writer: DatabaseConnection) -> Self {
         let arrived = Arc::<Notify>::default();
-        let listener = Listener { options, writer, arrived: Arc::clone(&arrived) };
-        Self { arrived, listening: Some(tokio::spawn(listener.run()).abort_handle()) }
+        let listener = Listener {
+            options,
+            writer,
+            arrived: Arc::clone(&arrived),
+        };
+        Self {
+            arrived,
+            listening: Some(tokio::spawn(listener.run()).abort_handle()),
+        }
     }
 
     /// Resolves when there may be something new in the log; never where no one tells.
@@ -106,8 +113,13 @@ impl Listener {
                 .max_lifetime(None)
                 .idle_timeout(None)
                 .connect_lazy_with(self.options.clone());
-            let mut listener = PgListener::connect_with(&pool).await.map_err(|error| error.to_string())?;
-            listener.listen(CHANNEL).await.map_err(|error| error.to_string())?;
+            let mut listener = PgListener::connect_with(&pool)
+                .await
+                .map_err(|error| error.to_string())?;
+            listener
+                .listen(CHANNEL)
+                .await
+                .map_err(|error| error.to_string())?;
             Ok::<_, String>(listener)
         };
         let mut listener = tokio::time::timeout(LIMIT, connecting)
@@ -139,7 +151,10 @@ impl Listener {
         // Not prepared: behind a pooler the next statement may meet another session.
         let notify = format!("NOTIFY {CHANNEL}, '{word}'");
         let heard = async {
-            self.writer.execute_unprepared(&notify).await.map_err(|error| error.to_string())?;
+            self.writer
+                .execute_unprepared(&notify)
+                .await
+                .map_err(|error| error.to_string())?;
             loop {
                 let heard = listener.recv().await.map_err(|error| error.to_string())?;
                 self.arrived.notify_one();
@@ -150,6 +165,10 @@ impl Listener {
         };
         tokio::time::timeout(LIMIT, heard)
             .await
-            .unwrap_or_else(|_| Err(format!("a notification of our own did not arrive within {LIMIT:?}")))
+            .unwrap_or_else(|_| {
+                Err(format!(
+                    "a notification of our own did not arrive within {LIMIT:?}"
+                ))
+            })
     }
 }

@@ -45,16 +45,24 @@ impl SharedLists {
 }
 
 /// Writes a list, once; answers its hash. It stays until the transaction ends, whoever tidies up meanwhile.
-pub(super) async fn write(transaction: &impl ConnectionTrait, list: &ModelList) -> Result<Vec<u8>, Error> {
+pub(super) async fn write(
+    transaction: &impl ConnectionTrait,
+    list: &ModelList,
+) -> Result<Vec<u8>, Error> {
     let hash = list.hash();
     for _ in 0..3 {
-        let row = model_lists::ActiveModel { hash: Set(hash.clone()), body: Set(list.body()) };
+        let row = model_lists::ActiveModel {
+            hash: Set(hash.clone()),
+            body: Set(list.body()),
+        };
         model_lists::Entity::insert(row)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(transaction)
             .await
             .map_err(unavailable)?;
-        let there = model_lists::Entity::find_by_id(hash.clone()).lock(LockType::KeyShare).one(transaction);
+        let there = model_lists::Entity::find_by_id(hash.clone())
+            .lock(LockType::KeyShare)
+            .one(transaction);
         if there.await.map_err(unavailable)?.is_some() {
             return Ok(hash);
         }

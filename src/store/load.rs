@@ -68,12 +68,22 @@ struct KeyRow {
 }
 
 /// A holder from the rows that `select` finds; one without a row is unseen.
-pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -> Result<Holder, Error> {
-    let first = rows.first().ok_or_else(|| Error::internal("a holder's statement without a row"))?;
+pub(super) fn holder(
+    rows: &[QueryResult],
+    lists: &SharedLists,
+    scope: &Scope,
+) -> Result<Holder, Error> {
+    let first = rows
+        .first()
+        .ok_or_else(|| Error::internal("a holder's statement without a row"))?;
     if first.try_get::<bool>("", "standby").map_err(unavailable)? {
         return Err(standby());
     }
-    if first.try_get::<Option<i64>>("", "revision").map_err(unavailable)?.is_none() {
+    if first
+        .try_get::<Option<i64>>("", "revision")
+        .map_err(unavailable)?
+        .is_none()
+    {
         return Ok(match scope {
             Scope::Workspace(id) => Holder::Workspace(Workspace::unseen(id.clone())),
             Scope::Platform => Holder::Platform(Platform::default()),
@@ -81,15 +91,23 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
     }
     let row = HolderRow::from_query_result(first, "").map_err(unavailable)?;
     // A holder without keys has one row without.
-    let keyless = first.try_get::<Option<String>>("", "provider").map_err(unavailable)?.is_none();
+    let keyless = first
+        .try_get::<Option<String>>("", "provider")
+        .map_err(unavailable)?
+        .is_none();
     let room = if keyless { 0 } else { rows.len() };
     let (mut keys, mut damaged) = (ByProvider::with_capacity(room), BTreeSet::new());
     for row in rows {
-        let Some(name) = row.try_get::<Option<String>>("", "provider").map_err(unavailable)? else {
+        let Some(name) = row
+            .try_get::<Option<String>>("", "provider")
+            .map_err(unavailable)?
+        else {
             continue;
         };
         let provider = ProviderName::parse(&name).map_err(corrupt)?;
-        let key = KeyRow::from_query_result(row, "").map_err(unavailable).and_then(|row| row.key(lists));
+        let key = KeyRow::from_query_result(row, "")
+            .map_err(unavailable)
+            .and_then(|row| row.key(lists));
         match key {
             Ok(key) => {
                 keys.insert(provider, key);
@@ -103,7 +121,12 @@ pub(super) fn holder(rows: &[QueryResult], lists: &SharedLists, scope: &Scope) -
     let revision = u64::try_from(row.revision).map_err(|_| corrupt("a negative revision"))?;
     let generations = names(row.generations, Ok)?;
     Ok(match scope {
-        Scope::Platform => Holder::Platform(Platform { revision, keys, generations, damaged }),
+        Scope::Platform => Holder::Platform(Platform {
+            revision,
+            keys,
+            generations,
+            damaged,
+        }),
         Scope::Workspace(id) => Holder::Workspace(Workspace {
             id: WorkspaceId::clone(id),
             exists: row.present,
@@ -127,9 +150,17 @@ pub(super) fn select(backend: DatabaseBackend, tells: bool, scope: &Scope) -> St
     let server = Query::select().expr_as(standby, "standby").to_owned();
     use holders::Column as H;
     use provider_keys::Column as K;
-    let same = |left: H, right: K| Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right));
+    let same = |left: H, right: K| {
+        Expr::col((holders::Entity, left)).equals((provider_keys::Entity, right))
+    };
     let mut query = Query::select();
-    for column in [H::Present, H::ByoEnabled, H::Revision, H::Selections, H::Generations] {
+    for column in [
+        H::Present,
+        H::ByoEnabled,
+        H::Revision,
+        H::Selections,
+        H::Generations,
+    ] {
         query.column((holders::Entity, column));
     }
     for column in [
@@ -194,22 +225,28 @@ impl KeyRow {
             Some(name) => Some(Verdict::parse(name).ok_or_else(|| corrupt("an unknown verdict"))?),
         };
         let models = match (&self.hash, &self.body, &self.models_as_of) {
-            (Some(hash), Some(body), Some(as_of)) => {
-                Some(Listing { models: lists.get(hash, body), as_of: as_of.0 })
-            }
+            (Some(hash), Some(body), Some(as_of)) => Some(Listing {
+                models: lists.get(hash, body),
+                as_of: as_of.0,
+            }),
             (None, None, _) => None,
             _ => return Err(corrupt("a model list without its date")),
         };
         Ok(StoredKey {
             key_id: self.key_id,
-            generation: u64::try_from(self.generation).map_err(|_| corrupt("a negative generation"))?,
+            generation: u64::try_from(self.generation)
+                .map_err(|_| corrupt("a negative generation"))?,
             masked: self.masked,
-            binding: Binding { base_url: self.base_url, headers: json(self.headers)? },
+            binding: Binding {
+                base_url: self.base_url,
+                headers: json(self.headers)?,
+            },
             health: Health {
                 verdict,
                 checked_at: self.checked_at.map(|at| at.0),
                 verified_at: self.verified_at.map(|at| at.0),
-                refused_count: u32::try_from(self.refused_count).map_err(|_| corrupt("a negative count"))?,
+                refused_count: u32::try_from(self.refused_count)
+                    .map_err(|_| corrupt("a negative count"))?,
                 refused_since: self.refused_since.map(|at| at.0),
             },
             models,
@@ -223,7 +260,10 @@ impl KeyRow {
 
 fn selections(value: Value) -> Result<ByProvider<Selection>, Error> {
     names(value, |SelectionJson { model, revision }| {
-        Ok(Selection { model: ModelName::parse(&model).map_err(corrupt)?, revision })
+        Ok(Selection {
+            model: ModelName::parse(&model).map_err(corrupt)?,
+            revision,
+        })
     })
 }
 

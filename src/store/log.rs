@@ -5,7 +5,7 @@
 //! same number with another id is another history of the database. One statement reads the changes and the server
 //! that tells them.
 //!
-//! Absent: what a replica does about it (`directory`).
+//! Absent: what a replica does about it (`workspace_cache`).
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, Statement,
@@ -82,11 +82,18 @@ impl Store {
 
     /// What was committed after `from`, the first thousand of it.
     pub async fn log_after(&self, from: LogPlace) -> Result<LogPage, Error> {
-        let sql = if self.tells_history { POSTGRES } else { ONLY_LOG };
+        let sql = if self.tells_history {
+            POSTGRES
+        } else {
+            ONLY_LOG
+        };
         // The row at the place itself is read, too: it proves that the log is still the same.
         let limit = PAGE.saturating_add(1);
-        let statement =
-            Statement::from_sql_and_values(self.backend(), sql, [from.sequence.into(), limit.into()]);
+        let statement = Statement::from_sql_and_values(
+            self.backend(),
+            sql,
+            [from.sequence.into(), limit.into()],
+        );
         let look = async { page(from, &self.log_rows(statement).await?) };
         let page = self.observed("read_change_log", look).await;
         if let Err(error) = &page
@@ -109,7 +116,9 @@ impl Store {
         self.purge(
             change_log::Entity::delete_many()
                 .filter(Column::At.lt(before))
-                .filter(Expr::col(Column::Sequence).lt(Expr::SubQuery(None, Box::new(newest.into())))),
+                .filter(
+                    Expr::col(Column::Sequence).lt(Expr::SubQuery(None, Box::new(newest.into()))),
+                ),
         )
         .await
     }
@@ -117,8 +126,11 @@ impl Store {
 
 /// Whether the server tells its history and when it was started. Not every database that speaks the protocol does.
 pub(super) async fn tells_history(connection: &impl ConnectionTrait) -> Result<bool, Error> {
-    let statement =
-        Statement::from_sql_and_values(connection.get_database_backend(), POSTGRES, [0.into(), 0.into()]);
+    let statement = Statement::from_sql_and_values(
+        connection.get_database_backend(),
+        POSTGRES,
+        [0.into(), 0.into()],
+    );
     let rows = match connection.query_all_raw(statement).await {
         Ok(rows) => rows,
         Err(error) if has_no_such_words(&error) => {
@@ -131,7 +143,12 @@ pub(super) async fn tells_history(connection: &impl ConnectionTrait) -> Result<b
         }
         Err(error) => return Err(unavailable(error)),
     };
-    match rows.first().map(|row| row.try_get::<bool>("", "standby")).transpose().map_err(unavailable)? {
+    match rows
+        .first()
+        .map(|row| row.try_get::<bool>("", "standby"))
+        .transpose()
+        .map_err(unavailable)?
+    {
         Some(true) => Err(standby()),
         _ => Ok(true),
     }
@@ -159,7 +176,10 @@ fn page(from: LogPlace, rows: &[QueryResult]) -> Result<LogPage, Error> {
             started: row.try_get("", "started").map_err(unavailable)?,
         };
         // An empty log has one row without a sequence, which only tells the server.
-        let Some(sequence) = row.try_get::<Option<i64>>("", "sequence").map_err(unavailable)? else {
+        let Some(sequence) = row
+            .try_get::<Option<i64>>("", "sequence")
+            .map_err(unavailable)?
+        else {
             continue;
         };
         let at = place(row)?;

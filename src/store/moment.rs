@@ -20,11 +20,13 @@ impl TryGetable for Moment {
         let Some(postgres) = row.try_as_pg_row() else {
             return OffsetDateTime::try_get_by(row, index).map(Self);
         };
-        let passed: Option<i64> =
-            postgres.try_get_unchecked(index.as_sqlx_postgres_index()).map_err(|error| wrong(&error))?;
+        let passed: Option<i64> = postgres
+            .try_get_unchecked(index.as_sqlx_postgres_index())
+            .map_err(|error| wrong(&error))?;
         let passed = passed.ok_or_else(|| TryGetError::Null(format!("{index:?}")))?;
         let time = POSTGRES_EPOCH.checked_add(Duration::microseconds(passed));
-        time.map(Self).ok_or_else(|| wrong(&format!("{index:?} is a time beyond every calendar")))
+        time.map(Self)
+            .ok_or_else(|| wrong(&format!("{index:?} is a time beyond every calendar")))
     }
 }
 

@@ -39,7 +39,12 @@ pub(super) async fn observed<T>(
     operation: &'static str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let span = trace::part!(operation, "client", db.system.name = system, db.operation.name = operation);
+    let span = trace::part!(
+        operation,
+        "client",
+        db.system.name = system,
+        db.operation.name = operation
+    );
     let began = Instant::now();
     // Boxed, since it stands at the bottom of everything that waits for it.
     let outcome = Box::pin(work.instrument(span.clone())).await;

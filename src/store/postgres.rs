@@ -16,8 +16,8 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
-    RuntimeErr, SqlxError, Statement, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    QueryResult, RuntimeErr, SqlxError, Statement, TransactionTrait,
 };
 use sqlx::{
     Connection as _, Executor as _, PgConnection, PgPool,
@@ -110,16 +110,26 @@ impl Postgres {
         };
         // It served its purpose; the pools make their own.
         let _closed = tokio::time::timeout(REST, connection.close()).await;
-        let renewal = Renewal { start: Instant::now(), not_before: AtomicU64::new(0) };
+        let renewal = Renewal {
+            start: Instant::now(),
+            not_before: AtomicU64::new(0),
+        };
         let turns = usize::try_from(settings.read_connections).map_err(Error::internal)?;
         let (pooler, renewal) = (settings.pooler, Arc::new(renewal));
-        Ok(Self { options, pooler, renewal, turns: Semaphore::new(turns) })
+        Ok(Self {
+            options,
+            pooler,
+            renewal,
+            turns: Semaphore::new(turns),
+        })
     }
 
     /// Whether a server answers that is up, be it by a refusal. A URL that leads nowhere for good looks like a server that
     /// is away.
     pub(super) async fn answers(settings: &Settings) -> bool {
-        let Ok(options) = options("database.url", &settings.url, settings.pooler) else { return true };
+        let Ok(options) = options("database.url", &settings.url, settings.pooler) else {
+            return true;
+        };
         match tokio::time::timeout(FIRST, PgConnection::connect_with(&options)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => !is_away(&error),
@@ -144,10 +154,16 @@ impl Postgres {
     }
 
     /// A transaction to look around in, or to prepare the database.
-    pub(super) async fn begin(&self, connection: &DatabaseConnection) -> Result<DatabaseTransaction, Error> {
+    pub(super) async fn begin(
+        &self,
+        connection: &DatabaseConnection,
+    ) -> Result<DatabaseTransaction, Error> {
         let transaction = connection.begin().await.map_err(unavailable)?;
         if self.pooler == Pooler::Transaction {
-            transaction.execute_unprepared(FORGET_STATEMENTS).await.map_err(unavailable)?;
+            transaction
+                .execute_unprepared(FORGET_STATEMENTS)
+                .await
+                .map_err(unavailable)?;
         }
         Ok(transaction)
     }
@@ -157,7 +173,10 @@ impl Postgres {
         let (now, again) = (self.renewal.now(), millis(RENEWED_AGAIN));
         let due = |last: u64| (last == 0 || now.saturating_sub(last) >= again).then_some(now);
         // Whether it was just done or not: there is nothing more to do.
-        let _renewed = self.renewal.not_before.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
+        let _renewed =
+            self.renewal
+                .not_before
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
     }
 
     /// The rows of one statement, outside a transaction.
@@ -197,7 +216,10 @@ impl Postgres {
             if readers.num_idle() == 0 {
                 let pool = readers.clone();
                 let coming = tokio::spawn(async move { pool.acquire().await.map(drop) });
-                coming.await.map_err(Error::internal)?.map_err(|error| unavailable(conn_error(error)))?;
+                coming
+                    .await
+                    .map_err(Error::internal)?
+                    .map_err(|error| unavailable(conn_error(error)))?;
             }
             Ok(turn)
         };
@@ -206,7 +228,11 @@ impl Postgres {
             .unwrap_or_else(|_| Err(too_slow("waiting for a connection", READ_ACQUIRE)))
     }
 
-    async fn pool(&self, connections: u32, session: &'static str) -> Result<DatabaseConnection, Error> {
+    async fn pool(
+        &self,
+        connections: u32,
+        session: &'static str,
+    ) -> Result<DatabaseConnection, Error> {
         // The URL that sea-orm wants is only a form; everything is set by `options`.
         let mut form = ConnectOptions::new("postgres://localhost");
         let (options, renewal) = (self.options.clone(), Arc::clone(&self.renewal));
@@ -223,7 +249,10 @@ impl Postgres {
             .map_sqlx_postgres_opts(move |_| options.clone())
             .map_sqlx_postgres_pool_opts(move |pool| watched(pool, session, &renewal));
         let pool = Database::connect(form).await.map_err(unavailable)?;
-        let filled = tokio::time::timeout(FIRST, fill(pool.get_postgres_connection_pool(), connections));
+        let filled = tokio::time::timeout(
+            FIRST,
+            fill(pool.get_postgres_connection_pool(), connections),
+        );
         match filled.await {
             Ok(Ok(())) => Ok(pool),
             Ok(Err(error)) => Err(refused(&self.options, &error)),
@@ -250,7 +279,11 @@ async fn fill(pool: &PgPool, connections: u32) -> Result<(), SqlxError> {
     let acquired = others.join_all().await;
     drop(first);
     let refused = |error: &SqlxError| !matches!(error, SqlxError::PoolTimedOut);
-    acquired.into_iter().filter_map(Result::err).find(refused).map_or(Ok(()), Err)
+    acquired
+        .into_iter()
+        .filter_map(Result::err)
+        .find(refused)
+        .map_or(Ok(()), Err)
 }
 
 fn conn_error(error: SqlxError) -> DbErr {
@@ -289,7 +322,10 @@ fn watched(
             if about.idle_for < TRIED_AFTER {
                 return Ok(true);
             }
-            Ok(matches!(tokio::time::timeout(REST, connection.ping()).await, Ok(Ok(()))))
+            Ok(matches!(
+                tokio::time::timeout(REST, connection.ping()).await,
+                Ok(Ok(()))
+            ))
         })
     })
     .after_release(|connection, _| {
@@ -317,7 +353,8 @@ pub(super) fn is_read_only(error: &DbErr) -> bool {
 
 /// The code of an error that the server told (SQLSTATE).
 pub(super) fn code(error: &DbErr) -> Option<String> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
     else {
         return None;
     };

@@ -32,20 +32,28 @@ pub(super) fn options(setting: &str, url: &str, pooler: Pooler) -> Result<PgConn
 
 /// The server, as an operator knows it.
 pub(super) fn place(options: &PgConnectOptions) -> String {
-    format!("PostgreSQL at {}:{}", options.get_host(), options.get_port())
+    format!(
+        "PostgreSQL at {}:{}",
+        options.get_host(),
+        options.get_port()
+    )
 }
 
 /// Whether a first connection failed for want of a server: nobody is there, or it starts, stops or is full.
 pub(super) fn is_away(error: &SqlxError) -> bool {
     match error {
         // TLS, and files that are not there: see `refused`.
-        SqlxError::Io(error) => {
-            !matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound)
-        }
+        SqlxError::Io(error) => !matches!(
+            error.kind(),
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound
+        ),
         // A balancer without servers behind it closes what it accepted.
         SqlxError::Protocol(_) => true,
         SqlxError::Database(error) => {
-            matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
+            matches!(
+                error.code().as_deref(),
+                Some("57P01" | "57P02" | "57P03" | "53300")
+            )
         }
         _ => false,
     }
@@ -65,7 +73,9 @@ pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
                 "a file that database.url names cannot be read: {error}; check sslrootcert, sslcert and sslkey"
             )
         }
-        SqlxError::Io(error) => format!("cannot reach {place}: {error}; check host and port of database.url"),
+        SqlxError::Io(error) => {
+            format!("cannot reach {place}: {error}; check host and port of database.url")
+        }
         SqlxError::Tls(error) => {
             format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
         }
@@ -76,7 +86,9 @@ pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
                     error.message()
                 )
             }
-            Some("3D000") => format!("{place} has no database {database}; create it, or mend database.url"),
+            Some("3D000") => {
+                format!("{place} has no database {database}; create it, or mend database.url")
+            }
             _ => format!("{place} refuses the connection: {}", error.message()),
         },
         other => format!("{place} refuses the connection: {other}"),

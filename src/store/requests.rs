@@ -19,10 +19,10 @@ use super::{
     moment::Moment,
 };
 use crate::domain::{
+    caller::Rpc,
     envelope::DataKeyId,
     error::Error,
     names::{RequestId, Scope},
-    principal::Rpc,
 };
 
 /// A result that a retry finds.
@@ -58,8 +58,11 @@ impl Store {
 
     /// Forgets the results whose time is over.
     pub async fn purge_results(&self, now: OffsetDateTime) -> Result<u64, Error> {
-        self.purge(request_results::Entity::delete_many().filter(request_results::Column::ExpiresAt.lte(now)))
-            .await
+        self.purge(
+            request_results::Entity::delete_many()
+                .filter(request_results::Column::ExpiresAt.lte(now)),
+        )
+        .await
     }
 }
 
@@ -73,7 +76,12 @@ struct Row {
 }
 
 /// The statement that finds a result.
-pub(super) fn select(backend: DatabaseBackend, scope: &Scope, rpc: Rpc, request_id: &RequestId) -> Statement {
+pub(super) fn select(
+    backend: DatabaseBackend,
+    scope: &Scope,
+    rpc: Rpc,
+    request_id: &RequestId,
+) -> Statement {
     let id = (
         scope.kind().to_owned(),
         scope.workspace_id().to_owned(),
@@ -90,7 +98,10 @@ pub(super) fn found(
     request_id: &RequestId,
     now: OffsetDateTime,
 ) -> Result<Option<Remembered>, Error> {
-    let found = rows.first().map(|row| Row::from_query_result(row, "")).transpose();
+    let found = rows
+        .first()
+        .map(|row| Row::from_query_result(row, ""))
+        .transpose();
     let found = found.map_err(unavailable)?;
     let Some(row) = found.filter(|row| row.expires_at.0 > now) else {
         return Ok(None);
@@ -123,7 +134,10 @@ pub(super) async fn remember(
         remembered.rpc.as_str().to_owned(),
         remembered.request_id.to_string(),
     );
-    request_results::Entity::delete_by_id(key.clone()).exec(transaction).await.map_err(unavailable)?;
+    request_results::Entity::delete_by_id(key.clone())
+        .exec(transaction)
+        .await
+        .map_err(unavailable)?;
     let row = request_results::ActiveModel {
         scope: Set(key.0),
         workspace_id: Set(key.1),
@@ -135,6 +149,9 @@ pub(super) async fn remember(
         result: Set(remembered.result),
         expires_at: Set(remembered.expires_at),
     };
-    request_results::Entity::insert(row).exec_without_returning(transaction).await.map_err(unavailable)?;
+    request_results::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await
+        .map_err(unavailable)?;
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect,
+    Statement,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -50,8 +51,18 @@ pub struct RewrapRun {
 impl Store {
     /// Claims the one rewrap there may be: a new one, or, unless it is to begin anew, one of this mode to this KMS key
     /// that was left unfinished a short while ago.
-    pub async fn claim_rewrap(&self, mode: &str, kms_key_arn: &str, anew: bool) -> Result<RewrapRun, Error> {
-        limited("claiming the rewrap", self.step_limit(), self.claim(mode, kms_key_arn, anew)).await
+    pub async fn claim_rewrap(
+        &self,
+        mode: &str,
+        kms_key_arn: &str,
+        anew: bool,
+    ) -> Result<RewrapRun, Error> {
+        limited(
+            "claiming the rewrap",
+            self.step_limit(),
+            self.claim(mode, kms_key_arn, anew),
+        )
+        .await
     }
 
     async fn claim(&self, mode: &str, kms_key_arn: &str, anew: bool) -> Result<RewrapRun, Error> {
@@ -72,8 +83,11 @@ impl Store {
             .exec_without_returning(&transaction)
             .await
             .map_err(unavailable)?;
-        let found =
-            rewraps::Entity::find_by_id(1).lock_exclusive().one(&transaction).await.map_err(unavailable)?;
+        let found = rewraps::Entity::find_by_id(1)
+            .lock_exclusive()
+            .one(&transaction)
+            .await
+            .map_err(unavailable)?;
         let found = found.ok_or_else(|| Error::internal("the row of the rewrap is not there"))?;
         if !found.finished {
             let silent = u64::try_from(alive_at.saturating_sub(found.alive_at)).unwrap_or(0);
@@ -90,7 +104,10 @@ impl Store {
             }
             let same = found.mode == mode && found.kms_key_arn == kms_key_arn;
             if same && !anew && silent < RESUMED_FOR.as_secs() {
-                run = RewrapRun { run_id: run.run_id, ..taken_up(found)? };
+                run = RewrapRun {
+                    run_id: run.run_id,
+                    ..taken_up(found)?
+                };
             }
         }
         rewraps::Entity::update_many()
@@ -130,7 +147,8 @@ impl Store {
         limited("releasing the rewrap", self.step_limit(), async {
             let transaction = self.transaction().await?;
             let alive_at = self.database_seconds(&transaction).await?;
-            let long_ago = alive_at.saturating_sub(i64::try_from(DEAD_AFTER.as_secs()).unwrap_or(0));
+            let long_ago =
+                alive_at.saturating_sub(i64::try_from(DEAD_AFTER.as_secs()).unwrap_or(0));
             rewraps::Entity::update_many()
                 .col_expr(rewraps::Column::AliveAt, Expr::value(long_ago))
                 .filter(rewraps::Column::RunId.eq(run.run_id))
@@ -145,14 +163,18 @@ impl Store {
     /// The database's clock, which all who claim share.
     async fn database_seconds(&self, connection: &impl ConnectionTrait) -> Result<i64, Error> {
         let sql = match self.backend() {
-            DatabaseBackend::Postgres => "SELECT extract(epoch FROM clock_timestamp())::bigint AS seconds",
+            DatabaseBackend::Postgres => {
+                "SELECT extract(epoch FROM clock_timestamp())::bigint AS seconds"
+            }
             _ => "SELECT unixepoch() AS seconds",
         };
         let row = connection
             .query_one_raw(Statement::from_string(self.backend(), sql))
             .await
             .map_err(unavailable)?;
-        row.ok_or_else(|| Error::internal("no row"))?.try_get("", "seconds").map_err(unavailable)
+        row.ok_or_else(|| Error::internal("no row"))?
+            .try_get("", "seconds")
+            .map_err(unavailable)
     }
 }
 

@@ -6,8 +6,8 @@
 //! Absent: opening, sealing and wrapping (`ops::rewrap`, `keyring`).
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-    QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use time::OffsetDateTime;
@@ -46,7 +46,11 @@ pub struct SealedRecord {
 
 impl Store {
     /// Gives a data key another wrapping, unless it was given one meanwhile.
-    pub async fn replace_wrapping(&self, before: &DataKeyRow, after: DataKeyRow) -> Result<bool, Error> {
+    pub async fn replace_wrapping(
+        &self,
+        before: &DataKeyRow,
+        after: DataKeyRow,
+    ) -> Result<bool, Error> {
         use data_keys::Column;
         limited("replacing a wrapping", self.step_limit(), async {
             let transaction = self.transaction().await?;
@@ -66,7 +70,11 @@ impl Store {
 
     /// Inserts a data key that seals from now on, and retires the others of its bucket. False: there already is one
     /// of this version.
-    pub async fn succeed_data_key(&self, successor: DataKeyRow, now: OffsetDateTime) -> Result<bool, Error> {
+    pub async fn succeed_data_key(
+        &self,
+        successor: DataKeyRow,
+        now: OffsetDateTime,
+    ) -> Result<bool, Error> {
         use data_keys::Column;
         let id = successor.id;
         limited("replacing a data key", self.step_limit(), async {
@@ -102,7 +110,10 @@ impl Store {
                 .column_as(provider_keys::Column::KeyId.count(), "records")
                 .filter(provider_keys::Column::State.eq("active"));
             let transaction = self.long_transaction().await?;
-            let row = transaction.query_one_raw(query.build(self.backend())).await.map_err(unavailable)?;
+            let row = transaction
+                .query_one_raw(query.build(self.backend()))
+                .await
+                .map_err(unavailable)?;
             let count: i64 = row
                 .ok_or_else(|| Error::internal("a count without a row"))?
                 .try_get("", "records")
@@ -114,7 +125,9 @@ impl Store {
 
     /// Whether a record of a live key is sealed under a data key that is not active.
     pub async fn has_records_to_reseal(&self) -> Result<bool, Error> {
-        let query = records().filter(data_keys::Column::State.ne("active")).limit(1);
+        let query = records()
+            .filter(data_keys::Column::State.ne("active"))
+            .limit(1);
         Ok(!self.rows(query.build(self.backend())).await?.is_empty())
     }
 
@@ -127,7 +140,9 @@ impl Store {
             .order_by_desc(Column::Version)
             .limit(1);
         let rows = self.rows(query.build(self.backend())).await?;
-        rows.first().map(|row| read_row(row).map(|row| row.id)).transpose()
+        rows.first()
+            .map(|row| read_row(row).map(|row| row.id))
+            .transpose()
     }
 
     /// Records of one bucket that are not sealed under its active data key, in the order of their key ids. A row that
@@ -157,7 +172,11 @@ impl Store {
     }
 
     /// Replaces sealed bytes, all under this data key, each only if it is what was read. Answers how many.
-    pub async fn reseal(&self, under: DataKeyId, records: &[(SealedRecord, Vec<u8>)]) -> Result<u64, Error> {
+    pub async fn reseal(
+        &self,
+        under: DataKeyId,
+        records: &[(SealedRecord, Vec<u8>)],
+    ) -> Result<u64, Error> {
         use provider_keys::Column;
         limited("re-sealing records", self.step_limit(), async {
             let transaction = self.transaction().await?;
@@ -171,7 +190,10 @@ impl Store {
             for (before, sealed) in records {
                 let done = provider_keys::Entity::update_many()
                     .col_expr(Column::Sealed, Expr::value(sealed.clone()))
-                    .col_expr(Column::DataKeyVersion, Expr::value(i64::from(under.version)))
+                    .col_expr(
+                        Column::DataKeyVersion,
+                        Expr::value(i64::from(under.version)),
+                    )
                     .col_expr(Column::Bucket, Expr::value(i32::from(under.bucket)))
                     .filter(Column::Scope.eq(before.scope.kind()))
                     .filter(Column::WorkspaceId.eq(before.scope.workspace_id()))
@@ -194,10 +216,13 @@ impl Store {
 fn records() -> sea_orm::Select<provider_keys::Entity> {
     use data_keys::Column as D;
     use provider_keys::Column as K;
-    let same =
-        |key: K, data_key: D| Expr::col((provider_keys::Entity, key)).equals((data_keys::Entity, data_key));
+    let same = |key: K, data_key: D| {
+        Expr::col((provider_keys::Entity, key)).equals((data_keys::Entity, data_key))
+    };
     let mut query = provider_keys::Entity::find().filter(K::State.eq("active"));
-    let joined = Condition::all().add(same(K::Bucket, D::Bucket)).add(same(K::DataKeyVersion, D::Version));
+    let joined = Condition::all()
+        .add(same(K::Bucket, D::Bucket))
+        .add(same(K::DataKeyVersion, D::Version));
     QuerySelect::query(&mut query).inner_join(data_keys::Entity, joined);
     query
 }
@@ -225,7 +250,8 @@ fn record(row: &QueryResult) -> Result<SealedRecord, Error> {
         generation: u64::try_from(generation).map_err(|_| corrupt("a negative generation"))?,
         binding: Binding {
             base_url: text("base_url")?,
-            headers: serde_json::from_value(headers).map_err(|_| corrupt("headers of another shape"))?,
+            headers: serde_json::from_value(headers)
+                .map_err(|_| corrupt("headers of another shape"))?,
         },
         sealed: sealed.ok_or_else(|| corrupt("an active key without its sealed bytes"))?,
     })

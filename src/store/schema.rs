@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, IntoDatabase
 use sea_orm_migration::MigratorTrait;
 
 use super::{
-    Duty, Engine, Settings, Store,
+    Engine, OpenMode, Settings, Store,
     entities::deployment,
     fault::unavailable,
     migrations::{LEVEL, Migrator},
@@ -78,7 +78,10 @@ where
         return Ok(before);
     }
     if connection.get_database_backend() == DatabaseBackend::Postgres {
-        connection.execute_unprepared(MIGRATION_LOCK).await.map_err(locked)?;
+        connection
+            .execute_unprepared(MIGRATION_LOCK)
+            .await
+            .map_err(locked)?;
     }
     let now = status(connection).await?;
     now.admits()?;
@@ -101,8 +104,17 @@ pub(super) async fn status(connection: &impl ConnectionTrait) -> Result<SchemaSt
         there,
         ["deployment".into()],
     );
-    if connection.query_one_raw(statement).await.map_err(unavailable)?.is_none() {
-        return Ok(SchemaStatus { level: 0, oldest_binary_level: 0, known_level: LEVEL });
+    if connection
+        .query_one_raw(statement)
+        .await
+        .map_err(unavailable)?
+        .is_none()
+    {
+        return Ok(SchemaStatus {
+            level: 0,
+            oldest_binary_level: 0,
+            known_level: LEVEL,
+        });
     }
     let row = deployment(connection).await?;
     Ok(SchemaStatus {
@@ -138,7 +150,7 @@ fn locked(error: DbErr) -> Error {
 impl Store {
     /// Brings a database to this binary's level, without serving it.
     pub async fn migrate(settings: &Settings) -> Result<SchemaStatus, Error> {
-        match Self::connect(settings, Duty::Maintain).await? {
+        match Self::connect(settings, OpenMode::Maintain).await? {
             (Engine::Sqlite { .. }, writer) => migrate(&writer).await,
             (Engine::Postgres(postgres), writer) => {
                 let setup = postgres.begin(&writer).await?;
@@ -160,7 +172,7 @@ impl Store {
                 ));
             }
         }
-        match Self::connect(settings, Duty::Maintain).await? {
+        match Self::connect(settings, OpenMode::Maintain).await? {
             (Engine::Sqlite { .. }, writer) => status(&writer).await,
             (Engine::Postgres(postgres), writer) => status(&postgres.begin(&writer).await?).await,
         }

@@ -30,7 +30,9 @@ const READERS: u32 = 4;
 
 /// The file that a URL names.
 pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
-    let file = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    let file = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"));
     match file {
         Some(file) if !file.is_empty() && !file.contains('?') && !file.contains(":memory:") => {
             Ok(file.into())
@@ -51,16 +53,26 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
             path.display()
         ))
     })?;
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(|error| {
-        refused(format!("cannot open {}: {error}; is the folder writable?", lock.display()))
-    })?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock)
+        .map_err(|error| {
+            refused(format!(
+                "cannot open {}: {error}; is the folder writable?",
+                lock.display()
+            ))
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refused(format!(
             "another byokd already serves {}; stop it, or start this one with another --data-dir",
             path.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(refused(format!("cannot lock {}: {error}", lock.display()))),
+        Err(TryLockError::Error(error)) => {
+            Err(refused(format!("cannot lock {}: {error}", lock.display())))
+        }
     }
 }
 
@@ -116,11 +128,17 @@ async fn connect(
         })
         .map_sqlx_sqlite_opts(move |options| {
             // The path is set here and not in the URL, where some of its characters would mean something else.
-            let options = options.filename(&file).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
+            let options = options
+                .filename(&file)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true);
             if !write {
                 return options;
             }
-            options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL").pragma("secure_delete", "ON")
+            options
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "FULL")
+                .pragma("secure_delete", "ON")
         });
     Database::connect(options).await.map_err(|error| {
         let why = format!(

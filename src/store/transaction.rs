@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DeleteMany, EntityTrait, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DeleteMany, EntityTrait, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use super::{
@@ -40,10 +40,17 @@ impl Store {
                 ..Default::default()
             };
             match &self.engine {
-                Engine::Sqlite { .. } => self.writer.begin_with_options(options).await.map_err(unavailable),
+                Engine::Sqlite { .. } => self
+                    .writer
+                    .begin_with_options(options)
+                    .await
+                    .map_err(unavailable),
                 Engine::Postgres(postgres) => {
                     let transaction = postgres.begin(&self.writer).await?;
-                    transaction.execute_unprepared(SERVER_LIMITS).await.map_err(unavailable)?;
+                    transaction
+                        .execute_unprepared(SERVER_LIMITS)
+                        .await
+                        .map_err(unavailable)?;
                     Ok(transaction)
                 }
             }
@@ -55,7 +62,10 @@ impl Store {
     pub(super) async fn long_transaction(&self) -> Result<DatabaseTransaction, Error> {
         let transaction = self.transaction().await?;
         if let Engine::Postgres(_) = &self.engine {
-            transaction.execute_unprepared(LONG_LIMIT).await.map_err(unavailable)?;
+            transaction
+                .execute_unprepared(LONG_LIMIT)
+                .await
+                .map_err(unavailable)?;
         }
         Ok(transaction)
     }
@@ -86,5 +96,7 @@ pub(super) async fn limited<T>(
     limit: Duration,
     step: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err(too_slow(what, limit)))
+    tokio::time::timeout(limit, step)
+        .await
+        .unwrap_or_else(|_| Err(too_slow(what, limit)))
 }

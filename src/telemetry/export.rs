@@ -23,11 +23,12 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     metrics::{
-        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter,
+        PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics,
+        exporter::PushMetricExporter,
     },
     trace::{
-        BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
-        SpanEvents,
+        BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
+        SpanData, SpanEvents,
     },
 };
 use tracing::Subscriber;
@@ -59,7 +60,9 @@ impl Exports {
         refuse_what_is_not_done()?;
         let (spans, numbers) = (leaves("TRACES")?, leaves("METRICS")?);
         let fault = |error: opentelemetry_otlp::ExporterBuildError| {
-            ExportFault(format!("the OTEL_EXPORTER_OTLP_* variables make no exporter: {error}"))
+            ExportFault(format!(
+                "the OTEL_EXPORTER_OTLP_* variables make no exporter: {error}"
+            ))
         };
         let mut meter = metrics::provider(resource());
         if let Some(way) = numbers {
@@ -68,7 +71,8 @@ impl Exports {
                 builder = builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
             }
             let exporter = builder.build().map_err(fault)?;
-            meter = meter.with_reader(PeriodicReader::builder(Telling::new(exporter, "metrics")).build());
+            meter = meter
+                .with_reader(PeriodicReader::builder(Telling::new(exporter, "metrics")).build());
         }
         let tracer = match spans {
             None => None,
@@ -78,13 +82,22 @@ impl Exports {
                     builder = builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
                 }
                 let exporter = builder.build().map_err(fault)?;
-                let processor = BatchSpanProcessor::builder(Telling::new(exporter, "traces")).build();
+                let processor =
+                    BatchSpanProcessor::builder(Telling::new(exporter, "traces")).build();
                 sampling()?.begin();
                 let builder = SdkTracerProvider::builder().with_resource(resource());
-                Some(builder.with_sampler(Chosen).with_span_processor(processor).build())
+                Some(
+                    builder
+                        .with_sampler(Chosen)
+                        .with_span_processor(processor)
+                        .build(),
+                )
             }
         };
-        Ok(Self { tracer, meter: metrics::begin(meter.build()) })
+        Ok(Self {
+            tracer,
+            meter: metrics::begin(meter.build()),
+        })
     }
 
     /// What makes spans of what the code says; none where no trace leaves.
@@ -104,8 +117,13 @@ impl Exports {
 
     /// Sends what is left, for a second each at the most. It blocks.
     pub fn end(self) {
-        let spans = self.tracer.map_or(Ok(()), |tracer| tracer.shutdown_with_timeout(LAST));
-        for (what, ended) in [("spans", spans), ("metrics", self.meter.shutdown_with_timeout(LAST))] {
+        let spans = self
+            .tracer
+            .map_or(Ok(()), |tracer| tracer.shutdown_with_timeout(LAST));
+        for (what, ended) in [
+            ("spans", spans),
+            ("metrics", self.meter.shutdown_with_timeout(LAST)),
+        ] {
             if let Err(error) = ended {
                 tracing::debug!(%error, "the last {what} did not leave");
             }
@@ -148,7 +166,9 @@ fn leaves(signal: &str) -> Result<Option<Way>, ExportFault> {
     let either = |name: &str| {
         let own = format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
         let (all, own_value) = (format!("OTEL_EXPORTER_OTLP_{name}"), set(&own));
-        own_value.map(|value| (own, value)).or_else(|| set(&all).map(|value| (all, value)))
+        own_value
+            .map(|value| (own, value))
+            .or_else(|| set(&all).map(|value| (all, value)))
     };
     if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
@@ -158,18 +178,21 @@ fn leaves(signal: &str) -> Result<Option<Way>, ExportFault> {
         None | Some("otlp") => {}
         Some("none") => return Ok(None),
         Some(other) => {
-            return Err(ExportFault(format!("{exporter} is {other:?}, and byokd exports by otlp or none")));
+            return Err(ExportFault(format!(
+                "{exporter} is {other:?}, and byokd exports by otlp or none"
+            )));
         }
     }
     let Some((_, endpoint)) = either("ENDPOINT") else {
         return Ok(None);
     };
-    let insecure = || either("INSECURE").is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    let insecure =
+        || either("INSECURE").is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
     let plain = endpoint.starts_with("http://") || (!endpoint.contains("://") && insecure());
     match either("PROTOCOL") {
-        Some((name, value)) if value != "grpc" => {
-            Err(ExportFault(format!("{name} is {value:?}, and byokd speaks OTLP over grpc only (port 4317)")))
-        }
+        Some((name, value)) if value != "grpc" => Err(ExportFault(format!(
+            "{name} is {value:?}, and byokd speaks OTLP over grpc only (port 4317)"
+        ))),
         _ => Ok(Some(if plain { Way::Plain } else { Way::Encrypted })),
     }
 }
@@ -198,7 +221,11 @@ impl ShouldSample for Chosen {
             true => SamplingDecision::RecordAndSample,
             false => SamplingDecision::Drop,
         };
-        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::default() }
+        SamplingResult {
+            decision,
+            attributes: Vec::new(),
+            trace_state: TraceState::default(),
+        }
     }
 }
 
@@ -227,7 +254,10 @@ fn sampling() -> Result<Sampling, ExportFault> {
             )));
         }
     };
-    Ok(Sampling { parent_based, ratio })
+    Ok(Sampling {
+        parent_based,
+        ratio,
+    })
 }
 
 /// An exporter whose failures are told once an outage. The SDK would tell of each.
@@ -240,12 +270,19 @@ struct Telling<E> {
 
 impl<E> Telling<E> {
     fn new(exporter: E, what: &'static str) -> Self {
-        Self { exporter, what, failing: AtomicBool::new(false) }
+        Self {
+            exporter,
+            what,
+            failing: AtomicBool::new(false),
+        }
     }
 
     fn tell(&self, outcome: OTelSdkResult) -> OTelSdkResult {
         let what = self.what;
-        match (self.failing.swap(outcome.is_err(), Ordering::Relaxed), outcome) {
+        match (
+            self.failing.swap(outcome.is_err(), Ordering::Relaxed),
+            outcome,
+        ) {
             (false, Err(error)) => {
                 tracing::warn!(%error, "{what} do not reach the collector; byokd serves on and drops what is too old");
             }
@@ -256,7 +293,9 @@ impl<E> Telling<E> {
     }
 }
 
-impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Telling<E> {
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter
+    for Telling<E>
+{
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         for span in &mut batch {
             // Log lines stay here.

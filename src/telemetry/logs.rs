@@ -26,12 +26,20 @@ impl<S: Subscriber + for<'s> LookupSpan<'s> + Send + Sync> Log for S {}
 ///
 /// One filter is for everybody. A filter for each layer remembers its last answer for the next event, and libraries that
 /// ask whether they may log, and then do not, would take that event's place.
-pub(super) fn subscriber<W>(config: &LogConfig, traced: bool, writer: W, colours: bool) -> impl Log + use<W>
+pub(super) fn subscriber<W>(
+    config: &LogConfig,
+    traced: bool,
+    writer: W,
+    colours: bool,
+) -> impl Log + use<W>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let mut filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    if let Some(spans) = traced.then(|| format!("{TARGET}=info").parse().ok()).flatten() {
+    if let Some(spans) = traced
+        .then(|| format!("{TARGET}=info").parse().ok())
+        .flatten()
+    {
         filter = filter.add_directive(spans);
     }
     let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
@@ -44,7 +52,10 @@ where
         LogFormat::Pretty => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(no_bytes).with(lines)
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(no_bytes)
+        .with(lines)
 }
 
 fn is_ours(target: &str) -> bool {
@@ -78,7 +89,10 @@ mod tests {
     fn logged(filter: &str, format: LogFormat) -> String {
         let page = Page::default();
         let writer = page.clone();
-        let config = LogConfig { format, filter: filter.to_owned() };
+        let config = LogConfig {
+            format,
+            filter: filter.to_owned(),
+        };
         let log = subscriber(&config, false, move || writer.clone(), false);
         tracing::subscriber::with_default(log, || {
             tracing::trace!(target: "h2::codec", "bytes of h2");
@@ -86,7 +100,8 @@ mod tests {
             tracing::debug!(target: "h2::codec", "frames of h2");
             tracing::trace!(target: "byokd::provider", "steps of byokd");
             let _span =
-                tracing::trace_span!(target: "rustls", "handshake", secret = "bytes of rustls").entered();
+                tracing::trace_span!(target: "rustls", "handshake", secret = "bytes of rustls")
+                    .entered();
             tracing::info!(target: "byokd", "in a span");
         });
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
@@ -95,12 +110,17 @@ mod tests {
     #[test]
     fn only_byokd_logs_below_debug_whatever_the_filter_says() {
         for format in [LogFormat::Pretty, LogFormat::Json] {
-            for filter in
-                ["trace", "info,h2=trace,rustls=trace,byokdish=trace,byokd=trace", "h2::codec=trace,trace"]
-            {
+            for filter in [
+                "trace",
+                "info,h2=trace,rustls=trace,byokdish=trace,byokd=trace",
+                "h2::codec=trace,trace",
+            ] {
                 let lines = logged(filter, format);
                 assert!(!lines.contains("bytes of"), "{filter}: {lines}");
-                assert!(lines.contains("steps of byokd") && lines.contains("in a span"), "{filter}: {lines}");
+                assert!(
+                    lines.contains("steps of byokd") && lines.contains("in a span"),
+                    "{filter}: {lines}"
+                );
             }
             assert!(logged("trace", format).contains("frames of h2"));
             assert!(!logged("info", format).contains("of "));

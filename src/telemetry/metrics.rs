@@ -22,8 +22,10 @@ use super::resource::resource;
 pub use opentelemetry::KeyValue as Label;
 
 /// In seconds: from a warm resolve to a test call at its deadline.
-const BOUNDARIES: [f64; 16] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const BOUNDARIES: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
 
 /// What Prometheus reads.
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
@@ -48,15 +50,23 @@ struct Metrics {
 impl Metrics {
     fn new(meter: &Meter) -> Self {
         let seconds = |name: &'static str, what: &'static str| {
-            let builder = meter.f64_histogram(name).with_unit("s").with_description(what);
+            let builder = meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_description(what);
             builder.with_boundaries(BOUNDARIES.to_vec()).build()
         };
-        let count =
-            |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
-        let resolutions =
-            count("byokd.resolutions", "Calls of ResolveCredentials, by outcome, billing mode and reason.");
-        let lookups =
-            count("byokd.directory.lookups", "How workspaces were found: in memory, by a load, or not.");
+        let count = |name: &'static str, what: &'static str| {
+            meter.u64_counter(name).with_description(what).build()
+        };
+        let resolutions = count(
+            "byokd.resolutions",
+            "Calls of ResolveCredentials, by outcome, billing mode and reason.",
+        );
+        let lookups = count(
+            "byokd.directory.lookups",
+            "How workspaces were found: in memory, by a load, or not.",
+        );
         let granted = |mode: &'static str| resolutions.bind(&resolution("granted", mode, ""));
         Self {
             byo: granted("byo"),
@@ -65,7 +75,10 @@ impl Metrics {
             resolutions,
             hits: lookups.bind(&[KeyValue::new("result", "hit")]),
             lookups,
-            calls: seconds("rpc.server.call.duration", "How long calls took, by method, status and reason."),
+            calls: seconds(
+                "rpc.server.call.duration",
+                "How long calls took, by method, status and reason.",
+            ),
             degraded: count(
                 "byokd.resolutions.degraded",
                 "Credentials given from what was known while the database did not answer.",
@@ -108,12 +121,22 @@ pub(super) fn provider(resource: Resource) -> opentelemetry_sdk::metrics::MeterP
 }
 
 fn meter() -> Meter {
-    PROVIDER.get_or_init(|| provider(resource()).build()).meter("byokd")
+    PROVIDER
+        .get_or_init(|| provider(resource()).build())
+        .meter("byokd")
 }
 
 /// A call has ended: its method, the status as gRPC names it, and what was wrong.
-pub fn call_ended(method: &'static str, code: &'static str, error: Option<&'static str>, took: Duration) {
-    METRICS.calls.record(took.as_secs_f64(), with_error(&call(method, code, error), error));
+pub fn call_ended(
+    method: &'static str,
+    code: &'static str,
+    error: Option<&'static str>,
+    took: Duration,
+) {
+    METRICS.calls.record(
+        took.as_secs_f64(),
+        with_error(&call(method, code, error), error),
+    );
 }
 
 /// Calls of one method that end well, with their labels looked up once and for all: for those that are many.
@@ -122,7 +145,11 @@ pub struct GoodCalls(BoundHistogram<f64>);
 impl GoodCalls {
     /// Those of this method.
     pub fn of(method: &'static str) -> Self {
-        Self(METRICS.calls.bind(with_error(&call(method, "OK", None), None)))
+        Self(
+            METRICS
+                .calls
+                .bind(with_error(&call(method, "OK", None), None)),
+        )
     }
 
     /// One of them has ended.
@@ -165,10 +192,16 @@ pub fn granted(billed: Billed, degraded: bool) {
 
 /// A resolution was refused.
 pub fn refused(reason: &'static str) {
-    METRICS.resolutions.add(1, &resolution("refused", "none", reason));
+    METRICS
+        .resolutions
+        .add(1, &resolution("refused", "none", reason));
 }
 
-fn resolution(outcome: &'static str, billing_mode: &'static str, reason: &'static str) -> [KeyValue; 3] {
+fn resolution(
+    outcome: &'static str,
+    billing_mode: &'static str,
+    reason: &'static str,
+) -> [KeyValue; 3] {
     [
         KeyValue::new("outcome", outcome),
         KeyValue::new("billing_mode", billing_mode),
@@ -202,18 +235,28 @@ pub fn looked_up(lookup: Lookup) {
 
 /// The KMS was called.
 pub fn kms_called(operation: &'static str, outcome: &'static str, took: Duration) {
-    let labels = [KeyValue::new("operation", operation), KeyValue::new("outcome", outcome)];
+    let labels = [
+        KeyValue::new("operation", operation),
+        KeyValue::new("outcome", outcome),
+    ];
     METRICS.kms_calls.record(took.as_secs_f64(), &labels);
 }
 
 /// The database was asked.
-pub fn stored(system: &'static str, operation: &'static str, error: Option<&'static str>, took: Duration) {
+pub fn stored(
+    system: &'static str,
+    operation: &'static str,
+    error: Option<&'static str>,
+    took: Duration,
+) {
     let labels = [
         KeyValue::new("db.system.name", system),
         KeyValue::new("db.operation.name", operation),
         KeyValue::new("error.type", error.unwrap_or_default()),
     ];
-    METRICS.statements.record(took.as_secs_f64(), with_error(&labels, error));
+    METRICS
+        .statements
+        .record(took.as_secs_f64(), with_error(&labels, error));
 }
 
 /// By the conventions, what went well has no `error.type`, which is the last label here.
@@ -241,12 +284,21 @@ pub fn gauge(
     read: impl Fn(&mut dyn FnMut(f64, &[Label])) + Send + Sync + 'static,
 ) {
     let meter = meter();
-    let builder = meter.f64_observable_gauge(name).with_description(what).with_unit(unit);
-    builder.with_callback(move |observer| read(&mut |value, labels| observer.observe(value, labels))).build();
+    let builder = meter
+        .f64_observable_gauge(name)
+        .with_description(what)
+        .with_unit(unit);
+    builder
+        .with_callback(move |observer| read(&mut |value, labels| observer.observe(value, labels)))
+        .build();
 }
 
 /// A count that somebody else keeps: `read` is asked when somebody looks.
-pub fn total(name: &'static str, what: &'static str, read: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+pub fn total(
+    name: &'static str,
+    what: &'static str,
+    read: impl Fn() -> Option<u64> + Send + Sync + 'static,
+) {
     let meter = meter();
     let builder = meter.u64_observable_counter(name).with_description(what);
     builder
@@ -265,5 +317,7 @@ pub fn total(name: &'static str, what: &'static str, read: impl Fn() -> Option<u
 pub fn exposition() -> Result<String, String> {
     // An instrument that nothing was counted on is there all the same.
     LazyLock::force(&METRICS);
-    TextEncoder::new().encode_to_string(&REGISTRY.gather()).map_err(|error| error.to_string())
+    TextEncoder::new()
+        .encode_to_string(&REGISTRY.gather())
+        .map_err(|error| error.to_string())
 }

@@ -9,15 +9,23 @@ use opentelemetry_sdk::Resource;
 
 /// Who this is: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, and byokd's own name and version beneath them.
 pub(super) fn resource() -> Resource {
-    let builder =
-        Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    let builder = Resource::builder()
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let named = set("OTEL_SERVICE_NAME").is_some()
-        || set("OTEL_RESOURCE_ATTRIBUTES")
-            .is_some_and(|all| all.split(',').any(|one| one.trim().starts_with("service.name=")));
-    if named { builder.build() } else { builder.with_service_name("byokd").build() }
+        || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| {
+            all.split(',')
+                .any(|one| one.trim().starts_with("service.name="))
+        });
+    if named {
+        builder.build()
+    } else {
+        builder.with_service_name("byokd").build()
+    }
 }
 
 /// A variable that says something.
 pub(super) fn set(variable: &str) -> Option<String> {
-    env::var(variable).ok().filter(|value| !value.trim().is_empty())
+    env::var(variable)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
 }

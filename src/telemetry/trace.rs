@@ -8,7 +8,9 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -43,7 +45,10 @@ impl Sampling {
         if let Some(parent) = parent.filter(|_| self.parent_based) {
             return parent.sampled();
         }
-        let id = parent.map_or_else(|| RandomIdGenerator::default().new_trace_id(), TraceParent::trace_id);
+        let id = parent.map_or_else(
+            || RandomIdGenerator::default().new_trace_id(),
+            TraceParent::trace_id,
+        );
         self.takes_id(id)
     }
 
@@ -51,7 +56,10 @@ impl Sampling {
     fn takes_id(self, id: TraceId) -> bool {
         let [.., a, b, c, d, e, f, g] = id.to_bytes();
         let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-        #[expect(clippy::as_conversions, reason = "56 bits fit, and a share need not be exact")]
+        #[expect(
+            clippy::as_conversions,
+            reason = "56 bits fit, and a share need not be exact"
+        )]
         let (random, all) = (random as f64, (1_u64 << 56) as f64);
         random < self.ratio * all
     }
@@ -70,14 +78,19 @@ impl TraceParent {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let version: [u8; 1] = digits(parts.next()?)?;
-        let parent = Self { trace: digits(parts.next()?)?, span: digits(parts.next()?)?, flags: 0 };
+        let parent = Self {
+            trace: digits(parts.next()?)?,
+            span: digits(parts.next()?)?,
+            flags: 0,
+        };
         let [flags] = digits(parts.next()?)?;
         let known = match version {
             [0] => parts.next().is_none(),
             // A later version may say more behind these.
             [version] => version != u8::MAX,
         };
-        (known && parent.trace != [0; 16] && parent.span != [0; 8]).then_some(Self { flags, ..parent })
+        (known && parent.trace != [0; 16] && parent.span != [0; 8])
+            .then_some(Self { flags, ..parent })
     }
 
     fn sampled(self) -> bool {
@@ -104,7 +117,9 @@ impl TraceParent {
 fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => digit.checked_sub(b'0'),
-        b'a'..=b'f' => digit.checked_sub(b'a').and_then(|above| above.checked_add(10)),
+        b'a'..=b'f' => digit
+            .checked_sub(b'a')
+            .and_then(|above| above.checked_add(10)),
         _ => None,
     };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
@@ -120,7 +135,10 @@ fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// The span of a call that comes in; none if it is not traced.
 pub fn server(method: &'static str, parent: Option<TraceParent>) -> Span {
-    if !SAMPLING.get().is_some_and(|sampling| sampling.takes(parent)) {
+    if !SAMPLING
+        .get()
+        .is_some_and(|sampling| sampling.takes(parent))
+    {
         return Span::none();
     }
     let span = tracing::info_span!(
@@ -149,7 +167,12 @@ pub fn ended(span: &Span, code: &'static str, error: Option<&'static str>) {
         // By the convention, what is the caller's fault is no error of the server's.
         if matches!(
             code,
-            "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS" | "DEADLINE_EXCEEDED" | "UNKNOWN" | "UNIMPLEMENTED"
+            "INTERNAL"
+                | "UNAVAILABLE"
+                | "DATA_LOSS"
+                | "DEADLINE_EXCEEDED"
+                | "UNKNOWN"
+                | "UNIMPLEMENTED"
         ) {
             span.record("otel.status_code", "ERROR");
         }
@@ -198,13 +221,18 @@ pub async fn under<T>(parent: TraceParent, call: impl Future<Output = T>) -> T {
 pub fn id() -> String {
     let current = current().map(|context| context.trace_id());
     let id = current.or_else(|| CALLER.try_with(|parent| parent.trace_id()).ok());
-    id.unwrap_or_else(|| RandomIdGenerator::default().new_trace_id()).to_string()
+    id.unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
+        .to_string()
 }
 
 /// The `traceparent` of a call that byokd makes for the one that runs.
 pub fn outgoing() -> Option<String> {
     let (trace, span, flags) = match current() {
-        Some(context) => (context.trace_id(), context.span_id(), context.trace_flags().to_u8()),
+        Some(context) => (
+            context.trace_id(),
+            context.span_id(),
+            context.trace_flags().to_u8(),
+        ),
         None => {
             let parent = CALLER.try_with(|parent| *parent).ok()?;
             (parent.trace_id(), SpanId::from_bytes(parent.span), 0)
@@ -230,9 +258,16 @@ mod tests {
     #[test]
     fn a_parent_is_read_as_w3c_writes_it() {
         let parent = TraceParent::parse(PARENT).unwrap();
-        assert_eq!(parent.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(
+            parent.trace_id().to_string(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
         assert!(parent.sampled());
-        assert!(!TraceParent::parse(&PARENT.replace("-01", "-00")).unwrap().sampled());
+        assert!(
+            !TraceParent::parse(&PARENT.replace("-01", "-00"))
+                .unwrap()
+                .sampled()
+        );
         assert!(TraceParent::parse(&format!("{}-more", PARENT.replacen("00", "01", 1))).is_some());
         for bad in [
             "",
@@ -241,7 +276,10 @@ mod tests {
             &PARENT.replacen("00", "ff", 1),
             &format!("{PARENT}-more"),
             &format!(" {PARENT}"),
-            &PARENT.replace("0af7651916cd43dd8448eb211c80319c", "00000000000000000000000000000000"),
+            &PARENT.replace(
+                "0af7651916cd43dd8448eb211c80319c",
+                "00000000000000000000000000000000",
+            ),
             &PARENT.replace("b7ad6b7169203331", "0000000000000000"),
             &PARENT.replace("-01", "-1"),
             &PARENT.replace("-01", "-0g"),
@@ -253,18 +291,28 @@ mod tests {
 
     #[test]
     fn a_share_of_the_calls_is_traced_and_a_caller_is_followed() {
-        let (parent, quiet) = (TraceParent::parse(PARENT), TraceParent::parse(&PARENT.replace("-01", "-00")));
-        let sampling = |parent_based, ratio| Sampling { parent_based, ratio };
+        let (parent, quiet) = (
+            TraceParent::parse(PARENT),
+            TraceParent::parse(&PARENT.replace("-01", "-00")),
+        );
+        let sampling = |parent_based, ratio| Sampling {
+            parent_based,
+            ratio,
+        };
         assert!(sampling(true, 0.0).takes(parent) && !sampling(true, 1.0).takes(quiet));
         assert!(!sampling(false, 0.0).takes(parent) && sampling(false, 1.0).takes(quiet));
         assert!(sampling(true, 1.0).takes(None) && !sampling(true, 0.0).takes(None));
-        let taken = (0..10_000).filter(|_| sampling(true, 0.1).takes(None)).count();
+        let taken = (0..10_000)
+            .filter(|_| sampling(true, 0.1).takes(None))
+            .count();
         assert!((500..2_000).contains(&taken), "{taken} of 10,000");
     }
 
     #[test]
     fn without_sampling_nothing_is_traced() {
-        assert!(server("m", TraceParent::parse(PARENT)).is_none() && !traced() && outgoing().is_none());
+        assert!(
+            server("m", TraceParent::parse(PARENT)).is_none() && !traced() && outgoing().is_none()
+        );
         assert_eq!(id().len(), 32);
     }
 

@@ -33,7 +33,10 @@ pub(super) struct Resets {
 
 impl Resets {
     pub(super) fn new(per_second: NonZeroU32) -> Self {
-        Self { allowed: RateLimiter::direct(Quota::per_second(per_second)), too_many: Notify::new() }
+        Self {
+            allowed: RateLimiter::direct(Quota::per_second(per_second)),
+            too_many: Notify::new(),
+        }
     }
 
     /// Resolves once the client has given up on more than it may.
@@ -62,7 +65,13 @@ pub(super) struct Counted<S> {
 
 impl<S> Counted<S> {
     pub(super) fn new(stream: S, preface: &'static [u8], resets: Arc<Resets>) -> Self {
-        Self { stream, preface, resets, header: Vec::with_capacity(HEADER), rest: 0 }
+        Self {
+            stream,
+            preface,
+            resets,
+            header: Vec::with_capacity(HEADER),
+            rest: 0,
+        }
     }
 
     fn look(&mut self, mut bytes: &[u8]) {
@@ -96,7 +105,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.preface.is_empty() {
-            let (given, left) = self.preface.split_at(self.preface.len().min(buffer.remaining()));
+            let (given, left) = self
+                .preface
+                .split_at(self.preface.len().min(buffer.remaining()));
             buffer.put_slice(given);
             self.preface = left;
             return Poll::Ready(Ok(()));
@@ -177,8 +188,13 @@ mod tests {
                     }
                 }
                 assert_eq!(come, [b"PREFACE", sent.as_slice()].concat());
-                let told = std::pin::pin!(resets.too_many()).poll(&mut Context::from_waker(Waker::noop()));
-                assert_eq!(told.is_ready(), too_many, "{at_once} at once, {allowed} allowed");
+                let told =
+                    std::pin::pin!(resets.too_many()).poll(&mut Context::from_waker(Waker::noop()));
+                assert_eq!(
+                    told.is_ready(),
+                    too_many,
+                    "{at_once} at once, {allowed} allowed"
+                );
                 assert!(counted.header.is_empty() && counted.rest == 0);
             }
         }

@@ -80,7 +80,10 @@ impl Tls {
     pub fn open(files: TlsFiles) -> Result<Self, String> {
         let content = Content::read(&files)?;
         let config = Arc::new(content.config(&files)?);
-        Ok(Self { files, today: watch::Sender::new(Today { config, content }) })
+        Ok(Self {
+            files,
+            today: watch::Sender::new(Today { config, content }),
+        })
     }
 
     /// Reads a client's certificate and chain, in PEM, and checks them as a handshake now would.
@@ -121,7 +124,10 @@ impl Tls {
                     told.clear();
                 }
                 Err(why) if why != told => {
-                    tracing::warn!(why, "the TLS files have changed and cannot be used; the old ones go on");
+                    tracing::warn!(
+                        why,
+                        "the TLS files have changed and cannot be used; the old ones go on"
+                    );
                     told = why;
                 }
                 Err(_) => {}
@@ -145,7 +151,11 @@ impl Content {
         Ok(Self {
             certificate: read(&files.certificate)?,
             key: Zeroizing::new(read(&files.key)?),
-            clients: files.clients.as_ref().map(|(file, _)| read(file)).transpose()?,
+            clients: files
+                .clients
+                .as_ref()
+                .map(|(file, _)| read(file))
+                .transpose()?,
         })
     }
 
@@ -156,7 +166,9 @@ impl Content {
         };
         let mut roots = RootCertStore::empty();
         for certificate in certificates(pem, file)? {
-            roots.add(certificate).map_err(|error| format!("{}: not a CA: {error}", file.display()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| format!("{}: not a CA: {error}", file.display()))?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -164,7 +176,10 @@ impl Content {
             ClientAuth::Required => verifier,
             ClientAuth::Optional => verifier.allow_unauthenticated(),
         };
-        verifier.build().map(Some).map_err(|error| format!("{}: {error}", file.display()))
+        verifier
+            .build()
+            .map(Some)
+            .map_err(|error| format!("{}: {error}", file.display()))
     }
 
     fn config(&self, files: &TlsFiles) -> Result<ServerConfig, String> {
@@ -180,7 +195,11 @@ impl Content {
             .map_err(|_| format!("{}: holds no private key in PEM", files.key.display()))?;
         let chain = certificates(&self.certificate, &files.certificate)?;
         let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            format!("{} and {}: {error}", files.certificate.display(), files.key.display())
+            format!(
+                "{} and {}: {error}",
+                files.certificate.display(),
+                files.key.display()
+            )
         })?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});

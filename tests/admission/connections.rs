@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use byokd::{contract::v1::key_service_client::KeyServiceClient, domain::principal::Role};
+use byokd::{contract::v1::key_service_client::KeyServiceClient, domain::caller::Role};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -51,7 +51,11 @@ async fn a_connection_has_so_many_calls_at_once() {
     let byokd = Byokd::start_with(|config| config.limits.streams_per_connection = 7).await;
     let mut rough = Rough::connect(&byokd).await;
     rough.settle().await.unwrap();
-    rough.streams.wait_for(|streams| *streams == 7).await.unwrap();
+    rough
+        .streams
+        .wait_for(|streams| *streams == 7)
+        .await
+        .unwrap();
 }
 
 /// Who connects and says nothing holds a place for some seconds, and nobody up.
@@ -59,7 +63,12 @@ async fn a_connection_has_so_many_calls_at_once() {
 async fn a_connection_that_does_not_begin_is_cut() {
     let byokd = Byokd::start_with(|config| config.limits.connections = 5).await;
     let mut silent = Vec::new();
-    for said in [&b""[..], b"PRI", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", b"\x16\x03"] {
+    for said in [
+        &b""[..],
+        b"PRI",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
+        b"\x16\x03",
+    ] {
         let mut stream = TcpStream::connect(byokd.address()).await.unwrap();
         stream.write_all(said).await.unwrap();
         silent.push(stream);
@@ -70,9 +79,15 @@ async fn a_connection_that_does_not_begin_is_cut() {
     }
     // What is not HTTP/2 is closed without an answer.
     let mut stream = TcpStream::connect(byokd.address()).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: byokd\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: byokd\r\n\r\n")
+        .await
+        .unwrap();
     is_closed(stream).await;
-    until("there is room again", async || Rough::connect(&byokd).await.settle().await.ok()).await;
+    until("there is room again", async || {
+        Rough::connect(&byokd).await.settle().await.ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -89,7 +104,9 @@ async fn a_client_that_gives_up_too_fast_is_cut_and_nobody_else() {
     let mut attacker = Rough::connect(&byokd).await;
     let mut begun = 0;
     let cut = loop {
-        let Ok((_answer, mut body)) = attacker.stall(RESOLVE).await else { break true };
+        let Ok((_answer, mut body)) = attacker.stall(RESOLVE).await else {
+            break true;
+        };
         // Once the server has begun with it; what it has not seen yet costs it nothing.
         if attacker.settle().await.is_err() {
             break true;
@@ -114,7 +131,9 @@ async fn a_burst_of_calls_that_are_given_up_at_once_is_cut() {
     let mut attacker = Rough::connect(&byokd).await;
     let mut begun = 0_u32;
     while begun < 100_000 {
-        let Ok((_answer, mut body)) = attacker.stall(RESOLVE).await else { break };
+        let Ok((_answer, mut body)) = attacker.stall(RESOLVE).await else {
+            break;
+        };
         body.send_reset(h2::Reason::CANCEL);
         begun += 1;
     }
@@ -128,13 +147,25 @@ async fn a_burst_of_calls_that_are_given_up_at_once_is_cut() {
 async fn an_old_connection_is_left_without_an_error() {
     let byokd = Byokd::start_with(|config| config.limits.connection_age_seconds = 1).await;
     let gate = Arc::new(Semaphore::new(0));
-    byokd.provider.on_list(Reply::models(&["small-2030"]).behind(&gate));
+    byokd
+        .provider
+        .on_list(Reply::models(&["small-2030"]).behind(&gate));
     // One that is running when its connection gets old.
     let mut admin = byokd.admin();
-    let running = tokio::spawn(async move { admin.set_key(new_key("acme", "openai", &openai_key(1))).await });
-    until("it runs", async || (!byokd.provider.requests().is_empty()).then_some(())).await;
-    let channel =
-        Endpoint::from_shared(format!("http://{}", byokd.address())).unwrap().connect().await.unwrap();
+    let running = tokio::spawn(async move {
+        admin
+            .set_key(new_key("acme", "openai", &openai_key(1)))
+            .await
+    });
+    until("it runs", async || {
+        (!byokd.provider.requests().is_empty()).then_some(())
+    })
+    .await;
+    let channel = Endpoint::from_shared(format!("http://{}", byokd.address()))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let bearer = Bearer::new(&byokd.token(&[Role::Resolver], "*", &[]));
     let (mut calls, mut not_sent) = (0, 0);
     for _ in 0..3 {
@@ -145,7 +176,9 @@ async fn an_old_connection_is_left_without_an_error() {
             match keys.resolve_credentials(ask("acme", "llama", "", "")).await {
                 Ok(_) => calls += 1,
                 // tonic's client gives up on what it had in hand when it was told to leave, and had not sent.
-                Err(status) if status.code() == Code::Cancelled && status.source().is_some() => not_sent += 1,
+                Err(status) if status.code() == Code::Cancelled && status.source().is_some() => {
+                    not_sent += 1
+                }
                 Err(status) => panic!("{status:?}"),
             }
         }

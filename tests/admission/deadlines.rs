@@ -10,7 +10,11 @@ use crate::support::{Byokd, Reply, new_key, openai_key, store::is_postgres};
 fn assert_ended(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
     let told = "the call's deadline has passed";
-    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, told), "{what}: {status:?}");
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::DeadlineExceeded, told),
+        "{what}: {status:?}"
+    );
 }
 
 /// For the calls around the one that is to end: a machine that is busy answers no call in 200 ms.
@@ -19,14 +23,25 @@ const PATIENT: Option<&str> = Some("60S");
 fn by<T>(message: T, deadline: Option<&'static str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(deadline) = deadline {
-        request.metadata_mut().insert("grpc-timeout", MetadataValue::from_static(deadline));
+        request
+            .metadata_mut()
+            .insert("grpc-timeout", MetadataValue::from_static(deadline));
     }
     request
 }
 
 async fn acme(byokd: &Byokd) -> v1::Workspace {
-    let request = v1::GetWorkspaceRequest { workspace_id: "acme".to_owned() };
-    byokd.admin().get_workspace(by(request, PATIENT)).await.unwrap().into_inner().workspace.unwrap()
+    let request = v1::GetWorkspaceRequest {
+        workspace_id: "acme".to_owned(),
+    };
+    byokd
+        .admin()
+        .get_workspace(by(request, PATIENT))
+        .await
+        .unwrap()
+        .into_inner()
+        .workspace
+        .unwrap()
 }
 
 /// Longer than any of these calls may take there is nothing: the provider answers never, and its own limit is beyond ours.
@@ -45,22 +60,43 @@ async fn hung() -> Byokd {
 async fn a_call_ends_at_its_deadline_whatever_it_asks_for() {
     let byokd = hung().await;
     let set = async |deadline: Option<&'static str>| {
-        byokd.admin().set_key(by(new_key("acme", "openai", &openai_key(1)), deadline)).await.map(|_| ())
+        byokd
+            .admin()
+            .set_key(by(new_key("acme", "openai", &openai_key(1)), deadline))
+            .await
+            .map(|_| ())
     };
     assert_ended(set(None).await, "no deadline");
     for longer in ["2S", "1H", "99999999H", "99999999S"] {
         assert_ended(set(Some(longer)).await, longer);
     }
     // What cannot be read is none.
-    for unreadable in ["999999999H", "1s", "1", "S", "-1S", "1.5S", "0x10S", "1 S", "18446744073709551616n"] {
+    for unreadable in [
+        "999999999H",
+        "1s",
+        "1",
+        "S",
+        "-1S",
+        "1.5S",
+        "0x10S",
+        "1 S",
+        "18446744073709551616n",
+    ] {
         assert_ended(set(Some(unreadable)).await, unreadable);
     }
     // A shorter one counts; the client's library may be the first to say so.
     for shorter in ["0n", "1n", "50m"] {
         let status = set(Some(shorter)).await.unwrap_err();
-        assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{shorter}: {status:?}");
+        assert!(
+            matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
+            "{shorter}: {status:?}"
+        );
     }
-    assert_eq!(acme(&byokd).await.revision, 0, "a call that ended has changed something");
+    assert_eq!(
+        acme(&byokd).await.revision,
+        0,
+        "a call that ended has changed something"
+    );
 }
 
 #[tokio::test]
@@ -72,7 +108,11 @@ async fn a_call_that_waits_for_the_database_ends_too_and_its_change_is_whole_or_
             enabled: Some(enabled),
             ..Default::default()
         };
-        byokd.admin().toggle_byo(by(request, deadline)).await.map(|_| ())
+        byokd
+            .admin()
+            .toggle_byo(by(request, deadline))
+            .await
+            .map(|_| ())
     };
     toggle(true, PATIENT).await.unwrap();
     let database = byokd.database().await;

@@ -1,6 +1,6 @@
 //! More calls than byokd serves at once: who is refused first, and how.
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
@@ -12,9 +12,15 @@ use crate::support::{Byokd, Reply, ask, new_key, openai_key, reason, until};
 async fn let_in(byokd: &Byokd) -> (bool, bool, bool) {
     let mut keys = byokd.keys_with(&byokd.token(&[Role::Admin, Role::Resolver], "*", &[]));
     let workspace_id = "acme".to_owned();
-    let list = v1::GetWorkspaceRequest { workspace_id: workspace_id.clone() };
+    let list = v1::GetWorkspaceRequest {
+        workspace_id: workspace_id.clone(),
+    };
     // One that changes nothing.
-    let change = v1::ToggleByoRequest { workspace_id, enabled: Some(false), ..Default::default() };
+    let change = v1::ToggleByoRequest {
+        workspace_id,
+        enabled: Some(false),
+        ..Default::default()
+    };
     (
         judged(keys.get_workspace(list).await),
         judged(keys.toggle_byo(change).await),
@@ -47,21 +53,35 @@ async fn lists_are_refused_before_changes_and_changes_before_resolves() {
     for running in 1..=3_u32 {
         let mut admin = byokd.admin();
         hung.spawn(async move {
-            admin.set_key(new_key(&format!("w{running}"), "openai", &openai_key(running))).await
+            admin
+                .set_key(new_key(
+                    &format!("w{running}"),
+                    "openai",
+                    &openai_key(running),
+                ))
+                .await
         });
         let expected = (running < 2, running < 3, true);
         // The calls that were just answered may have their place for a moment longer.
-        until(&format!("{running} are running"), async || (let_in(&byokd).await == expected).then_some(()))
-            .await;
+        until(&format!("{running} are running"), async || {
+            (let_in(&byokd).await == expected).then_some(())
+        })
+        .await;
     }
     until("health is told", async || {
-        let served = HealthClient::new(byokd.channel()).check(HealthCheckRequest::default()).await.unwrap();
+        let served = HealthClient::new(byokd.channel())
+            .check(HealthCheckRequest::default())
+            .await
+            .unwrap();
         (served.into_inner().status == 1).then_some(())
     })
     .await;
     // Those that are given up leave their places.
     hung.shutdown().await;
-    until("all have room", async || (let_in(&byokd).await == (true, true, true)).then_some(())).await;
+    until("all have room", async || {
+        (let_in(&byokd).await == (true, true, true)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -77,5 +97,9 @@ async fn calls_whose_message_does_not_come_keep_nobody_out() {
     // They do not last either.
     let (answer, _message) = stalled.pop().unwrap();
     let answer = answer.await.unwrap();
-    assert_eq!(answer.headers().get("grpc-status").unwrap(), "4", "DEADLINE_EXCEEDED");
+    assert_eq!(
+        answer.headers().get("grpc-status").unwrap(),
+        "4",
+        "DEADLINE_EXCEEDED"
+    );
 }

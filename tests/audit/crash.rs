@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use tokio::task::JoinSet;
 
 use crate::support::{Process, Random, Site, ask, lines, stream::verified, until};
@@ -17,7 +17,11 @@ use crate::support::{Process, Random, Site, ask, lines, stream::verified, until}
 const CALLERS: usize = 8;
 
 fn kills() -> u32 {
-    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 100 } else { 25 }
+    if std::env::var("BYOKD_TESTS_LONG").is_ok() {
+        100
+    } else {
+        25
+    }
 }
 
 /// What callers were answered: resolutions by their ids, changes by workspace and revision.
@@ -33,8 +37,15 @@ async fn load(process: &Process, life: u32, answered: &Arc<Mutex<Answered>>) -> 
     for _ in 1..CALLERS {
         let (mut resolver, answered) = (process.keys(Role::Resolver).await, Arc::clone(answered));
         callers.spawn(async move {
-            while let Ok(resolved) = resolver.resolve_credentials(ask("acme", "llama", "", "")).await {
-                answered.lock().unwrap().resolutions.insert(resolved.into_inner().resolution_id);
+            while let Ok(resolved) = resolver
+                .resolve_credentials(ask("acme", "llama", "", ""))
+                .await
+            {
+                answered
+                    .lock()
+                    .unwrap()
+                    .resolutions
+                    .insert(resolved.into_inner().resolution_id);
             }
         });
     }
@@ -47,9 +58,15 @@ async fn load(process: &Process, life: u32, answered: &Arc<Mutex<Answered>>) -> 
                 enabled: Some(enabled),
                 ..Default::default()
             };
-            let Ok(toggled) = admin.toggle_byo(toggle).await else { return };
+            let Ok(toggled) = admin.toggle_byo(toggle).await else {
+                return;
+            };
             let revision = toggled.into_inner().workspace.unwrap().revision;
-            answered.lock().unwrap().changes.insert((workspace_id.clone(), revision));
+            answered
+                .lock()
+                .unwrap()
+                .changes
+                .insert((workspace_id.clone(), revision));
         }
     });
     callers
@@ -78,8 +95,12 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
         callers.join_all().await;
     }
     let stream = lines_despite_kills(&file);
-    let text = |line: &serde_json::Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
-    let resolutions: HashSet<String> = stream.iter().map(|line| text(line, "resolution_id")).collect();
+    let text =
+        |line: &serde_json::Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
+    let resolutions: HashSet<String> = stream
+        .iter()
+        .map(|line| text(line, "resolution_id"))
+        .collect();
     let changes: HashSet<(String, u64)> = stream
         .iter()
         .filter(|line| line["event"] == "changed")
@@ -97,17 +118,31 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
         kills(),
         answered.resolutions.len(),
         answered.changes.len(),
-        report.notes.iter().filter(|note| note.line.is_some()).count(),
+        report
+            .notes
+            .iter()
+            .filter(|note| note.line.is_some())
+            .count(),
     );
     // With the database: what its checkpoints vouch for is there.
-    let verify = site.command(&["audit", "verify", file.to_str().unwrap()]).output().unwrap();
-    assert_eq!(verify.status.code(), Some(0), "seed {}: {verify:?}", random.seed);
+    let verify = site
+        .command(&["audit", "verify", file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(
+        verify.status.code(),
+        Some(0),
+        "seed {}: {verify:?}",
+        random.seed
+    );
 }
 
 /// Whole lines; the torn ones before a new beginning are left out.
 fn lines_despite_kills(file: &std::path::Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(file).unwrap();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// In `buffered`, what was written stays; an end in order loses nothing.
@@ -117,14 +152,24 @@ async fn an_end_in_order_loses_nothing_in_buffered_mode() {
     let mut process = site.start().await;
     let answered: Arc<Mutex<Answered>> = Arc::default();
     let callers = load(&process, 0, &answered).await;
-    until("there is load", async || (answered.lock().unwrap().resolutions.len() > 200).then_some(())).await;
+    until("there is load", async || {
+        (answered.lock().unwrap().resolutions.len() > 200).then_some(())
+    })
+    .await;
     process.terminate();
     assert!(process.ended().await.success(), "{}", process.said());
     callers.join_all().await;
     let stream = lines(&site.data().join("audit.jsonl"));
-    let told: HashSet<&str> = stream.iter().filter_map(|line| line["resolution_id"].as_str()).collect();
+    let told: HashSet<&str> = stream
+        .iter()
+        .filter_map(|line| line["resolution_id"].as_str())
+        .collect();
     let answered = answered.lock().unwrap();
-    let lost = answered.resolutions.iter().filter(|id| !told.contains(id.as_str())).count();
+    let lost = answered
+        .resolutions
+        .iter()
+        .filter(|id| !told.contains(id.as_str()))
+        .count();
     assert_eq!(lost, 0);
     assert_eq!(stream.last().unwrap()["event"], "closed");
 }

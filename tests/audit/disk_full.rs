@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 
 use crate::support::{Process, Site, ask, byokd::Keys, lines, reason, stream::verified, until};
 
@@ -16,21 +16,33 @@ async fn start(site: &Site, mode: &str) -> (Process, Keys) {
     let process = site.start_as(serve).await;
     let mut resolver = process.keys(Role::Resolver).await;
     for _ in 0..BEFORE {
-        resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+        resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await
+            .unwrap();
     }
-    until("the stream has begun", async || (count(site, "resolved") as u64 == BEFORE).then_some(())).await;
+    until("the stream has begun", async || {
+        (count(site, "resolved") as u64 == BEFORE).then_some(())
+    })
+    .await;
     (process, resolver)
 }
 
 fn count(site: &Site, event: &str) -> usize {
-    lines(&site.data().join("audit.jsonl")).iter().filter(|line| line["event"] == event).count()
+    lines(&site.data().join("audit.jsonl"))
+        .iter()
+        .filter(|line| line["event"] == event)
+        .count()
 }
 
 /// Resolves until one is refused; answers the ids of those that were not.
 async fn until_refused(resolver: &mut Keys) -> (Vec<String>, tonic::Status) {
     let mut granted = Vec::new();
     loop {
-        match resolver.resolve_credentials(ask("acme", "llama", "", "")).await {
+        match resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await
+        {
             Ok(resolved) => granted.push(resolved.into_inner().resolution_id),
             Err(refused) => return (granted, refused),
         }
@@ -51,28 +63,53 @@ async fn durable_grants_nothing_that_it_cannot_put_on_record_and_recovers_by_its
         granted.extend(some);
         assert_eq!(reason(&refused), "AUDIT_UNAVAILABLE");
         assert!(tonic_types::StatusExt::get_details_retry_info(&refused).is_some());
-        let toggle =
-            v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: Some(true), ..Default::default() };
+        let toggle = v1::ToggleByoRequest {
+            workspace_id: "acme".into(),
+            enabled: Some(true),
+            ..Default::default()
+        };
         let refused = admin.toggle_byo(toggle).await.unwrap_err();
-        assert_eq!(reason(&refused), "AUDIT_UNAVAILABLE", "a change is refused before it begins");
-        let read = v1::GetWorkspaceRequest { workspace_id: "acme".into() };
-        let workspace = admin.get_workspace(read).await.unwrap().into_inner().workspace.unwrap();
+        assert_eq!(
+            reason(&refused),
+            "AUDIT_UNAVAILABLE",
+            "a change is refused before it begins"
+        );
+        let read = v1::GetWorkspaceRequest {
+            workspace_id: "acme".into(),
+        };
+        let workspace = admin
+            .get_workspace(read)
+            .await
+            .unwrap()
+            .into_inner()
+            .workspace
+            .unwrap();
         assert_eq!(workspace.revision, 0);
         process.limit_files(None);
         let resolved = until("it is granted again", async || {
-            resolver.resolve_credentials(ask("acme", "llama", "", "")).await.ok()
+            resolver
+                .resolve_credentials(ask("acme", "llama", "", ""))
+                .await
+                .ok()
         });
         granted.push(resolved.await.into_inner().resolution_id);
     }
     let stream = lines(&file);
     for id in &granted {
-        assert!(stream.iter().any(|line| line["resolution_id"] == **id), "{id}");
+        assert!(
+            stream.iter().any(|line| line["resolution_id"] == **id),
+            "{id}"
+        );
     }
     assert!(stream.iter().filter(|line| line["event"] == "lost").count() >= 3);
     process.terminate();
     assert!(process.ended().await.success(), "{}", process.said());
     let said = process.said();
-    assert_eq!(said.matches("the audit stream cannot be written").count(), 3, "{said}");
+    assert_eq!(
+        said.matches("the audit stream cannot be written").count(),
+        3,
+        "{said}"
+    );
     let report = verified(&site.path("audit.key"), &[&file]);
     assert!(report.sound() && report.chains[0].closed, "{report:#?}");
 }
@@ -85,14 +122,26 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
     process.limit_files(Some(fs::metadata(&file).unwrap().len() + 100));
     let mut asked = BEFORE;
     until("the disk is full", async || {
-        resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+        resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await
+            .unwrap();
         asked += 1;
-        process.said().contains("the audit stream cannot be written").then_some(())
+        process
+            .said()
+            .contains("the audit stream cannot be written")
+            .then_some(())
     })
     .await;
     process.limit_files(None);
-    until("it is said", async || (count(&site, "lost") > 0).then_some(())).await;
-    resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    until("it is said", async || {
+        (count(&site, "lost") > 0).then_some(())
+    })
+    .await;
+    resolver
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
     asked += 1;
     process.terminate();
     assert!(process.ended().await.success(), "{}", process.said());
@@ -106,7 +155,11 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
     assert!(lost > 0 && told > BEFORE, "{lost} lost, {told} told");
     assert_eq!(lost + told, asked, "each has a line or is counted");
     let said = process.said();
-    assert_eq!(said.matches("the audit stream cannot be written").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("the audit stream cannot be written").count(),
+        1,
+        "{said}"
+    );
     assert!(said.contains("is written again"), "{said}");
     let report = verified(&site.path("audit.key"), &[&file]);
     assert!(report.sound(), "{report:#?}");
@@ -117,21 +170,44 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
 async fn a_start_on_a_full_disk_recovers_by_itself() {
     let site = Site::new().await;
     let (process, mut resolver) = start(&site, "durable").await;
-    resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
     drop(process);
     let full = site.path("full.jsonl");
     fs::write(&full, vec![b'\n'; 4 << 20]).unwrap();
     // SQLite's files are shorter than this one.
     let mut serve = Command::new("prlimit");
     let inner = site.serve();
-    serve.arg(format!("--fsize={}:", 4 << 20)).arg(inner.get_program()).args(inner.get_args()).env_clear();
-    serve.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(site.path("."));
-    serve.env("BYOKD__AUDIT__MODE", "durable").env("BYOKD__AUDIT__FILE", &full);
+    serve
+        .arg(format!("--fsize={}:", 4 << 20))
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear();
+    serve
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(site.path("."));
+    serve
+        .env("BYOKD__AUDIT__MODE", "durable")
+        .env("BYOKD__AUDIT__FILE", &full);
     let process = site.start_as(serve).await;
     let mut resolver = process.keys(Role::Resolver).await;
-    let refused = resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap_err();
+    let refused = resolver
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused), "AUDIT_UNAVAILABLE");
     process.limit_files(None);
-    until("it is granted", async || resolver.resolve_credentials(ask("acme", "llama", "", "")).await.ok())
-        .await;
+    until("it is granted", async || {
+        resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await
+            .ok()
+    })
+    .await;
 }

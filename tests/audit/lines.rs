@@ -2,13 +2,15 @@
 
 use byokd::{
     contract::v1,
-    domain::principal::{Role, Rpc},
+    domain::caller::{Role, Rpc},
 };
 use serde_json::{Value, json};
 
 use crate::{
     access::{call, may_call, names_a_workspace},
-    support::{Byokd, Reply, ask, lines, lines_until, new_key, openai_key, reason, stream::verified},
+    support::{
+        Byokd, Reply, ask, lines, lines_until, new_key, openai_key, reason, stream::verified,
+    },
 };
 
 fn count(lines: &[Value], event: &str) -> usize {
@@ -21,25 +23,45 @@ async fn every_rpc_that_is_refused_has_a_line_with_its_reason() {
     let mut expected = Vec::new();
     for rpc in Rpc::ALL.iter().copied() {
         let name = rpc.as_str();
-        let workspace = if names_a_workspace(name) { json!("acme") } else { Value::Null };
-        let wrong = Role::ALL.into_iter().find(|role| !may_call(name).contains(role));
+        let workspace = if names_a_workspace(name) {
+            json!("acme")
+        } else {
+            Value::Null
+        };
+        let wrong = Role::ALL
+            .into_iter()
+            .find(|role| !may_call(name).contains(role));
         if let Some(wrong) = wrong {
             let token = byokd.token(&[wrong], "*", &[]);
-            call(rpc, byokd.keys_with(&token), byokd.platform_with(&token)).await.unwrap_err();
+            call(rpc, byokd.keys_with(&token), byokd.platform_with(&token))
+                .await
+                .unwrap_err();
             expected.push(json!([name, "tests", workspace, "ROLE_REQUIRED"]));
         }
         if names_a_workspace(name) {
             let token = byokd.token(&[may_call(name)[0]], "globex", &[]);
-            call(rpc, byokd.keys_with(&token), byokd.platform_with(&token)).await.unwrap_err();
+            call(rpc, byokd.keys_with(&token), byokd.platform_with(&token))
+                .await
+                .unwrap_err();
             expected.push(json!([name, "tests", workspace, "WORKSPACE_MISMATCH"]));
         }
     }
     assert!(expected.len() > 2 * 14);
-    let seen =
-        lines_until(&byokd, "all are refused", |lines| count(lines, "refused") == expected.len()).await;
+    let seen = lines_until(&byokd, "all are refused", |lines| {
+        count(lines, "refused") == expected.len()
+    })
+    .await;
     let refused = seen.iter().filter(|line| line["event"] == "refused");
-    let told: Vec<Value> =
-        refused.map(|line| json!([line["rpc"], line["actor"], line["workspace"], line["reason"]])).collect();
+    let told: Vec<Value> = refused
+        .map(|line| {
+            json!([
+                line["rpc"],
+                line["actor"],
+                line["workspace"],
+                line["reason"]
+            ])
+        })
+        .collect();
     assert_eq!(told, expected);
 }
 
@@ -48,15 +70,29 @@ async fn every_rpc_that_is_refused_has_a_line_with_its_reason() {
 async fn beyond_ten_a_second_refusals_of_nobody_are_counted() {
     let byokd = Byokd::start().await;
     for rpc in Rpc::ALL.iter().copied() {
-        call(rpc, byokd.keys_with("x"), byokd.platform_with("x")).await.unwrap_err();
+        call(rpc, byokd.keys_with("x"), byokd.platform_with("x"))
+            .await
+            .unwrap_err();
     }
-    let seen = lines_until(&byokd, "ten are refused", |lines| count(lines, "refused") == 10).await;
+    let seen = lines_until(&byokd, "ten are refused", |lines| {
+        count(lines, "refused") == 10
+    })
+    .await;
     for line in seen.iter().filter(|line| line["event"] == "refused") {
-        assert_eq!((&line["reason"], &line["actor"]), (&json!("CREDENTIALS_INVALID"), &Value::Null));
+        assert_eq!(
+            (&line["reason"], &line["actor"]),
+            (&json!("CREDENTIALS_INVALID"), &Value::Null)
+        );
     }
     byokd.pass(std::time::Duration::from_secs(1));
-    let seen = lines_until(&byokd, "the others are counted", |lines| count(lines, "suppressed") == 1).await;
-    let suppressed = seen.iter().find(|line| line["event"] == "suppressed").unwrap();
+    let seen = lines_until(&byokd, "the others are counted", |lines| {
+        count(lines, "suppressed") == 1
+    })
+    .await;
+    let suppressed = seen
+        .iter()
+        .find(|line| line["event"] == "suppressed")
+        .unwrap();
     assert_eq!(suppressed["count"], Rpc::ALL.len() - 10);
 }
 
@@ -69,17 +105,29 @@ async fn a_resolve_has_a_line_that_says_whose_key_which_model_and_who_pays() {
     let credits = byokd.resolve("acme", "", "openai").await.unwrap();
     let byo = byokd.resolve("globex", "", "openai").await.unwrap();
     let local = byokd.resolve("acme", "llama", "").await.unwrap();
-    let free = byokd.resolver().resolve_credentials(ask("acme", "small", "", "training")).await.unwrap();
+    let free = byokd
+        .resolver()
+        .resolve_credentials(ask("acme", "small", "", "training"))
+        .await
+        .unwrap();
     let answers = [credits, byo, local, free.into_inner()];
-    let seen = lines_until(&byokd, "all are resolved", |lines| count(lines, "resolved") == 4).await;
-    let told: Vec<&Value> = seen.iter().filter(|line| line["event"] == "resolved").collect();
+    let seen = lines_until(&byokd, "all are resolved", |lines| {
+        count(lines, "resolved") == 4
+    })
+    .await;
+    let told: Vec<&Value> = seen
+        .iter()
+        .filter(|line| line["event"] == "resolved")
+        .collect();
     let payers = [
         ("acme", "reply", "CREDITS", "platform"),
         ("globex", "reply", "BYO", "workspace"),
         ("acme", "reply", "UNMETERED", "none"),
         ("acme", "training", "UNMETERED", "platform"),
     ];
-    for ((line, answer), (workspace, purpose, billing, source)) in told.iter().zip(answers).zip(payers) {
+    for ((line, answer), (workspace, purpose, billing, source)) in
+        told.iter().zip(answers).zip(payers)
+    {
         let key = answer.key.unwrap();
         let expected = json!({
             "chain": line["chain"], "seq": line["seq"], "at": "2030-06-15T12:00:00Z", "mac": line["mac"],
@@ -88,7 +136,11 @@ async fn a_resolve_has_a_line_that_says_whose_key_which_model_and_who_pays() {
             "generation": key.generation, "degraded": false, "resolution_id": answer.resolution_id,
         });
         let mut line = (*line).clone();
-        let key_id = line.as_object_mut().unwrap().remove("key_id").unwrap_or(json!(""));
+        let key_id = line
+            .as_object_mut()
+            .unwrap()
+            .remove("key_id")
+            .unwrap_or(json!(""));
         assert_eq!((line, key_id), (expected, json!(key.key_id)));
     }
 }
@@ -112,8 +164,12 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
         ..Default::default()
     };
     admin.select_model(select).await.unwrap();
-    byokd.provider.on_generate(Reply::openai_wrong_key(&openai_key(1)));
-    byokd.provider.on_list(Reply::openai_wrong_key(&openai_key(1)));
+    byokd
+        .provider
+        .on_generate(Reply::openai_wrong_key(&openai_key(1)));
+    byokd
+        .provider
+        .on_list(Reply::openai_wrong_key(&openai_key(1)));
     let verify = v1::VerifyKeyRequest {
         workspace_id: workspace_id.clone(),
         provider: provider.clone(),
@@ -130,8 +186,17 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
     // Nothing changes by this one.
     admin.delete_key(delete).await.unwrap();
     byokd.toggle("acme", true).await;
-    admin.delete_workspace(v1::DeleteWorkspaceRequest { workspace_id, ..Default::default() }).await.unwrap();
-    let delete = v1::DeletePlatformKeyRequest { provider, ..Default::default() };
+    admin
+        .delete_workspace(v1::DeleteWorkspaceRequest {
+            workspace_id,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    let delete = v1::DeletePlatformKeyRequest {
+        provider,
+        ..Default::default()
+    };
     operator.delete_platform_key(delete).await.unwrap();
     byokd.workspace("acme").await;
     let byokd = byokd.restart().await;
@@ -139,7 +204,15 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
     let told: Vec<Value> = seen
         .iter()
         .filter(|line| !["opened", "closed"].contains(&line["event"].as_str().unwrap()))
-        .map(|line| json!([line["event"], line["rpc"], line["workspace"], line["revision"], line["verdict"]]))
+        .map(|line| {
+            json!([
+                line["event"],
+                line["rpc"],
+                line["workspace"],
+                line["revision"],
+                line["verdict"]
+            ])
+        })
         .collect();
     assert_eq!(
         told,
@@ -156,16 +229,36 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
     );
     let first = seen.iter().find(|line| line["event"] == "changed").unwrap();
     assert_eq!(
-        (&first["actor"], &first["on_behalf_of"], &first["request_id"], &first["provider"]),
-        (&json!("tests"), &json!("jane@acme.example"), &json!("request-7"), &json!("openai"))
+        (
+            &first["actor"],
+            &first["on_behalf_of"],
+            &first["request_id"],
+            &first["provider"]
+        ),
+        (
+            &json!("tests"),
+            &json!("jane@acme.example"),
+            &json!("request-7"),
+            &json!("openai")
+        )
     );
     assert_eq!(
-        (&first["before"]["byo_enabled"], &first["after"]["byo_enabled"]),
+        (
+            &first["before"]["byo_enabled"],
+            &first["after"]["byo_enabled"]
+        ),
         (&json!(false), &json!(true))
     );
-    let report = verified(&byokd.config.audit_key_file(), &[&byokd.config.audit_file().unwrap()]);
+    let report = verified(
+        &byokd.config.audit_key_file(),
+        &[&byokd.config.audit_file().unwrap()],
+    );
     assert!(report.sound(), "{report:#?}");
-    assert_eq!(report.chains.iter().filter(|chain| chain.closed).count(), 1, "{report:#?}");
+    assert_eq!(
+        report.chains.iter().filter(|chain| chain.closed).count(),
+        1,
+        "{report:#?}"
+    );
 }
 
 #[tokio::test]
@@ -177,15 +270,35 @@ async fn no_line_holds_a_secret_wherever_it_was_pasted() {
     byokd.resolve("acme", "", "openai").await.unwrap();
     let token = byokd.token(&[Role::Admin, Role::Resolver], "*", &[]);
     let mut keys = byokd.keys_with(&token);
-    keys.resolve_credentials(ask(&secret, "", "openai", "")).await.unwrap_err();
-    keys.resolve_credentials(ask("acme", &secret, "openai", "")).await.unwrap_err();
-    keys.resolve_credentials(ask("acme", "", &secret, "")).await.unwrap_err();
-    let anyone = byokd.keys_with(&secret).resolve_credentials(ask(&secret, "", "", "")).await.unwrap_err();
+    keys.resolve_credentials(ask(&secret, "", "openai", ""))
+        .await
+        .unwrap_err();
+    keys.resolve_credentials(ask("acme", &secret, "openai", ""))
+        .await
+        .unwrap_err();
+    keys.resolve_credentials(ask("acme", "", &secret, ""))
+        .await
+        .unwrap_err();
+    let anyone = byokd
+        .keys_with(&secret)
+        .resolve_credentials(ask(&secret, "", "", ""))
+        .await
+        .unwrap_err();
     assert_eq!(reason(&anyone), "CREDENTIALS_INVALID");
-    let wrong = v1::SetKeyRequest { on_behalf_of: secret.clone(), ..new_key(&secret, "anthropic", &secret) };
+    let wrong = v1::SetKeyRequest {
+        on_behalf_of: secret.clone(),
+        ..new_key(&secret, "anthropic", &secret)
+    };
     keys.set_key(wrong).await.unwrap_err();
-    let seen = lines_until(&byokd, "five are refused", |lines| count(lines, "refused") == 5).await;
-    assert!(seen.iter().filter(|line| line["event"] == "refused").any(|line| line["workspace"] == "acme"));
+    let seen = lines_until(&byokd, "five are refused", |lines| {
+        count(lines, "refused") == 5
+    })
+    .await;
+    assert!(
+        seen.iter()
+            .filter(|line| line["event"] == "refused")
+            .any(|line| line["workspace"] == "acme")
+    );
     let text = std::fs::read_to_string(byokd.config.audit_file().unwrap()).unwrap();
     for planted in [secret.as_str(), secret.get(..12).unwrap(), token.as_str()] {
         assert!(!text.contains(planted), "{planted}");

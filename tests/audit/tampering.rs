@@ -10,9 +10,9 @@ use byokd::{
     config::Config,
     domain::{
         audit::Checkpoint,
+        caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
         clock::Clock,
         names::{ModelName, PurposeName, WorkspaceId},
-        principal::{Principal, Rights, Role, RpcSet, WorkspaceScope},
         resolution::Ask,
     },
     ops,
@@ -43,7 +43,7 @@ impl Stream {
         let catalog_file = folder.path().join("catalog.toml");
         fs::write(&catalog_file, catalog(&provider)).unwrap();
         let config = config(folder.path(), catalog_file).await;
-        let caller = Arc::new(Principal {
+        let caller = Arc::new(Caller {
             subject: "tests".to_owned(),
             rights: Rights {
                 rpcs: RpcSet::of_roles(&[Role::Resolver]),
@@ -62,7 +62,9 @@ impl Stream {
             let parts = byokd::server::open(&config, clock).await.unwrap();
             let workspace = WorkspaceId::parse(&format!("acme-{chain}")).unwrap();
             for _ in 0..RESOLVES {
-                ops::resolve_credentials(&parts, &caller, &workspace, &ask).await.unwrap();
+                ops::resolve_credentials(&parts, &caller, &workspace, &ask)
+                    .await
+                    .unwrap();
             }
             match chain {
                 3 => parts.audit.checkpoint().await.unwrap(),
@@ -72,17 +74,32 @@ impl Stream {
             parts.store.close().await;
         }
         let text = fs::read(config.audit_file().unwrap()).unwrap();
-        let lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let lines: Vec<Vec<u8>> = text
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
         assert_eq!(lines.len(), 3 * (RESOLVES + 2) + RESOLVES + 1);
         assert_eq!(checkpoints.len(), 4);
-        Self { _folder: folder, config, lines, checkpoints, _provider: provider }
+        Self {
+            _folder: folder,
+            config,
+            lines,
+            checkpoints,
+            _provider: provider,
+        }
     }
 
     fn check(&self, lines: &[Vec<u8>], with_checkpoints: bool) -> Report {
         let key = ChainKey::open(&self.config.audit_key_file()).unwrap();
-        let checkpoints = if with_checkpoints { self.checkpoints.clone() } else { Vec::new() };
+        let checkpoints = if with_checkpoints {
+            self.checkpoints.clone()
+        } else {
+            Vec::new()
+        };
         let mut verifier = Verifier::new(&key, checkpoints, true);
-        verifier.read_lines(Path::new("tampered.jsonl"), lines.concat().as_slice()).unwrap();
+        verifier
+            .read_lines(Path::new("tampered.jsonl"), lines.concat().as_slice())
+            .unwrap();
         verifier.report()
     }
 }
@@ -133,7 +150,8 @@ fn delete_lines(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> 
 
 fn swap_two_lines(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> {
     let one = any(lines, random);
-    let other = (one + 1 + usize::try_from(random.below(lines.len() as u64 - 1)).unwrap()) % lines.len();
+    let other =
+        (one + 1 + usize::try_from(random.below(lines.len() as u64 - 1)).unwrap()) % lines.len();
     lines.swap(one, other);
     None
 }
@@ -195,8 +213,11 @@ fn rename_a_line(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize>
     let line = any(lines, random);
     let name = |line: &[u8]| line[10..46].to_vec();
     let other = (line + RESOLVES + 2) % lines.len();
-    let other =
-        if name(&lines[other]) == name(&lines[line]) { (other + RESOLVES + 2) % lines.len() } else { other };
+    let other = if name(&lines[other]) == name(&lines[line]) {
+        (other + RESOLVES + 2) % lines.len()
+    } else {
+        other
+    };
     let renamed = name(&lines[other]);
     lines[line].splice(10..46, renamed);
     Some(line)
@@ -208,7 +229,10 @@ async fn every_tampering_is_found() {
     let stream = Stream::written().await;
     let mut random = Random::new();
     let untouched = stream.check(&stream.lines, true);
-    assert!(untouched.sound() && stream.check(&stream.lines, false).sound(), "{untouched:#?}");
+    assert!(
+        untouched.sound() && stream.check(&stream.lines, false).sound(),
+        "{untouched:#?}"
+    );
     assert_eq!(untouched.lines, stream.lines.len() as u64);
     let classes: [(&str, Tampering); 14] = [
         ("edit a byte", edit_a_byte),
@@ -240,7 +264,10 @@ async fn every_tampering_is_found() {
             if let Some(place) = place {
                 let near = |line: u64| usize::try_from(line).unwrap().abs_diff(place + 1) <= 1;
                 assert!(
-                    report.findings.iter().any(|finding| finding.line.is_some_and(near)),
+                    report
+                        .findings
+                        .iter()
+                        .any(|finding| finding.line.is_some_and(near)),
                     "{context}: {report:#?}"
                 );
             }
@@ -258,11 +285,20 @@ async fn without_a_checkpoint_only_the_tail_of_the_last_chain_can_go_unseen() {
     let last = 3 * (RESOLVES + 2);
     for length in 0..stream.lines.len() {
         let report = stream.check(&stream.lines[..length], false);
-        assert!(report.sound(), "{length}: a stream that was read while it was written: {report:#?}");
+        assert!(
+            report.sound(),
+            "{length}: a stream that was read while it was written: {report:#?}"
+        );
         let ends = length > 0 && length % (RESOLVES + 2) == 0;
-        let open = report.notes.iter().any(|note| note.fault.contains("has no end"));
+        let open = report
+            .notes
+            .iter()
+            .any(|note| note.fault.contains("has no end"));
         assert_eq!(open, length > 0 && !ends, "{length}: {report:#?}");
-        assert!(!stream.check(&stream.lines[..length], true).sound(), "{length}: there is a checkpoint");
+        assert!(
+            !stream.check(&stream.lines[..length], true).sound(),
+            "{length}: there is a checkpoint"
+        );
     }
     // Before another chain, every line is missed, with a database or without.
     for line in 0..last {
@@ -282,7 +318,10 @@ async fn what_a_crash_leaves_is_told_apart() {
     let report = stream.check(&lines, false);
     assert!(report.sound(), "{report:#?}");
     assert!(
-        report.notes.iter().any(|note| note.line == Some(end as u64 + 1) && note.fault.contains("no end"))
+        report
+            .notes
+            .iter()
+            .any(|note| note.line == Some(end as u64 + 1) && note.fault.contains("no end"))
     );
     // The next start goes on behind it, and says that it was there.
     let file = stream.config.audit_file().unwrap();
@@ -291,7 +330,10 @@ async fn what_a_crash_leaves_is_told_apart() {
     let parts = byokd::server::open(&stream.config, clock).await.unwrap();
     parts.audit.close().await;
     let text = fs::read(&file).unwrap();
-    let lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let lines: Vec<Vec<u8>> = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
     let report = stream.check(&lines, false);
     assert!(report.sound(), "{report:#?}");
     assert_eq!(report.chains.len(), 5);

@@ -7,11 +7,11 @@ use byokd::{
     contract::v1,
     domain::{
         audit::{KeyUsage, TimeRange},
+        caller::Role,
         names::WorkspaceId,
-        principal::Role,
     },
     identity::{MintRequest, Signer, mint},
-    store::{Duty, Settings, Store},
+    store::{OpenMode, Settings, Store},
 };
 use prost_types::Timestamp;
 
@@ -32,7 +32,10 @@ fn resolver(byokd: &Byokd, subject: &str) -> crate::support::byokd::Keys {
 async fn resolve(byokd: &Byokd, subject: &str, times: u64) {
     let mut caller = resolver(byokd, subject);
     for _ in 0..times {
-        caller.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
+        caller
+            .resolve_credentials(ask("acme", "", "openai", ""))
+            .await
+            .unwrap();
     }
 }
 
@@ -46,11 +49,19 @@ async fn usage(byokd: &Byokd, page_size: u32) -> BTreeMap<(i64, u64, String), u6
             page_token: page_token.clone(),
             ..Default::default()
         };
-        let page = byokd.keys(Role::Viewer, "acme").list_key_usage(request).await.unwrap().into_inner();
+        let page = byokd
+            .keys(Role::Viewer, "acme")
+            .list_key_usage(request)
+            .await
+            .unwrap()
+            .into_inner();
         for row in page.usage {
             assert_eq!(row.provider, "openai");
             let key = (row.hour.unwrap().seconds, row.generation, row.caller);
-            assert!(rows.insert(key, row.handed_out).is_none(), "a row came twice");
+            assert!(
+                rows.insert(key, row.handed_out).is_none(),
+                "a row came twice"
+            );
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -74,8 +85,14 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
     byokd.set_key("acme", "openai", &openai_key(2)).await;
     resolve(&byokd, "chat", 4).await;
     // Refused, and on the platform's key: not counted.
-    resolver(&byokd, "chat").resolve_credentials(ask("acme", "", "anthropic", "")).await.unwrap_err();
-    resolver(&byokd, "chat").resolve_credentials(ask("globex", "", "openai", "")).await.unwrap();
+    resolver(&byokd, "chat")
+        .resolve_credentials(ask("acme", "", "anthropic", ""))
+        .await
+        .unwrap_err();
+    resolver(&byokd, "chat")
+        .resolve_credentials(ask("globex", "", "openai", ""))
+        .await
+        .unwrap();
     byokd.pass(Duration::from_secs(1800));
     resolve(&byokd, "chat", 1).await;
     byokd.pass(Duration::from_secs(1800));
@@ -83,7 +100,8 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
     resolve(&byokd, "chat", 5).await;
     let byokd = byokd.restart().await;
     let noon = 1_907_755_200;
-    let row = |hour, generation, caller: &str, count| ((hour, generation, caller.to_owned()), count);
+    let row =
+        |hour, generation, caller: &str, count| ((hour, generation, caller.to_owned()), count);
     let expected = BTreeMap::from([
         row(noon, 1, "agents/ü.1", 2),
         row(noon, 1, "chat", 3),
@@ -91,20 +109,44 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
         row(noon + 3600, 2, "chat", 5),
     ]);
     for page_size in [0, 1, 2, 3, 4, 1000] {
-        assert_eq!(usage(&byokd, page_size).await, expected, "pages of {page_size}");
+        assert_eq!(
+            usage(&byokd, page_size).await,
+            expected,
+            "pages of {page_size}"
+        );
     }
     // What comes later is added.
     resolve(&byokd, "chat", 1).await;
     let byokd = byokd.restart().await;
-    assert_eq!(usage(&byokd, 0).await[&(noon + 3600, 2, "chat".to_owned())], 6);
+    assert_eq!(
+        usage(&byokd, 0).await[&(noon + 3600, 2, "chat".to_owned())],
+        6
+    );
     let second = v1::ListKeyUsageRequest {
         workspace_id: "acme".into(),
-        start_time: Some(Timestamp { seconds: noon + 1, nanos: 0 }),
-        end_time: Some(Timestamp { seconds: noon + 3601, nanos: 0 }),
+        start_time: Some(Timestamp {
+            seconds: noon + 1,
+            nanos: 0,
+        }),
+        end_time: Some(Timestamp {
+            seconds: noon + 3601,
+            nanos: 0,
+        }),
         ..Default::default()
     };
-    let page = byokd.admin().list_key_usage(second).await.unwrap().into_inner();
-    assert_eq!(page.usage.iter().map(|row| row.handed_out).collect::<Vec<_>>(), [6]);
+    let page = byokd
+        .admin()
+        .list_key_usage(second)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        page.usage
+            .iter()
+            .map(|row| row.handed_out)
+            .collect::<Vec<_>>(),
+        [6]
+    );
 }
 
 /// Two replicas add to the same rows, and one loses its database for a while.
@@ -127,7 +169,10 @@ async fn two_replicas_count_together_also_after_an_outage_of_the_database() {
     let mut granted = 5;
     let mut caller = resolver(&other, "chat");
     until("the outage was noticed", async || {
-        let resolved = caller.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
+        let resolved = caller
+            .resolve_credentials(ask("acme", "", "openai", ""))
+            .await
+            .unwrap();
         granted += 1;
         resolved.into_inner().degraded.then_some(())
     })
@@ -144,7 +189,12 @@ async fn two_replicas_count_together_also_after_an_outage_of_the_database() {
 #[tokio::test]
 async fn a_batch_is_added_once_however_often_it_is_sent() {
     let byokd = Byokd::start().await;
-    let store = Store::open(&Settings::at(&byokd.config.database.url), Duty::Maintain).await.unwrap();
+    let store = Store::open(
+        &Settings::at(&byokd.config.database.url),
+        OpenMode::Maintain,
+    )
+    .await
+    .unwrap();
     let workspace = WorkspaceId::parse("acme").unwrap();
     let (chain, now) = (uuid::Uuid::now_v7(), byokd.clock.now());
     let rows = [KeyUsage {
@@ -156,13 +206,29 @@ async fn a_batch_is_added_once_however_often_it_is_sent() {
         handed_out: 3,
     }];
     for (number, sum) in [(1, 3), (1, 3), (2, 6), (2, 6), (1, 6)] {
-        store.add_key_usage(chain, now, number, &rows).await.unwrap();
-        let counted = store.key_usage(&workspace, TimeRange::default(), None, 10).await.unwrap();
-        assert_eq!(counted.iter().map(|row| row.handed_out).sum::<u64>(), sum, "batch {number}");
+        store
+            .add_key_usage(chain, now, number, &rows)
+            .await
+            .unwrap();
+        let counted = store
+            .key_usage(&workspace, TimeRange::default(), None, 10)
+            .await
+            .unwrap();
+        assert_eq!(
+            counted.iter().map(|row| row.handed_out).sum::<u64>(),
+            sum,
+            "batch {number}"
+        );
     }
     // Another process has numbers of its own.
-    store.add_key_usage(uuid::Uuid::now_v7(), now, 1, &rows).await.unwrap();
-    let counted = store.key_usage(&workspace, TimeRange::default(), None, 10).await.unwrap();
+    store
+        .add_key_usage(uuid::Uuid::now_v7(), now, 1, &rows)
+        .await
+        .unwrap();
+    let counted = store
+        .key_usage(&workspace, TimeRange::default(), None, 10)
+        .await
+        .unwrap();
     assert_eq!(counted[0].handed_out, 9);
     store.close().await;
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Output};
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use serde_json::Value;
 
 use crate::support::{Site, ask, new_key, openai_key, rows::number, until};
@@ -18,7 +18,10 @@ async fn written() -> Site {
         let mut process = site.start().await;
         let mut resolver = process.keys(Role::Resolver).await;
         for _ in 0..4 {
-            resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+            resolver
+                .resolve_credentials(ask("acme", "llama", "", ""))
+                .await
+                .unwrap();
         }
         process.terminate();
         assert!(process.ended().await.success(), "{}", process.said());
@@ -37,9 +40,16 @@ async fn a_sound_stream_is_0_a_tampered_one_2_and_one_that_cannot_be_checked_1()
     let path = file.to_str().unwrap();
     let sound = verify(&[path]);
     assert_eq!(sound.status.code(), Some(0), "{}", text(&sound));
-    assert!(text(&sound).contains("12 lines in 2 chains: sound"), "{}", text(&sound));
+    assert!(
+        text(&sound).contains("12 lines in 2 chains: sound"),
+        "{}",
+        text(&sound)
+    );
     let json: Value = serde_json::from_slice(&verify(&[path, "-o", "json"]).stdout).unwrap();
-    assert_eq!((&json["sound"], &json["lines"]), (&Value::Bool(true), &Value::from(12)));
+    assert_eq!(
+        (&json["sound"], &json["lines"]),
+        (&Value::Bool(true), &Value::from(12))
+    );
     assert!(
         json["chains"]
             .as_array()
@@ -51,11 +61,20 @@ async fn a_sound_stream_is_0_a_tampered_one_2_and_one_that_cannot_be_checked_1()
     let lines = fs::read_to_string(&file).unwrap();
     let whole: Vec<&str> = lines.split_inclusive('\n').collect();
     for (tampered, words) in [
-        (lines.replacen("\"degraded\":false", "\"degraded\":true", 1), "was edited"),
-        (whole[..10].concat(), "its tail is missing: there are 4 lines, and the database vouches for 6"),
+        (
+            lines.replacen("\"degraded\":false", "\"degraded\":true", 1),
+            "was edited",
+        ),
+        (
+            whole[..10].concat(),
+            "its tail is missing: there are 4 lines, and the database vouches for 6",
+        ),
         (whole[..6].concat(), "the chain is in no file"),
         (whole[6..].concat(), "the chain is in no file"),
-        ([&whole[..3], &whole[4..]].concat().concat(), "lines 4 to 4 of its chain are missing"),
+        (
+            [&whole[..3], &whole[4..]].concat().concat(),
+            "lines 4 to 4 of its chain are missing",
+        ),
     ] {
         fs::write(&file, &tampered).unwrap();
         let found = verify(&[path]);
@@ -72,7 +91,12 @@ async fn a_sound_stream_is_0_a_tampered_one_2_and_one_that_cannot_be_checked_1()
     let other = site.path("other.key");
     byokd::audit::ChainKey::create(&other).unwrap();
     let with_another = verify(&[path, "--key-file", other.to_str().unwrap()]);
-    assert_eq!(with_another.status.code(), Some(2), "{}", text(&with_another));
+    assert_eq!(
+        with_another.status.code(),
+        Some(2),
+        "{}",
+        text(&with_another)
+    );
     for unusable in [&["nowhere.jsonl"][..], &[path, "--key-file", "nowhere.key"]] {
         let failed = verify(unusable);
         assert_eq!(failed.status.code(), Some(1), "{}", text(&failed));
@@ -86,11 +110,18 @@ async fn the_database_hears_of_a_chain_as_it_begins() {
     let mut process = site.start().await;
     let database = site.database().await;
     let open = "SELECT count(*) FROM audit_chains WHERE count >= 1 AND closed = FALSE";
-    until("there is a checkpoint", async || (number(&database, open).await == 1).then_some(())).await;
+    until("there is a checkpoint", async || {
+        (number(&database, open).await == 1).then_some(())
+    })
+    .await;
     process.terminate();
     assert!(process.ended().await.success());
     assert_eq!(
-        number(&database, "SELECT count(*) FROM audit_chains WHERE count = 2 AND closed = TRUE").await,
+        number(
+            &database,
+            "SELECT count(*) FROM audit_chains WHERE count = 2 AND closed = TRUE"
+        )
+        .await,
         1
     );
 }
@@ -100,7 +131,10 @@ async fn a_key_that_is_named_must_be_there_and_one_that_was_used_is_not_made_ane
     let site = Site::new().await;
     fs::remove_file(site.path("audit.key")).unwrap();
     let said = site.refused(site.serve()).await;
-    assert!(said.contains("audit.key") && said.contains("openssl rand -hex 32"), "{said}");
+    assert!(
+        said.contains("audit.key") && said.contains("openssl rand -hex 32"),
+        "{said}"
+    );
     let site = Site::on_sqlite().await;
     let embedded = || {
         let mut serve = site.serve();
@@ -113,20 +147,31 @@ async fn a_key_that_is_named_must_be_there_and_one_that_was_used_is_not_made_ane
     let key = site.data().join("audit.key");
     use std::os::unix::fs::MetadataExt as _;
     for file in [&key, &site.data().join("audit.jsonl")] {
-        assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600, "{}", file.display());
+        assert_eq!(
+            fs::metadata(file).unwrap().mode() & 0o777,
+            0o600,
+            "{}",
+            file.display()
+        );
     }
     fs::remove_file(&key).unwrap();
     let said = site.refused(embedded()).await;
     assert!(said.contains("the database knows chains of it"), "{said}");
     fs::write(&key, "x").unwrap();
-    assert!(site.refused(embedded()).await.contains("may be read by others"));
+    assert!(
+        site.refused(embedded())
+            .await
+            .contains("may be read by others")
+    );
 }
 
 #[tokio::test]
 async fn durable_needs_a_file() {
     let site = Site::new().await;
     let mut serve = site.serve();
-    serve.env("BYOKD__AUDIT__MODE", "durable").env("BYOKD__AUDIT__FILE", "-");
+    serve
+        .env("BYOKD__AUDIT__MODE", "durable")
+        .env("BYOKD__AUDIT__FILE", "-");
     let said = site.refused(serve).await;
     assert!(said.contains("audit.file is standard output"), "{said}");
 }
@@ -139,13 +184,29 @@ async fn a_stream_on_standard_output_verifies() {
     let mut serve = site.serve();
     serve.env("BYOKD__AUDIT__FILE", "-");
     let mut process = site.listening(site.spawn_to(serve, &file)).await;
-    process.keys(Role::Resolver).await.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    process
+        .keys(Role::Resolver)
+        .await
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
     process.terminate();
     assert!(process.ended().await.success(), "{}", process.said());
-    assert!(process.said().contains("byokd serves on"), "{}", process.said());
-    let verified = site.command(&["audit", "verify", file.to_str().unwrap()]).output().unwrap();
+    assert!(
+        process.said().contains("byokd serves on"),
+        "{}",
+        process.said()
+    );
+    let verified = site
+        .command(&["audit", "verify", file.to_str().unwrap()])
+        .output()
+        .unwrap();
     assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
-    assert!(text(&verified).contains("3 lines in 1 chains"), "{}", text(&verified));
+    assert!(
+        text(&verified).contains("3 lines in 1 chains"),
+        "{}",
+        text(&verified)
+    );
 }
 
 #[tokio::test]
@@ -153,10 +214,16 @@ async fn the_command_line_lists_what_the_rpcs_do() {
     let site = Site::new().await;
     let mut process = site.start().await;
     let mut admin = process.keys(Role::Admin).await;
-    let set = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(1)) };
+    let set = v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key("acme", "openai", &openai_key(1))
+    };
     admin.set_key(set).await.unwrap();
     let mut resolver = process.keys(Role::Resolver).await;
-    resolver.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("acme", "", "openai", ""))
+        .await
+        .unwrap();
     process.terminate();
     assert!(process.ended().await.success(), "{}", process.said());
     let _process = site.start().await;
@@ -170,15 +237,30 @@ async fn the_command_line_lists_what_the_rpcs_do() {
     };
     let events = json(&["audit", "list", "acme"]);
     assert_eq!(
-        (&events["events"][0]["action"], &events["events"][0]["after"]["byo_enabled"]),
+        (
+            &events["events"][0]["action"],
+            &events["events"][0]["after"]["byo_enabled"]
+        ),
         (&"SetKey".into(), &true.into())
     );
     assert!(run(&["audit", "list", "acme"]).contains("SetKey"));
-    assert_eq!(json(&["audit", "usage", "acme"])["usage"][0]["handed_out"], 1);
-    assert!(run(&["audit", "usage", "acme"]).contains("HANDED OUT"));
-    assert_eq!(run(&["audit", "list", "acme", "--end", "2020-01-01T00:00:00Z"]), "no changes\n");
     assert_eq!(
-        run(&["audit", "usage", "acme", "--end", "2020-01-01T00:00:00+02:00"]),
+        json(&["audit", "usage", "acme"])["usage"][0]["handed_out"],
+        1
+    );
+    assert!(run(&["audit", "usage", "acme"]).contains("HANDED OUT"));
+    assert_eq!(
+        run(&["audit", "list", "acme", "--end", "2020-01-01T00:00:00Z"]),
+        "no changes\n"
+    );
+    assert_eq!(
+        run(&[
+            "audit",
+            "usage",
+            "acme",
+            "--end",
+            "2020-01-01T00:00:00+02:00"
+        ]),
         "no key was handed out\n"
     );
     assert_eq!(run(&["platform", "audit"]), "no changes\n");

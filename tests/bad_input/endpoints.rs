@@ -26,10 +26,18 @@ async fn a_base_url_that_is_not_exactly_an_allowed_one_is_refused() {
         "not a url".to_owned(),
     ];
     for base_url in rows {
-        let request =
-            v1::SetKeyRequest { base_url: base_url.clone(), ..new_key("acme", "openai", &openai_key(2)) };
+        let request = v1::SetKeyRequest {
+            base_url: base_url.clone(),
+            ..new_key("acme", "openai", &openai_key(2))
+        };
         let status = byokd.admin().set_key(request).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "BASE_URL_NOT_ALLOWED", "base_url", &base_url);
+        is(
+            &status,
+            Code::InvalidArgument,
+            "BASE_URL_NOT_ALLOWED",
+            "base_url",
+            &base_url,
+        );
         tells_nothing(&status, &openai_key(2));
         let request = v1::SetPlatformKeyRequest {
             provider: "openai".into(),
@@ -37,8 +45,18 @@ async fn a_base_url_that_is_not_exactly_an_allowed_one_is_refused() {
             base_url: base_url.clone(),
             ..Default::default()
         };
-        let status = byokd.operator().set_platform_key(request).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "BASE_URL_NOT_ALLOWED", "base_url", &base_url);
+        let status = byokd
+            .operator()
+            .set_platform_key(request)
+            .await
+            .unwrap_err();
+        is(
+            &status,
+            Code::InvalidArgument,
+            "BASE_URL_NOT_ALLOWED",
+            "base_url",
+            &base_url,
+        );
         untouched(&byokd, &base_url).await;
     }
 }
@@ -48,7 +66,10 @@ async fn only_allowed_headers_with_printable_values_once_each() {
     let byokd = standing().await;
     let many: Vec<(String, String)> = (0..17).map(|n| (format!("X-{n}"), "v".into())).collect();
     let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     };
     let rows = [
         ("17 headers", many),
@@ -58,8 +79,14 @@ async fn only_allowed_headers_with_printable_values_once_each() {
         ("CR LF", pairs(&[("OpenAI-Project", "proj\r\nX-Evil: 1")])),
         ("empty", pairs(&[("OpenAI-Project", "")])),
         ("not ASCII", pairs(&[("OpenAI-Project", "projé")])),
-        ("257 characters", pairs(&[("OpenAI-Project", "p".repeat(257).as_str())])),
-        ("two cases", pairs(&[("OpenAI-Project", "a"), ("openai-project", "b")])),
+        (
+            "257 characters",
+            pairs(&[("OpenAI-Project", "p".repeat(257).as_str())]),
+        ),
+        (
+            "two cases",
+            pairs(&[("OpenAI-Project", "a"), ("openai-project", "b")]),
+        ),
     ];
     for (what, headers) in rows {
         let request = v1::SetKeyRequest {
@@ -67,7 +94,13 @@ async fn only_allowed_headers_with_printable_values_once_each() {
             ..new_key("acme", "openai", &openai_key(2))
         };
         let status = byokd.admin().set_key(request).await.unwrap_err();
-        is(&status, Code::InvalidArgument, "FIELD_INVALID", "headers", what);
+        is(
+            &status,
+            Code::InvalidArgument,
+            "FIELD_INVALID",
+            "headers",
+            what,
+        );
         tells_nothing(&status, &openai_key(2));
         untouched(&byokd, what).await;
     }

@@ -30,7 +30,11 @@ async fn a_malformed_key_is_refused_and_not_repeated() {
 async fn a_request_beyond_64_kib_is_refused_by_the_transport() {
     let byokd = standing().await;
     let key = "SYNTHETIC".repeat(66_000 / 9);
-    let status = byokd.admin().set_key(new_key("acme", "openai", &key)).await.unwrap_err();
+    let status = byokd
+        .admin()
+        .set_key(new_key("acme", "openai", &key))
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);
     tells_nothing(&status, &key);
     untouched(&byokd, "66 kB").await;
@@ -39,9 +43,14 @@ async fn a_request_beyond_64_kib_is_refused_by_the_transport() {
 #[tokio::test]
 async fn white_space_around_a_key_is_trimmed() {
     let byokd = standing().await;
-    for (n, around) in [("", "\n"), (" \t", "\r\n"), ("\n\n", " ")].into_iter().enumerate() {
+    for (n, around) in [("", "\n"), (" \t", "\r\n"), ("\n\n", " ")]
+        .into_iter()
+        .enumerate()
+    {
         let key = openai_key(20 + u32::try_from(n).unwrap());
-        byokd.set_key("acme", "openai", &format!("{}{key}{}", around.0, around.1)).await;
+        byokd
+            .set_key("acme", "openai", &format!("{}{key}{}", around.0, around.1))
+            .await;
         assert_eq!(byokd.secret("acme", "openai").await.unwrap(), key);
         let seen = &byokd.provider.requests()[0];
         assert_eq!(seen.headers["authorization"], format!("Bearer {key}"));
@@ -54,12 +63,32 @@ async fn a_key_of_another_kind_is_sent_nowhere() {
     let byokd = standing().await;
     let rows = [
         ("Anthropic's key for OpenAI", "openai", anthropic_key(2)),
-        ("Anthropic's key for OpenAI's protocol", "groq", anthropic_key(2)),
+        (
+            "Anthropic's key for OpenAI's protocol",
+            "groq",
+            anthropic_key(2),
+        ),
         ("OpenAI's key for Anthropic", "anthropic", openai_key(2)),
-        ("OpenAI's admin key", "openai", "sk-admin-SYNTHETIC-abcdefgh".into()),
-        ("Anthropic's admin key", "anthropic", "sk-ant-admin01-SYNTHETIC-abcdefgh".into()),
-        ("Anthropic's OAuth token", "anthropic", "sk-ant-oat01-SYNTHETIC-abcdefgh".into()),
-        ("Groq's key for OpenAI", "openai", "gsk_SYNTHETIC0123456789".into()),
+        (
+            "OpenAI's admin key",
+            "openai",
+            "sk-admin-SYNTHETIC-abcdefgh".into(),
+        ),
+        (
+            "Anthropic's admin key",
+            "anthropic",
+            "sk-ant-admin01-SYNTHETIC-abcdefgh".into(),
+        ),
+        (
+            "Anthropic's OAuth token",
+            "anthropic",
+            "sk-ant-oat01-SYNTHETIC-abcdefgh".into(),
+        ),
+        (
+            "Groq's key for OpenAI",
+            "openai",
+            "gsk_SYNTHETIC0123456789".into(),
+        ),
     ];
     for (what, provider, key) in rows {
         refused_twice(&byokd, provider, &key, "KEY_WRONG_KIND", what).await;

@@ -24,16 +24,36 @@ async fn what_a_set_key_names_must_exist_and_fit() {
     };
     let rows: [(&str, v1::SetKeyRequest, Refusal); 14] = [
         ("no provider", set(""), (FIELD, "FIELD_INVALID", "provider")),
-        ("malformed provider", set("Open AI"), (FIELD, "FIELD_INVALID", "provider")),
-        ("unknown provider", set("nosuch"), (FIELD, "PROVIDER_UNKNOWN", "provider")),
-        ("local provider", set("home"), (FIELD, "FIELD_INVALID", "provider")),
+        (
+            "malformed provider",
+            set("Open AI"),
+            (FIELD, "FIELD_INVALID", "provider"),
+        ),
+        (
+            "unknown provider",
+            set("nosuch"),
+            (FIELD, "PROVIDER_UNKNOWN", "provider"),
+        ),
+        (
+            "local provider",
+            set("home"),
+            (FIELD, "FIELD_INVALID", "provider"),
+        ),
         (
             "another provider's model",
             with(&|r| r.model = "haiku".into()),
             (FIELD, "FIELD_INVALID", "provider"),
         ),
-        ("malformed model", with(&|r| r.model = "a b".into()), (FIELD, "FIELD_INVALID", "model")),
-        ("long model", with(&|r| r.model = "m".repeat(257)), (FIELD, "FIELD_INVALID", "model")),
+        (
+            "malformed model",
+            with(&|r| r.model = "a b".into()),
+            (FIELD, "FIELD_INVALID", "model"),
+        ),
+        (
+            "long model",
+            with(&|r| r.model = "m".repeat(257)),
+            (FIELD, "FIELD_INVALID", "model"),
+        ),
         (
             "retired model",
             with(&|r| r.model = "old".into()),
@@ -75,8 +95,11 @@ async fn what_a_set_key_names_must_exist_and_fit() {
         told(&status, refusal, what);
         untouched(&byokd, what).await;
     }
-    let longest =
-        v1::SetKeyRequest { on_behalf_of: "é".repeat(256), request_id: "r".repeat(128), ..set("openai") };
+    let longest = v1::SetKeyRequest {
+        on_behalf_of: "é".repeat(256),
+        request_id: "r".repeat(128),
+        ..set("openai")
+    };
     byokd.admin().set_key(longest).await.unwrap();
 }
 
@@ -86,7 +109,12 @@ async fn what_a_resolve_names_must_exist_and_agree() {
     let (missing, unknown) = (Code::FailedPrecondition, Code::NotFound);
     let rows: [(&str, &str, &str, Refusal); 11] = [
         ("", "nosuch", "", (FIELD, "PROVIDER_UNKNOWN", "provider")),
-        ("small", "nosuch", "", (FIELD, "PROVIDER_UNKNOWN", "provider")),
+        (
+            "small",
+            "nosuch",
+            "",
+            (FIELD, "PROVIDER_UNKNOWN", "provider"),
+        ),
         ("", "Open/AI", "", (FIELD, "FIELD_INVALID", "provider")),
         ("nosuch", "", "", (unknown, "MODEL_UNKNOWN", "model")),
         ("smal", "", "", (unknown, "MODEL_UNKNOWN", "model")),
@@ -100,7 +128,11 @@ async fn what_a_resolve_names_must_exist_and_agree() {
     for (model, provider, purpose, refusal) in rows {
         let request = ask("acme", model, provider, purpose);
         let resolved = byokd.resolver().resolve_credentials(request).await;
-        told(&resolved.unwrap_err(), refusal, &format!("{model} {provider} {purpose}"));
+        told(
+            &resolved.unwrap_err(),
+            refusal,
+            &format!("{model} {provider} {purpose}"),
+        );
     }
     untouched(&byokd, "resolve").await;
 }
@@ -120,14 +152,25 @@ async fn other_rpcs_refuse_unknown_names_too() {
         ("small", "anthropic", (FIELD, "FIELD_INVALID", "provider")),
         ("", "", (FIELD, "FIELD_INVALID", "provider")),
         ("", "nosuch", (FIELD, "PROVIDER_UNKNOWN", "provider")),
-        ("nosuch", "openai", (Code::FailedPrecondition, "MODEL_NOT_AVAILABLE", "")),
+        (
+            "nosuch",
+            "openai",
+            (Code::FailedPrecondition, "MODEL_NOT_AVAILABLE", ""),
+        ),
     ];
     for (model, provider, refusal) in rows {
         let selected = byokd.admin().select_model(select(model, provider)).await;
-        told(&selected.unwrap_err(), refusal, &format!("select {model} {provider}"));
+        told(
+            &selected.unwrap_err(),
+            refusal,
+            &format!("select {model} {provider}"),
+        );
     }
-    for (provider, why) in [("nosuch", "PROVIDER_UNKNOWN"), ("home", "FIELD_INVALID"), ("A", "FIELD_INVALID")]
-    {
+    for (provider, why) in [
+        ("nosuch", "PROVIDER_UNKNOWN"),
+        ("home", "FIELD_INVALID"),
+        ("A", "FIELD_INVALID"),
+    ] {
         let request = v1::VerifyKeyRequest {
             workspace_id: "acme".into(),
             provider: provider.into(),
@@ -135,8 +178,15 @@ async fn other_rpcs_refuse_unknown_names_too() {
         };
         let status = byokd.admin().verify_key(request).await.unwrap_err();
         is(&status, FIELD, why, "provider", provider);
-        let request = v1::VerifyPlatformKeyRequest { provider: provider.into(), model: String::new() };
-        let status = byokd.operator().verify_platform_key(request).await.unwrap_err();
+        let request = v1::VerifyPlatformKeyRequest {
+            provider: provider.into(),
+            model: String::new(),
+        };
+        let status = byokd
+            .operator()
+            .verify_platform_key(request)
+            .await
+            .unwrap_err();
         is(&status, FIELD, why, "provider", provider);
     }
     untouched(&byokd, "names").await;
@@ -158,15 +208,34 @@ async fn a_page_that_nobody_gave_is_refused() {
         (10, "garbage", "", "FIELD_INVALID", "page_token"),
         (10, "-1", "", "FIELD_INVALID", "page_token"),
         (10, "1e3", "", "FIELD_INVALID", "page_token"),
-        (10, "99999999999999999999999", "", "FIELD_INVALID", "page_token"),
+        (
+            10,
+            "99999999999999999999999",
+            "",
+            "FIELD_INVALID",
+            "page_token",
+        ),
         (10, "", "nosuch", "PROVIDER_UNKNOWN", "provider"),
     ];
     for (size, token, provider, why, field) in rows {
-        let status = byokd.admin().list_models(list(size, token, provider)).await.unwrap_err();
-        is(&status, FIELD, why, field, &format!("{size} {token} {provider}"));
+        let status = byokd
+            .admin()
+            .list_models(list(size, token, provider))
+            .await
+            .unwrap_err();
+        is(
+            &status,
+            FIELD,
+            why,
+            field,
+            &format!("{size} {token} {provider}"),
+        );
     }
     // A page beyond the end is an empty last one.
-    let beyond = byokd.admin().list_models(list(1000, "18446744073709551615", "")).await;
+    let beyond = byokd
+        .admin()
+        .list_models(list(1000, "18446744073709551615", ""))
+        .await;
     let beyond = beyond.unwrap().into_inner();
     assert!(beyond.models.is_empty() && beyond.next_page_token.is_empty());
     untouched(&byokd, "pages").await;

@@ -1,6 +1,6 @@
 //! What is told of a request that is wrong in several ways, and of one that comes too late.
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -14,7 +14,10 @@ async fn a_stale_revision_is_told_the_current_one() {
         let expected_revision = Some(stale);
         let (workspace_id, provider) = ("acme".to_owned(), "openai".to_owned());
         let mut admin = byokd.admin();
-        let set = v1::SetKeyRequest { expected_revision, ..new_key("acme", "openai", &openai_key(2)) };
+        let set = v1::SetKeyRequest {
+            expected_revision,
+            ..new_key("acme", "openai", &openai_key(2))
+        };
         let toggle = v1::ToggleByoRequest {
             workspace_id: workspace_id.clone(),
             enabled: Some(false),
@@ -33,7 +36,11 @@ async fn a_stale_revision_is_told_the_current_one() {
             expected_revision,
             ..Default::default()
         };
-        let bury = v1::DeleteWorkspaceRequest { workspace_id, expected_revision, ..Default::default() };
+        let bury = v1::DeleteWorkspaceRequest {
+            workspace_id,
+            expected_revision,
+            ..Default::default()
+        };
         let refusals = [
             admin.set_key(set).await.unwrap_err(),
             admin.toggle_byo(toggle).await.unwrap_err(),
@@ -42,8 +49,17 @@ async fn a_stale_revision_is_told_the_current_one() {
             admin.delete_workspace(bury).await.unwrap_err(),
         ];
         for status in refusals {
-            is(&status, Code::Aborted, "REVISION_MISMATCH", "", &stale.to_string());
-            assert_eq!(status.get_details_error_info().unwrap().metadata["revision"], "2");
+            is(
+                &status,
+                Code::Aborted,
+                "REVISION_MISMATCH",
+                "",
+                &stale.to_string(),
+            );
+            assert_eq!(
+                status.get_details_error_info().unwrap().metadata["revision"],
+                "2"
+            );
         }
         untouched(&byokd, "stale").await;
     }
@@ -54,13 +70,24 @@ async fn a_stale_revision_is_told_the_current_one() {
         expected_revision,
         ..Default::default()
     };
-    let delete = v1::DeletePlatformKeyRequest { provider, expected_revision, ..Default::default() };
+    let delete = v1::DeletePlatformKeyRequest {
+        provider,
+        expected_revision,
+        ..Default::default()
+    };
     for status in [
         byokd.operator().set_platform_key(set).await.unwrap_err(),
-        byokd.operator().delete_platform_key(delete).await.unwrap_err(),
+        byokd
+            .operator()
+            .delete_platform_key(delete)
+            .await
+            .unwrap_err(),
     ] {
         is(&status, Code::Aborted, "REVISION_MISMATCH", "", "platform");
-        assert_eq!(status.get_details_error_info().unwrap().metadata["revision"], "1");
+        assert_eq!(
+            status.get_details_error_info().unwrap().metadata["revision"],
+            "1"
+        );
     }
     untouched(&byokd, "platform").await;
 }
@@ -77,11 +104,41 @@ async fn the_first_check_that_fails_is_the_one_that_is_told() {
     let viewer = byokd.token(&[Role::Viewer], "globex", &["reply"]);
     let admin = byokd.token(&[Role::Admin], "globex", &["reply"]);
     let rows = [
-        (viewer.as_str(), wrong("a/b"), Code::PermissionDenied, "ROLE_REQUIRED", ""),
-        (viewer.as_str(), wrong("acme"), Code::PermissionDenied, "ROLE_REQUIRED", ""),
-        (admin.as_str(), wrong("a/b"), Code::InvalidArgument, "FIELD_INVALID", "workspace_id"),
-        (admin.as_str(), wrong("acme"), Code::PermissionDenied, "WORKSPACE_MISMATCH", ""),
-        (admin.as_str(), wrong("globex"), Code::InvalidArgument, "FIELD_INVALID", "on_behalf_of"),
+        (
+            viewer.as_str(),
+            wrong("a/b"),
+            Code::PermissionDenied,
+            "ROLE_REQUIRED",
+            "",
+        ),
+        (
+            viewer.as_str(),
+            wrong("acme"),
+            Code::PermissionDenied,
+            "ROLE_REQUIRED",
+            "",
+        ),
+        (
+            admin.as_str(),
+            wrong("a/b"),
+            Code::InvalidArgument,
+            "FIELD_INVALID",
+            "workspace_id",
+        ),
+        (
+            admin.as_str(),
+            wrong("acme"),
+            Code::PermissionDenied,
+            "WORKSPACE_MISMATCH",
+            "",
+        ),
+        (
+            admin.as_str(),
+            wrong("globex"),
+            Code::InvalidArgument,
+            "FIELD_INVALID",
+            "on_behalf_of",
+        ),
     ];
     for (token, request, code, why, field) in rows {
         let status = byokd.keys_with(token).set_key(request).await.unwrap_err();
@@ -89,13 +146,36 @@ async fn the_first_check_that_fails_is_the_one_that_is_told() {
     }
     let resolver = byokd.token(&[Role::Resolver], "*", &["reply"]);
     let rows = [
-        (ask("acme", "", "NO", "none"), Code::InvalidArgument, "FIELD_INVALID", "provider"),
-        (ask("acme", "", "nosuch", "none"), Code::InvalidArgument, "PURPOSE_UNKNOWN", "purpose"),
-        (ask("acme", "", "nosuch", "training"), Code::PermissionDenied, "PURPOSE_NOT_GRANTED", ""),
-        (ask("acme", "", "nosuch", ""), Code::InvalidArgument, "PROVIDER_UNKNOWN", "provider"),
+        (
+            ask("acme", "", "NO", "none"),
+            Code::InvalidArgument,
+            "FIELD_INVALID",
+            "provider",
+        ),
+        (
+            ask("acme", "", "nosuch", "none"),
+            Code::InvalidArgument,
+            "PURPOSE_UNKNOWN",
+            "purpose",
+        ),
+        (
+            ask("acme", "", "nosuch", "training"),
+            Code::PermissionDenied,
+            "PURPOSE_NOT_GRANTED",
+            "",
+        ),
+        (
+            ask("acme", "", "nosuch", ""),
+            Code::InvalidArgument,
+            "PROVIDER_UNKNOWN",
+            "provider",
+        ),
     ];
     for (request, code, why, field) in rows {
-        let resolved = byokd.keys_with(&resolver).resolve_credentials(request).await;
+        let resolved = byokd
+            .keys_with(&resolver)
+            .resolve_credentials(request)
+            .await;
         is(&resolved.unwrap_err(), code, why, field, why);
     }
     // A form that is wrong is told before a revision that is stale.
@@ -106,7 +186,17 @@ async fn the_first_check_that_fails_is_the_one_that_is_told() {
         expected_revision: Some(7),
         ..Default::default()
     };
-    let status = byokd.operator().set_platform_key(request).await.unwrap_err();
-    is(&status, Code::InvalidArgument, "BASE_URL_NOT_ALLOWED", "base_url", "platform");
+    let status = byokd
+        .operator()
+        .set_platform_key(request)
+        .await
+        .unwrap_err();
+    is(
+        &status,
+        Code::InvalidArgument,
+        "BASE_URL_NOT_ALLOWED",
+        "base_url",
+        "platform",
+    );
     untouched(&byokd, "order").await;
 }

@@ -12,7 +12,18 @@ const FIELD: Code = Code::InvalidArgument;
 async fn a_workspace_id_of_the_wrong_form_is_refused_by_every_rpc() {
     let byokd = standing().await;
     let long = "w".repeat(10_000);
-    let rows = ["", "a/b", "a\0b", &long, "a b", "é", "*", "../acme", "acme\n", &"w".repeat(129)];
+    let rows = [
+        "",
+        "a/b",
+        "a\0b",
+        &long,
+        "a b",
+        "é",
+        "*",
+        "../acme",
+        "acme\n",
+        &"w".repeat(129),
+    ];
     for id in rows {
         let workspace_id = id.to_owned();
         let provider = "openai".to_owned();
@@ -37,12 +48,26 @@ async fn a_workspace_id_of_the_wrong_form_is_refused_by_every_rpc() {
             model: "large".into(),
             ..Default::default()
         };
-        let list = v1::ListModelsRequest { workspace_id: workspace_id.clone(), ..Default::default() };
-        let get = v1::GetWorkspaceRequest { workspace_id: workspace_id.clone() };
-        let bury = v1::DeleteWorkspaceRequest { workspace_id: workspace_id.clone(), ..Default::default() };
-        let explain = v1::ExplainResolutionRequest { workspace_id, ..Default::default() };
+        let list = v1::ListModelsRequest {
+            workspace_id: workspace_id.clone(),
+            ..Default::default()
+        };
+        let get = v1::GetWorkspaceRequest {
+            workspace_id: workspace_id.clone(),
+        };
+        let bury = v1::DeleteWorkspaceRequest {
+            workspace_id: workspace_id.clone(),
+            ..Default::default()
+        };
+        let explain = v1::ExplainResolutionRequest {
+            workspace_id,
+            ..Default::default()
+        };
         let refusals = [
-            admin.set_key(new_key(id, "openai", &openai_key(2))).await.unwrap_err(),
+            admin
+                .set_key(new_key(id, "openai", &openai_key(2)))
+                .await
+                .unwrap_err(),
             admin.verify_key(verify).await.unwrap_err(),
             admin.delete_key(delete).await.unwrap_err(),
             admin.toggle_byo(toggle).await.unwrap_err(),
@@ -64,7 +89,11 @@ async fn a_workspace_id_of_the_wrong_form_is_refused_by_every_rpc() {
 #[tokio::test]
 async fn a_toggle_without_enabled_changes_nobodys_payer() {
     let byokd = standing().await;
-    let request = v1::ToggleByoRequest { workspace_id: "acme".into(), enabled: None, ..Default::default() };
+    let request = v1::ToggleByoRequest {
+        workspace_id: "acme".into(),
+        enabled: None,
+        ..Default::default()
+    };
     let status = byokd.admin().toggle_byo(request).await.unwrap_err();
     is(&status, FIELD, "FIELD_INVALID", "enabled", "enabled");
     assert!(byokd.workspace("acme").await.byo_enabled);

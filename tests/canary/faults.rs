@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use sea_orm::ConnectionTrait as _;
 use tonic::Request;
 
@@ -28,7 +28,9 @@ fn replies(key: &str) -> Vec<Reply> {
         Reply::text(200, echo.clone()),
         Reply::text(200, format!("{{\"data\":[{{\"id\":\"{key}\"}}")),
         Reply::models(&[key, &format!("ft:{key}"), "small-2030"]),
-        Reply::html(200).header("x-echo", &header).header("set-cookie", &header),
+        Reply::html(200)
+            .header("x-echo", &header)
+            .header("set-cookie", &header),
         Reply::text(503, echo.clone()).header("retry-after", &header),
         Reply::redirect(&format!(
             "http://127.0.0.1:1/{}",
@@ -43,43 +45,74 @@ pub(super) async fn provider(stage: &Stage, told: &mut Told, key: &str) {
     let (mut admin, mut operator) = (stage.keys(Role::Admin).await, stage.operator().await);
     let fake = &stage.site.provider;
     fake.models_ok(&["small-2030"]);
-    let set = || v1::SetKeyRequest { enable_byo: true, ..new_key("told", "openai", key) };
+    let set = || v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key("told", "openai", key)
+    };
     let set_platform = || v1::SetPlatformKeyRequest {
         provider: "openai".to_owned(),
         api_key: key.to_owned(),
         ..Default::default()
     };
-    told.answer("SetKey, once more", admin.set_key(set()).await).unwrap();
-    told.answer("SetPlatformKey, once more", operator.set_platform_key(set_platform()).await).unwrap();
+    told.answer("SetKey, once more", admin.set_key(set()).await)
+        .unwrap();
+    told.answer(
+        "SetPlatformKey, once more",
+        operator.set_platform_key(set_platform()).await,
+    )
+    .unwrap();
     for (n, reply) in replies(key).into_iter().enumerate() {
         for generate in [false, true] {
             fake.models_ok(&["small-2030"]).on_generate(reply.clone());
             if !generate {
                 fake.on_list(reply.clone());
             }
-            let way = format!("reply {n}{}", if generate { " to a generation" } else { "" });
+            let way = format!(
+                "reply {n}{}",
+                if generate { " to a generation" } else { "" }
+            );
             for allow_unverified in [false, true] {
-                let request = v1::SetKeyRequest { allow_unverified, ..set() };
+                let request = v1::SetKeyRequest {
+                    allow_unverified,
+                    ..set()
+                };
                 told.answer(&format!("SetKey, {way}"), admin.set_key(request).await);
-                let request = v1::SetPlatformKeyRequest { allow_unverified, ..set_platform() };
-                told.answer(&format!("SetPlatformKey, {way}"), operator.set_platform_key(request).await);
+                let request = v1::SetPlatformKeyRequest {
+                    allow_unverified,
+                    ..set_platform()
+                };
+                told.answer(
+                    &format!("SetPlatformKey, {way}"),
+                    operator.set_platform_key(request).await,
+                );
             }
             let request = v1::VerifyKeyRequest {
                 workspace_id: "told".to_owned(),
                 provider: "openai".to_owned(),
                 model: String::new(),
             };
-            told.answer(&format!("VerifyKey, {way}"), admin.verify_key(request).await);
+            told.answer(
+                &format!("VerifyKey, {way}"),
+                admin.verify_key(request).await,
+            );
             let request = v1::ListModelsRequest {
                 workspace_id: "told".to_owned(),
                 refresh: true,
                 include_unavailable: true,
                 ..Default::default()
             };
-            told.answer(&format!("ListModels, {way}"), admin.list_models(request).await);
-            let request =
-                v1::VerifyPlatformKeyRequest { provider: "openai".to_owned(), ..Default::default() };
-            told.answer(&format!("VerifyPlatformKey, {way}"), operator.verify_platform_key(request).await);
+            told.answer(
+                &format!("ListModels, {way}"),
+                admin.list_models(request).await,
+            );
+            let request = v1::VerifyPlatformKeyRequest {
+                provider: "openai".to_owned(),
+                ..Default::default()
+            };
+            told.answer(
+                &format!("VerifyPlatformKey, {way}"),
+                operator.verify_platform_key(request).await,
+            );
         }
     }
     fake.on_list(Reply::hang());
@@ -92,50 +125,104 @@ pub(super) async fn provider(stage: &Stage, told: &mut Told, key: &str) {
             provider: "openai".to_owned(),
             ..Default::default()
         };
-        told.answer("VerifyKey, until condemned", admin.verify_key(request).await);
+        told.answer(
+            "VerifyKey, until condemned",
+            admin.verify_key(request).await,
+        );
     }
     let mut resolver = stage.keys(Role::Resolver).await;
-    let outcome = resolver.resolve_credentials(ask("told", "", "openai", "")).await;
-    assert!(told.answer("ResolveCredentials, condemned", outcome).is_none());
+    let outcome = resolver
+        .resolve_credentials(ask("told", "", "openai", ""))
+        .await;
+    assert!(
+        told.answer("ResolveCredentials, condemned", outcome)
+            .is_none()
+    );
     for dead in ["dead", "clear"] {
-        told.answer("SetKey, nobody there", admin.set_key(new_key("told", dead, key)).await);
+        told.answer(
+            "SetKey, nobody there",
+            admin.set_key(new_key("told", dead, key)).await,
+        );
     }
-    let request = v1::DeletePlatformKeyRequest { provider: "openai".to_owned(), ..Default::default() };
-    told.answer("DeletePlatformKey", operator.delete_platform_key(request).await).unwrap();
+    let request = v1::DeletePlatformKeyRequest {
+        provider: "openai".to_owned(),
+        ..Default::default()
+    };
+    told.answer(
+        "DeletePlatformKey",
+        operator.delete_platform_key(request).await,
+    )
+    .unwrap();
     fake.models_ok(&["small-2030"]);
 }
 
 /// Tables that are gone, rows that were changed.
 pub(super) async fn database(stage: &Stage, told: &mut Told, key: &str) {
-    let (mut admin, mut resolver) = (stage.keys(Role::Admin).await, stage.keys(Role::Resolver).await);
+    let (mut admin, mut resolver) = (
+        stage.keys(Role::Admin).await,
+        stage.keys(Role::Resolver).await,
+    );
     let database = stage.site.database().await;
-    let set = |workspace: &str| v1::SetKeyRequest { enable_byo: true, ..new_key(workspace, "openai", key) };
+    let set = |workspace: &str| v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key(workspace, "openai", key)
+    };
     admin.set_key(set("tampered")).await.unwrap();
     let sql = format!(
         "UPDATE provider_keys SET sealed = {} WHERE workspace_id = 'tampered' AND state = 'active'",
         flipped("sealed", 90)
     );
     database.execute_unprepared(&sql).await.unwrap();
-    let outcome = resolver.resolve_credentials(ask("tampered", "", "openai", "")).await;
-    assert!(told.answer("ResolveCredentials, of a tampered row", outcome).is_none());
+    let outcome = resolver
+        .resolve_credentials(ask("tampered", "", "openai", ""))
+        .await;
+    assert!(
+        told.answer("ResolveCredentials, of a tampered row", outcome)
+            .is_none()
+    );
     for table in ["provider_keys", "holders", "change_log"] {
-        database.execute_unprepared(&format!("ALTER TABLE {table} RENAME TO away")).await.unwrap();
-        told.answer(&format!("SetKey, without {table}"), admin.set_key(set("broken")).await);
-        let outcome = resolver.resolve_credentials(ask(table, "", "openai", "")).await;
+        database
+            .execute_unprepared(&format!("ALTER TABLE {table} RENAME TO away"))
+            .await
+            .unwrap();
+        told.answer(
+            &format!("SetKey, without {table}"),
+            admin.set_key(set("broken")).await,
+        );
+        let outcome = resolver
+            .resolve_credentials(ask(table, "", "openai", ""))
+            .await;
         told.answer(&format!("ResolveCredentials, without {table}"), outcome);
-        let request = v1::GetWorkspaceRequest { workspace_id: "broken".to_owned() };
-        told.answer(&format!("GetWorkspace, without {table}"), admin.get_workspace(request).await);
-        database.execute_unprepared(&format!("ALTER TABLE away RENAME TO {table}")).await.unwrap();
+        let request = v1::GetWorkspaceRequest {
+            workspace_id: "broken".to_owned(),
+        };
+        told.answer(
+            &format!("GetWorkspace, without {table}"),
+            admin.get_workspace(request).await,
+        );
+        database
+            .execute_unprepared(&format!("ALTER TABLE away RENAME TO {table}"))
+            .await
+            .unwrap();
     }
     database.close().await.unwrap();
-    until("it has recovered", async || admin.set_key(set("broken")).await.ok()).await;
+    until("it has recovered", async || {
+        admin.set_key(set("broken")).await.ok()
+    })
+    .await;
 }
 
 /// A KMS that is away while byokd starts, and comes back.
 pub(super) async fn kms(stage: &Stage, told: &mut Told, key: &str) {
-    let (mut admin, mut resolver) = (stage.keys(Role::Admin).await, stage.keys(Role::Resolver).await);
+    let (mut admin, mut resolver) = (
+        stage.keys(Role::Admin).await,
+        stage.keys(Role::Resolver).await,
+    );
     stage.site.provider.models_ok(&["small-2030"]);
-    let set = || v1::SetKeyRequest { enable_byo: true, ..new_key("cold", "openai", key) };
+    let set = || v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key("cold", "openai", key)
+    };
     for failure in [
         Failure::Dead,
         Failure::Answer(500, "KMSInternalException"),
@@ -143,11 +230,16 @@ pub(super) async fn kms(stage: &Stage, told: &mut Told, key: &str) {
     ] {
         stage.kms.fail(Some(failure));
         told.answer("SetKey, without a KMS", admin.set_key(set()).await);
-        let outcome = resolver.resolve_credentials(ask("cold", "", "openai", "")).await;
+        let outcome = resolver
+            .resolve_credentials(ask("cold", "", "openai", ""))
+            .await;
         told.answer("ResolveCredentials, without a KMS", outcome);
     }
     stage.kms.fail(None);
-    let answer = until("the KMS is found again", async || admin.set_key(set()).await.ok()).await;
+    let answer = until("the KMS is found again", async || {
+        admin.set_key(set()).await.ok()
+    })
+    .await;
     told.answer("SetKey, with a KMS", Ok(answer));
 }
 

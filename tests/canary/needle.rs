@@ -8,8 +8,16 @@ use uuid::Uuid;
 const PIECE: usize = 12;
 
 /// The forms that are looked for.
-pub(super) const ENCODINGS: [&str; 8] =
-    ["raw", "percent", "plus", "JSON", "base64", "base64url", "hex", "first 8 characters"];
+pub(super) const ENCODINGS: [&str; 8] = [
+    "raw",
+    "percent",
+    "plus",
+    "JSON",
+    "base64",
+    "base64url",
+    "hex",
+    "first 8 characters",
+];
 
 /// A secret and its pieces in every form.
 pub(super) struct Needle {
@@ -48,14 +56,20 @@ impl Needle {
         let mut add = |encoding, whole: &str| {
             let whole = whole.as_bytes();
             for at in (0..=whole.len() - PIECE).step_by(PIECE / 2) {
-                pieces.push((encoding, String::from_utf8(whole[at..at + PIECE].to_vec()).unwrap()));
+                pieces.push((
+                    encoding,
+                    String::from_utf8(whole[at..at + PIECE].to_vec()).unwrap(),
+                ));
             }
         };
         add("raw", text);
         add("JSON", json.trim_matches('"'));
         add("percent", &percent(bytes, "%"));
         add("percent", &percent(bytes, "%").to_lowercase());
-        add("plus", &url::form_urlencoded::byte_serialize(bytes).collect::<String>());
+        add(
+            "plus",
+            &url::form_urlencoded::byte_serialize(bytes).collect::<String>(),
+        );
         add("hex", &hex(bytes));
         add("hex", &hex(bytes).to_uppercase());
         for shift in 0..3 {
@@ -64,7 +78,11 @@ impl Needle {
         }
         pieces.sort();
         pieces.dedup();
-        Self { name, secret, pieces }
+        Self {
+            name,
+            secret,
+            pieces,
+        }
     }
 
     /// What to look for, and which form each is.
@@ -75,7 +93,9 @@ impl Needle {
 
 fn percent(bytes: &[u8], sign: &str) -> String {
     let encoded = |byte: &u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(*byte).to_string()
+        }
         _ => format!("{sign}{byte:02X}"),
     };
     bytes.iter().map(encoded).collect()
@@ -88,8 +108,11 @@ fn hex(bytes: &[u8]) -> String {
 /// RFC 4648 with these two last characters, of the bytes as they stand `shift` places into something longer; without the
 /// characters that what is around them has a part in.
 fn base64(bytes: &[u8], shift: usize, last: &[u8; 2]) -> String {
-    let letters: Vec<u8> =
-        (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last.iter().copied()).collect();
+    let letters: Vec<u8> = (b'A'..=b'Z')
+        .chain(b'a'..=b'z')
+        .chain(b'0'..=b'9')
+        .chain(last.iter().copied())
+        .collect();
     let skipped = (3 - shift) % 3;
     let whole = bytes[skipped..].chunks_exact(3);
     let four = |three: &[u8]| {
@@ -121,7 +144,11 @@ impl<'n> Search<'n> {
                 likely[Self::spot(start)] = true;
             }
         }
-        Self { needles, by_start, likely }
+        Self {
+            needles,
+            by_start,
+            likely,
+        }
     }
 
     /// Whose secret stands there first, in which form, and what is around it.
@@ -136,7 +163,11 @@ impl<'n> Search<'n> {
                 let (encoding, piece) = &needle.pieces[*p];
                 if haystack[at..].starts_with(piece.as_bytes()) {
                     let around = &haystack[at.saturating_sub(200)..(at + 80).min(haystack.len())];
-                    return Some((needle.name, encoding, String::from_utf8_lossy(around).into_owned()));
+                    return Some((
+                        needle.name,
+                        encoding,
+                        String::from_utf8_lossy(around).into_owned(),
+                    ));
                 }
             }
         }
@@ -168,6 +199,10 @@ fn a_needle_is_found_in_every_form() {
         assert!(found.is_some(), "{encoding}: {told}");
     }
     let search = Search::of(std::slice::from_ref(&needle));
-    assert!(search.first_in(format!("…{}", &secret[secret.len() - 4..]).as_bytes()).is_none());
+    assert!(
+        search
+            .first_in(format!("…{}", &secret[secret.len() - 4..]).as_bytes())
+            .is_none()
+    );
     assert!(search.first_in(Needle::rich().secret.as_bytes()).is_none());
 }

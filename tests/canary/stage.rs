@@ -8,7 +8,7 @@ use std::{
 
 use byokd::{
     contract::v1::platform_service_client::PlatformServiceClient,
-    domain::{clock::Clock, names::PurposeName, principal::Role},
+    domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{MintRequest, Signer, mint},
 };
 use tonic::{
@@ -65,14 +65,25 @@ impl Stage {
             .envs(std::env::var_os("BYOKD_MUTANT").map(|mutant| ("BYOKD_MUTANT", mutant)))
             .current_dir(site.path(""));
         let process = site.start_as(serve).await;
-        Self { site, kms, process, log, sink }
+        Self {
+            site,
+            kms,
+            process,
+            log,
+            sink,
+        }
     }
 
     /// Ends the process; the database and the KMS stay.
     pub(super) async fn end(mut self, told: &mut Told) -> (Site, FakeKms) {
-        let metrics = reqwest::get(format!("{}/metrics", self.admin_address())).await.unwrap();
+        let metrics = reqwest::get(format!("{}/metrics", self.admin_address()))
+            .await
+            .unwrap();
         let metrics = metrics.text().await.unwrap();
-        assert!(metrics.contains("rpc_server_call_duration_seconds_count"), "{metrics}");
+        assert!(
+            metrics.contains("rpc_server_call_duration_seconds_count"),
+            "{metrics}"
+        );
         told.add("metrics", metrics);
         self.process.terminate();
         self.process.ended().await;
@@ -84,8 +95,16 @@ impl Stage {
         );
         told.add(format!("log {}", self.log.display()), log);
         let spans = self.sink.spans();
-        for name in ["byok.v1.KeyService/SetKey", "check_key", "load_holder", "commit_change"] {
-            assert!(spans.iter().any(|span| span.name == name), "no span {name} has left");
+        for name in [
+            "byok.v1.KeyService/SetKey",
+            "check_key",
+            "load_holder",
+            "commit_change",
+        ] {
+            assert!(
+                spans.iter().any(|span| span.name == name),
+                "no span {name} has left"
+            );
         }
         told.add("spans and metrics by OTLP", self.sink.bytes());
         (self.site, self.kms)
@@ -98,7 +117,12 @@ impl Stage {
             workspace: workspace.to_owned(),
             purposes: vec![PurposeName::reply()],
         };
-        mint(&Signer::in_folder(&self.site.data()).unwrap(), &request, &Clock::system()).unwrap()
+        mint(
+            &Signer::in_folder(&self.site.data()).unwrap(),
+            &request,
+            &Clock::system(),
+        )
+        .unwrap()
     }
 
     /// Where health is served; byokd says so on its standard output.
@@ -109,7 +133,11 @@ impl Stage {
     }
 
     pub(super) async fn channel(&self) -> Channel {
-        Endpoint::from_shared(self.process.address.clone()).unwrap().connect().await.unwrap()
+        Endpoint::from_shared(self.process.address.clone())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub(super) async fn keys(&self, role: Role) -> Keys {
@@ -125,7 +153,12 @@ impl Stage {
     pub(super) fn command(&self, told: &mut Told, arguments: &[&str], input: &str) {
         let file = self.site.path("input");
         fs::write(&file, input).unwrap();
-        let output = self.site.command(arguments).stdin(fs::File::open(&file).unwrap()).output().unwrap();
+        let output = self
+            .site
+            .command(arguments)
+            .stdin(fs::File::open(&file).unwrap())
+            .output()
+            .unwrap();
         fs::remove_file(&file).unwrap();
         // Not all of the arguments: one of them may be the key.
         let way = format!("byokd {}", arguments[..2.min(arguments.len())].join(" "));
@@ -139,8 +172,16 @@ pub(super) fn left_behind(site: &Site, told: &mut Told) {
     files(&site.data(), told);
     if site.database_url().starts_with("postgres") {
         let program = Path::new(&service("BYOKD_TEST_POSTGRES_BIN")).join("pg_dump");
-        let dump = Command::new(program).arg("--dbname").arg(site.database_url()).output().unwrap();
-        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let dump = Command::new(program)
+            .arg("--dbname")
+            .arg(site.database_url())
+            .output()
+            .unwrap();
+        assert!(
+            dump.status.success(),
+            "{}",
+            String::from_utf8_lossy(&dump.stderr)
+        );
         assert!(dump.stdout.len() > 10_000);
         told.add("pg_dump", dump.stdout);
     }

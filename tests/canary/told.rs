@@ -24,7 +24,10 @@ impl Told {
         self.calls += 1;
         match outcome {
             Ok(answer) => {
-                self.add(format!("{way}: metadata"), format!("{:?}", answer.metadata()));
+                self.add(
+                    format!("{way}: metadata"),
+                    format!("{:?}", answer.metadata()),
+                );
                 let answer = answer.into_inner();
                 self.add(format!("{way}: answer"), answer.encode_to_vec());
                 Some(answer)
@@ -57,6 +60,11 @@ impl Told {
             ENCODINGS.len(),
             found.len()
         );
-        assert!(found.is_empty(), "{} hits:\n{}", found.len(), found.join("\n"));
+        assert!(
+            found.is_empty(),
+            "{} hits:\n{}",
+            found.len(),
+            found.join("\n")
+        );
     }
 }

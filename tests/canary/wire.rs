@@ -2,7 +2,7 @@
 
 use super::{stage::Stage, told::Told};
 use crate::support::byokd::Bearer;
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 /// A message of gRPC, whatever is in it.
@@ -14,7 +14,11 @@ fn frame(message: &[u8]) -> Vec<u8> {
 }
 
 pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
-    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .no_proxy()
+        .build()
+        .unwrap();
     let contract = stage.process.address.clone();
     let admin = stage.admin_address();
     let token = stage.token(Role::Admin, "*");
@@ -26,12 +30,32 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
     for (way, path, body) in [
         ("no frame", set_key, bytes.to_vec()),
         ("a frame of no message", set_key, frame(bytes)),
-        ("a key that is not UTF-8", set_key, frame(&[&[0x1a, 4, 0xff], bytes].concat())),
+        (
+            "a key that is not UTF-8",
+            set_key,
+            frame(&[&[0x1a, 4, 0xff], bytes].concat()),
+        ),
         ("a message cut off", set_key, frame(&field)[..20].to_vec()),
-        ("a compressed frame that is not", set_key, [&[1], &frame(bytes)[1..]].concat()),
-        ("a wrong type", set_key, frame(&[&[0x18, 1], bytes].concat())),
-        ("a message of a megabyte", set_key, frame(&bytes.repeat(12_000))),
-        ("two frames", set_key, [frame(&field), frame(&field)].concat()),
+        (
+            "a compressed frame that is not",
+            set_key,
+            [&[1], &frame(bytes)[1..]].concat(),
+        ),
+        (
+            "a wrong type",
+            set_key,
+            frame(&[&[0x18, 1], bytes].concat()),
+        ),
+        (
+            "a message of a megabyte",
+            set_key,
+            frame(&bytes.repeat(12_000)),
+        ),
+        (
+            "two frames",
+            set_key,
+            [frame(&field), frame(&field)].concat(),
+        ),
         ("an unknown path", in_a_path.as_str(), frame(&field)),
     ] {
         for address in [&contract, &admin] {
@@ -47,7 +71,10 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
                         format!("wire, {way}: head"),
                         format!("{:?} {:?}", answer.status(), answer.headers()),
                     );
-                    told.add(format!("wire, {way}: body"), answer.bytes().await.unwrap_or_default().to_vec());
+                    told.add(
+                        format!("wire, {way}: body"),
+                        answer.bytes().await.unwrap_or_default().to_vec(),
+                    );
                 }
                 // What is said here, the client says.
                 Err(_broken) => told.add(format!("wire, {way}"), "broken off"),
@@ -55,10 +82,16 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
         }
     }
     for address in [contract, admin] {
-        let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+        let channel = tonic::transport::Endpoint::from_shared(address)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
         let mut health = HealthClient::with_interceptor(channel, Bearer::new(&token));
         for service in ["", key] {
-            let request = HealthCheckRequest { service: service.to_owned() };
+            let request = HealthCheckRequest {
+                service: service.to_owned(),
+            };
             told.answer("Health", health.check(request).await);
         }
     }

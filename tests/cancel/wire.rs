@@ -16,7 +16,8 @@ async fn set_key_is_whole_or_absent_when_a_client_cancels_or_its_deadline_passes
     let longest = u32::try_from(usual.elapsed().as_micros()).unwrap() * 2;
     let (mut workspaces, mut left) = (Vec::new(), 0);
     for n in 1..=60 {
-        let patience = Duration::from_micros(u64::from(longest * n / 60)).max(Duration::from_millis(1));
+        let patience =
+            Duration::from_micros(u64::from(longest * n / 60)).max(Duration::from_millis(1));
         let workspace = format!("wire-{n}");
         let mut admin = byokd.admin();
         // The hot path holds an entry that the change must make stale.
@@ -43,13 +44,17 @@ async fn set_key_is_whole_or_absent_when_a_client_cancels_or_its_deadline_passes
             let rows = Rows::of(&database, workspace).await;
             rows.assert_whole(workspace);
             let served = byokd.secret(workspace, "openai").await;
-            let agree = served.as_ref().ok() == rows.active("openai").map(|_| openai_key(*n)).as_ref();
+            let agree =
+                served.as_ref().ok() == rows.active("openai").map(|_| openai_key(*n)).as_ref();
             (agree && Rows::of(&database, workspace).await == rows).then_some(())
         })
         .await;
         if let Some(v1::SetKeyResponse { key, .. }) = answer {
             assert_eq!(key.as_ref().unwrap().generation, 1);
-            assert!(byokd.secret(workspace, "openai").await.is_ok(), "acknowledged: {workspace}");
+            assert!(
+                byokd.secret(workspace, "openai").await.is_ok(),
+                "acknowledged: {workspace}"
+            );
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Bad certificates: refused, with one answer to the caller and the reason in the operator's log.
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, NameConstraints, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, NameConstraints, SanType, date_time_ymd,
 };
 
 use super::{Guarded, assert_cut, assert_refused, san};
@@ -42,42 +42,86 @@ fn raw_names(parts: &[(u8, &[u8])]) -> CustomExtension {
 fn of_the_handshake(ca: &Ca) -> Vec<(&'static str, Issued, &'static str)> {
     let (name, below) = ("spiffe://test/agent", ca.below("between"));
     let mut without_its_chain = below.client(name);
-    let end = without_its_chain.certificate.find("-----END CERTIFICATE-----\n").unwrap() + 26;
+    let end = without_its_chain
+        .certificate
+        .find("-----END CERTIFICATE-----\n")
+        .unwrap()
+        + 26;
     without_its_chain.certificate.truncate(end);
     let narrow = ca.below_with("narrow", |params| {
         let elsewhere = GeneralSubtree::DnsName("elsewhere.test".to_owned());
-        params.name_constraints =
-            Some(NameConstraints { permitted_subtrees: vec![elsewhere], excluded_subtrees: Vec::new() });
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![elsewhere],
+            excluded_subtrees: Vec::new(),
+        });
     });
-    let expired = ca.below_with("expired", |params| params.not_after = date_time_ymd(2021, 1, 1));
+    let expired = ca.below_with("expired", |params| {
+        params.not_after = date_time_ymd(2021, 1, 1)
+    });
     let no_authority = ca.below_with("no authority", |params| params.is_ca = IsCa::ExplicitNoCa);
     vec![
-        ("expired", ca.issue(agent(|params| params.not_after = date_time_ymd(2021, 1, 1))), "expired"),
+        (
+            "expired",
+            ca.issue(agent(|params| params.not_after = date_time_ymd(2021, 1, 1))),
+            "expired",
+        ),
         (
             "not yet valid",
-            ca.issue(agent(|params| params.not_before = date_time_ymd(2039, 1, 1))),
+            ca.issue(agent(|params| {
+                params.not_before = date_time_ymd(2039, 1, 1)
+            })),
             "not valid yet",
         ),
-        ("another CA", Ca::new("others").client(name), "UnknownIssuer"),
-        ("another CA of the same name", Ca::new("callers").client(name), ""),
+        (
+            "another CA",
+            Ca::new("others").client(name),
+            "UnknownIssuer",
+        ),
+        (
+            "another CA of the same name",
+            Ca::new("callers").client(name),
+            "",
+        ),
         ("signed by itself", Issued::by_itself(name), "UnknownIssuer"),
-        ("without the one between", without_its_chain, "UnknownIssuer"),
-        ("below one that has expired", expired.client(name), "expired"),
-        ("below one that is no CA", no_authority.client(name), "EndEntityUsedAsCa"),
-        ("below one for other names", narrow.client("agent.test"), "NameConstraintViolation"),
+        (
+            "without the one between",
+            without_its_chain,
+            "UnknownIssuer",
+        ),
+        (
+            "below one that has expired",
+            expired.client(name),
+            "expired",
+        ),
+        (
+            "below one that is no CA",
+            no_authority.client(name),
+            "EndEntityUsedAsCa",
+        ),
+        (
+            "below one for other names",
+            narrow.client("agent.test"),
+            "NameConstraintViolation",
+        ),
         (
             "for servers only",
-            ca.issue(agent(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
+            ca.issue(agent(|params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]
+            })),
             "",
         ),
         (
             "for signing code only",
-            ca.issue(agent(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning])),
+            ca.issue(agent(|params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning]
+            })),
             "",
         ),
         (
             "a CA's own",
-            ca.issue(agent(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))),
+            ca.issue(agent(|params| {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+            })),
             "CaUsedAsEndEntity",
         ),
     ]
@@ -114,7 +158,11 @@ fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
         "spiffe://test\\agent/x",
         &long,
     ] {
-        found.push((format!("{id:?}"), named(&[id]), "the certificate's URI SAN is not a SPIFFE id"));
+        found.push((
+            format!("{id:?}"),
+            named(&[id]),
+            "the certificate's URI SAN is not a SPIFFE id",
+        ));
     }
     for host in [
         "*.test",
@@ -138,10 +186,26 @@ fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
     let neither = "the certificate has neither a URI SAN nor a DNS SAN";
     let unreadable = "the certificate has a subject alternative name that is not a text";
     for (what, names, why) in [
-        ("two URI SANs, both listed", &["spiffe://test/agent", "spiffe://test/ns/a"][..], several_uris),
-        ("one URI SAN twice", &["spiffe://test/agent", "spiffe://test/agent"], several_uris),
-        ("a SPIFFE id and another URI", &["spiffe://test/agent", "https://test/agent"], several_uris),
-        ("two DNS SANs, both listed", &["agent.test", "agents.test"], several_hosts),
+        (
+            "two URI SANs, both listed",
+            &["spiffe://test/agent", "spiffe://test/ns/a"][..],
+            several_uris,
+        ),
+        (
+            "one URI SAN twice",
+            &["spiffe://test/agent", "spiffe://test/agent"],
+            several_uris,
+        ),
+        (
+            "a SPIFFE id and another URI",
+            &["spiffe://test/agent", "https://test/agent"],
+            several_uris,
+        ),
+        (
+            "two DNS SANs, both listed",
+            &["agent.test", "agents.test"],
+            several_hosts,
+        ),
         (
             "another URI beside a listed host",
             &["https://x/y", "agent.test"],
@@ -152,7 +216,11 @@ fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
             &["spiffe://test/x", "agent.test"],
             "no rule is for a certificate of spiffe://test/x",
         ),
-        ("not listed", &["spiffe://test/stranger"], "no rule is for a certificate of spiffe://test/stranger"),
+        (
+            "not listed",
+            &["spiffe://test/stranger"],
+            "no rule is for a certificate of spiffe://test/stranger",
+        ),
         (
             "another trust domain",
             &["spiffe://other/agent"],
@@ -163,23 +231,57 @@ fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
             &["spiffe://test.evil/agent"],
             "no rule is for a certificate of",
         ),
-        ("more behind a listed name", &["spiffe://test/agent2"], "no rule is for a certificate of"),
-        ("below a name that is listed alone", &["spiffe://test/agent/x"], "no rule is for a certificate of"),
-        ("the name above the listed ones", &["spiffe://test/ns"], "no rule is for a certificate of"),
-        ("beside the listed ones", &["spiffe://test/nsx/a"], "no rule is for a certificate of"),
-        ("another host", &["agent.test.evil"], "no rule is for a certificate of agent.test.evil"),
+        (
+            "more behind a listed name",
+            &["spiffe://test/agent2"],
+            "no rule is for a certificate of",
+        ),
+        (
+            "below a name that is listed alone",
+            &["spiffe://test/agent/x"],
+            "no rule is for a certificate of",
+        ),
+        (
+            "the name above the listed ones",
+            &["spiffe://test/ns"],
+            "no rule is for a certificate of",
+        ),
+        (
+            "beside the listed ones",
+            &["spiffe://test/nsx/a"],
+            "no rule is for a certificate of",
+        ),
+        (
+            "another host",
+            &["agent.test.evil"],
+            "no rule is for a certificate of agent.test.evil",
+        ),
     ] {
         found.push((what.to_owned(), named(names), why));
     }
     let common_name =
         |name: &str| ca.issue(|params| params.distinguished_name.push(DnType::CommonName, name));
-    found.push(("a listed host as the CN".to_owned(), common_name("agent.test"), no_name));
-    found.push(("a listed id as the CN".to_owned(), common_name("spiffe://test/agent"), no_name));
+    found.push((
+        "a listed host as the CN".to_owned(),
+        common_name("agent.test"),
+        no_name,
+    ));
+    found.push((
+        "a listed id as the CN".to_owned(),
+        common_name("spiffe://test/agent"),
+        no_name,
+    ));
     let other = |san: SanType| ca.issue(|params| params.subject_alt_names = vec![san]);
     let mail = SanType::Rfc822Name("agent@agent.test".try_into().unwrap());
     found.push(("a mail address".to_owned(), other(mail), neither));
-    found.push(("an IP address".to_owned(), other(SanType::IpAddress([127, 0, 0, 1].into())), neither));
-    let raw = |parts: &[(u8, &[u8])]| ca.issue(|params| params.custom_extensions = vec![raw_names(parts)]);
+    found.push((
+        "an IP address".to_owned(),
+        other(SanType::IpAddress([127, 0, 0, 1].into())),
+        neither,
+    ));
+    let raw = |parts: &[(u8, &[u8])]| {
+        ca.issue(|params| params.custom_extensions = vec![raw_names(parts)])
+    };
     let id = b"spiffe://test/agent";
     found.push((
         "a name that is not a text beside a listed id".to_owned(),
@@ -216,7 +318,9 @@ async fn every_bad_certificate_is_refused_and_only_the_log_says_why() {
                     By::Byokd => "caller refused",
                 };
                 let said = byokd.process.said().split_off(before);
-                said.lines().any(|told| told.contains(line) && told.contains(why)).then_some(())
+                said.lines()
+                    .any(|told| told.contains(line) && told.contains(why))
+                    .then_some(())
             })
             .await;
         }
@@ -229,7 +333,10 @@ async fn every_bad_certificate_is_refused_and_only_the_log_says_why() {
     for (what, issued, why) in named {
         refused(&what, By::Byokd, &issued, why).await;
     }
-    byokd.resolve(Some(&byokd.callers.client("spiffe://test/agent")), None).await.unwrap();
+    byokd
+        .resolve(Some(&byokd.callers.client("spiffe://test/agent")), None)
+        .await
+        .unwrap();
     eprintln!("{count} bad certificates: all refused, with a token and without");
     assert!(count >= 25);
 }

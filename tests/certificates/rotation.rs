@@ -22,7 +22,10 @@ struct Signers {
 
 impl Signers {
     fn new() -> Self {
-        Self { servers: Ca::new("servers"), callers: Ca::new("callers") }
+        Self {
+            servers: Ca::new("servers"),
+            callers: Ca::new("callers"),
+        }
     }
 }
 
@@ -72,7 +75,11 @@ impl Rotated {
 
     /// How many lines say this.
     fn told(&self, what: &str) -> usize {
-        self.process.said().lines().filter(|line| line.contains(what)).count()
+        self.process
+            .said()
+            .lines()
+            .filter(|line| line.contains(what))
+            .count()
     }
 }
 
@@ -90,11 +97,16 @@ async fn a_secret_is_replaced_under_open_connections() {
     let (first, second) = (Signers::new(), Signers::new());
     let byokd = Rotated::start(&first).await;
     let (old, new) = (first.callers.client(AGENT), second.callers.client(AGENT));
-    let open = connect(byokd.address(), &first.servers.pem(), Some(&old)).await.unwrap();
+    let open = connect(byokd.address(), &first.servers.pem(), Some(&old))
+        .await
+        .unwrap();
     resolve(open.clone(), None).await.unwrap();
     // A call that is running all the while.
     let gate = Arc::new(Semaphore::new(0));
-    byokd.site.provider.on_list(Reply::models(&["small-2030"]).behind(&gate));
+    byokd
+        .site
+        .provider
+        .on_list(Reply::models(&["small-2030"]).behind(&gate));
     let mut setting = Request::new(new_key("acme", "openai", &openai_key(1)));
     setting.set_timeout(std::time::Duration::from_secs(60));
     let mut keys = KeyServiceClient::new(open.clone());
@@ -107,10 +119,19 @@ async fn a_secret_is_replaced_under_open_connections() {
     write_secret(&byokd.site, "..2", &second);
     symlink("..2", byokd.file("..data_tmp")).unwrap();
     fs::rename(byokd.file("..data_tmp"), byokd.file("..data")).unwrap();
-    until("the new files are served", async || byokd.serves(&second.servers, &new).await.then_some(())).await;
+    until("the new files are served", async || {
+        byokd.serves(&second.servers, &new).await.then_some(())
+    })
+    .await;
 
-    assert!(!byokd.serves(&second.servers, &old).await, "a certificate of the CA that is gone");
-    assert!(!byokd.serves(&first.servers, &new).await, "the certificate that is gone");
+    assert!(
+        !byokd.serves(&second.servers, &old).await,
+        "a certificate of the CA that is gone"
+    );
+    assert!(
+        !byokd.serves(&first.servers, &new).await,
+        "the certificate that is gone"
+    );
     // What was open goes on.
     resolve(open.clone(), None).await.unwrap();
     gate.add_permits(100);
@@ -130,32 +151,69 @@ async fn a_rotation_that_is_half_done_changes_nothing_and_heals() {
     let mut faults = 0;
     for (what, file, content, good) in [
         // No two in a row are told alike.
-        ("a certificate without its key", "tls.crt", server.certificate.as_str(), certificate.as_str()),
-        ("a CA that is none", "ca.crt", "garbage", &first.callers.pem()),
-        ("a key without its certificate", "tls.key", &server.key, &key),
-        ("half a certificate", "tls.crt", &certificate[..certificate.len() / 2], &certificate),
-        ("a CA that is no certificate", "ca.crt", &key, &first.callers.pem()),
+        (
+            "a certificate without its key",
+            "tls.crt",
+            server.certificate.as_str(),
+            certificate.as_str(),
+        ),
+        (
+            "a CA that is none",
+            "ca.crt",
+            "garbage",
+            &first.callers.pem(),
+        ),
+        (
+            "a key without its certificate",
+            "tls.key",
+            &server.key,
+            &key,
+        ),
+        (
+            "half a certificate",
+            "tls.crt",
+            &certificate[..certificate.len() / 2],
+            &certificate,
+        ),
+        (
+            "a CA that is no certificate",
+            "ca.crt",
+            &key,
+            &first.callers.pem(),
+        ),
         ("an empty key", "tls.key", "", &key),
     ] {
         byokd.put(file, content);
         faults += 1;
-        until(what, async || (byokd.told(UNUSABLE) == faults).then_some(())).await;
+        until(what, async || {
+            (byokd.told(UNUSABLE) == faults).then_some(())
+        })
+        .await;
         assert!(byokd.serves(&first.servers, &old).await, "{what}");
         byokd.put(file, good);
     }
     fs::remove_file(byokd.file("tls.key")).unwrap();
     faults += 1;
-    until("a missing file", async || (byokd.told(UNUSABLE) == faults).then_some(())).await;
+    until("a missing file", async || {
+        (byokd.told(UNUSABLE) == faults).then_some(())
+    })
+    .await;
     // Nothing is told twice: the files are looked at every second.
     let begun = Instant::now();
-    until("some looks later", async || (begun.elapsed().as_secs() >= 4).then_some(())).await;
+    until("some looks later", async || {
+        (begun.elapsed().as_secs() >= 4).then_some(())
+    })
+    .await;
     assert_eq!(byokd.told(UNUSABLE), faults);
     assert!(byokd.serves(&first.servers, &old).await && !byokd.serves(&second.servers, &new).await);
     // The rest of the rotation comes, in any order.
     byokd.put("ca.crt", &second.callers.pem());
     byokd.put("tls.key", &server.key);
     byokd.put("tls.crt", &server.certificate);
-    until("it heals", async || byokd.serves(&second.servers, &new).await.then_some(())).await;
+    until("it heals", async || {
+        byokd.serves(&second.servers, &new).await.then_some(())
+    })
+    .await;
     assert!(!byokd.serves(&second.servers, &old).await);
     assert!(!byokd.process.said().contains("PRIVATE KEY"));
     let foreign = Ca::new("others").client(AGENT);
@@ -185,9 +243,13 @@ async fn files_that_cannot_be_served_stop_the_start() {
     ] {
         let mut tls = good.clone();
         tls[setting] = json!(file);
-        let file = toml::to_string(&json!({"tls": tls, "auth": {"rules": super::rules()}})).unwrap();
+        let file =
+            toml::to_string(&json!({"tls": tls, "auth": {"rules": super::rules()}})).unwrap();
         fs::write(site.path("byokd.toml"), file).unwrap();
         let said = site.refused(site.serve()).await;
-        assert!(said.contains("TLS cannot be served") && said.contains(named), "{said}");
+        assert!(
+            said.contains("TLS cannot be served") && said.contains(named),
+            "{said}"
+        );
     }
 }

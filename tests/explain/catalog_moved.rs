@@ -16,7 +16,11 @@ async fn without(byokd: Byokd, tables: &[&str]) -> Byokd {
         .split_inclusive('\n')
         .collect::<Vec<_>>()
         .chunk_by(|_, next| !next.starts_with('['))
-        .filter(|table| !tables.iter().any(|gone| table[0].trim() == format!("[{gone}]")))
+        .filter(|table| {
+            !tables
+                .iter()
+                .any(|gone| table[0].trim() == format!("[{gone}]"))
+        })
         .flatten()
         .copied()
         .collect();
@@ -28,7 +32,10 @@ async fn without(byokd: Byokd, tables: &[&str]) -> Byokd {
 
 fn disabled(resolved: Result<v1::ResolveCredentialsResponse, Status>) {
     let status = resolved.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "PROVIDER_DISABLED"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "PROVIDER_DISABLED")
+    );
 }
 
 #[tokio::test]
@@ -46,7 +53,10 @@ async fn a_provider_that_left_the_catalog_is_disabled_and_its_keys_can_go() {
     byokd.admin().select_model(select("haiku")).await.unwrap();
     let byokd = without(byokd, &["providers.anthropic", "models.haiku"]).await;
     let entry = byokd.workspace("acme").await.providers.remove(0);
-    assert_eq!((entry.provider.as_str(), entry.configured), ("anthropic", false));
+    assert_eq!(
+        (entry.provider.as_str(), entry.configured),
+        ("anthropic", false)
+    );
     assert_eq!(entry.key.unwrap().masked, "…efgh");
     for enabled in [true, false] {
         let toggled = byokd.toggle("acme", enabled).await;
@@ -54,9 +64,15 @@ async fn a_provider_that_left_the_catalog_is_disabled_and_its_keys_can_go() {
         disabled(byokd.resolve("acme", "", "anthropic").await);
         disabled(byokd.resolve("acme", "haiku", "anthropic").await);
         agree(&byokd, ask("acme", "", "anthropic", "")).await;
-        assert_eq!(refused(byokd.resolve("acme", "haiku", "").await), "MODEL_UNKNOWN");
+        assert_eq!(
+            refused(byokd.resolve("acme", "haiku", "").await),
+            "MODEL_UNKNOWN"
+        );
     }
-    let set = byokd.admin().set_key(new_key("acme", "anthropic", &anthropic_key(2))).await;
+    let set = byokd
+        .admin()
+        .set_key(new_key("acme", "anthropic", &anthropic_key(2)))
+        .await;
     assert_eq!(refused(set), "PROVIDER_UNKNOWN");
     let list = v1::ListModelsRequest {
         workspace_id: "acme".into(),
@@ -79,14 +95,34 @@ async fn a_provider_that_left_the_catalog_is_disabled_and_its_keys_can_go() {
         provider: "anthropic".into(),
         ..Default::default()
     };
-    assert!(byokd.admin().delete_key(delete).await.unwrap().into_inner().deleted);
+    assert!(
+        byokd
+            .admin()
+            .delete_key(delete)
+            .await
+            .unwrap()
+            .into_inner()
+            .deleted
+    );
     assert!(byokd.workspace("acme").await.providers.is_empty());
-    assert_eq!(refused(byokd.resolve("acme", "", "anthropic").await), "PROVIDER_UNKNOWN");
+    assert_eq!(
+        refused(byokd.resolve("acme", "", "anthropic").await),
+        "PROVIDER_UNKNOWN"
+    );
     let mut operator = byokd.operator();
-    let listed = operator.list_platform_keys(v1::ListPlatformKeysRequest {}).await;
+    let listed = operator
+        .list_platform_keys(v1::ListPlatformKeysRequest {})
+        .await;
     assert_eq!(listed.unwrap().into_inner().keys[0].provider, "anthropic");
-    let delete = v1::DeletePlatformKeyRequest { provider: "anthropic".into(), ..Default::default() };
-    let gone = operator.delete_platform_key(delete).await.unwrap().into_inner();
+    let delete = v1::DeletePlatformKeyRequest {
+        provider: "anthropic".into(),
+        ..Default::default()
+    };
+    let gone = operator
+        .delete_platform_key(delete)
+        .await
+        .unwrap()
+        .into_inner();
     assert!(gone.deleted);
 }
 
@@ -96,7 +132,10 @@ async fn a_host_or_header_that_left_the_catalog_stops_the_key() {
         let byokd = Byokd::start().await;
         let named = HashMap::from([("openai-project".to_owned(), "p-1".to_owned())]);
         let headers = if header { named } else { HashMap::new() };
-        let set = v1::SetKeyRequest { headers: headers.clone(), ..new_key("acme", "openai", &openai_key(1)) };
+        let set = v1::SetKeyRequest {
+            headers: headers.clone(),
+            ..new_key("acme", "openai", &openai_key(1))
+        };
         byokd.admin().set_key(set).await.unwrap();
         let set = v1::SetPlatformKeyRequest {
             provider: "openai".into(),
@@ -117,7 +156,11 @@ async fn a_host_or_header_that_left_the_catalog_stops_the_key() {
         byokd.provider.forget_requests();
         for enabled in [true, false] {
             let toggled = byokd.toggle("acme", enabled).await;
-            assert!(toggled.providers_without_usable_key.contains(&"openai".to_owned()));
+            assert!(
+                toggled
+                    .providers_without_usable_key
+                    .contains(&"openai".to_owned())
+            );
             let told = agree(&byokd, ask("acme", "", "openai", "")).await;
             assert_eq!(told, "ENDPOINT_NO_LONGER_ALLOWED");
         }
@@ -128,8 +171,11 @@ async fn a_host_or_header_that_left_the_catalog_stops_the_key() {
         };
         let verified = byokd.admin().verify_key(verify).await;
         assert_eq!(refused(verified), "ENDPOINT_NO_LONGER_ALLOWED");
-        let refresh =
-            v1::ListModelsRequest { workspace_id: "acme".into(), refresh: true, ..Default::default() };
+        let refresh = v1::ListModelsRequest {
+            workspace_id: "acme".into(),
+            refresh: true,
+            ..Default::default()
+        };
         byokd.admin().list_models(refresh).await.unwrap();
         assert!(byokd.provider.requests().is_empty());
         byokd.toggle("acme", true).await;

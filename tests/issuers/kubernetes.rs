@@ -41,7 +41,11 @@ async fn byokd(config: IssuerConfig) -> Byokd {
 
 #[tokio::test]
 async fn a_projected_service_account_token_is_good_as_it_comes() {
-    let (ca, key, folder) = (Ca::new("cluster"), TokenKey::rs256("cluster-1"), tempfile::tempdir().unwrap());
+    let (ca, key, folder) = (
+        Ca::new("cluster"),
+        TokenKey::rs256("cluster-1"),
+        tempfile::tempdir().unwrap(),
+    );
     let cluster = Issuer::start_tls(CLUSTER, &[&key], &ca).await;
     cluster.ask_for("projected-token-of-byokd");
     let (ca_file, token_file) = (folder.path().join("ca.crt"), folder.path().join("token"));
@@ -55,13 +59,21 @@ async fn a_projected_service_account_token_is_good_as_it_comes() {
     };
     let in_cluster = byokd(good.clone()).await;
     let now = in_cluster.clock.now().unix_timestamp();
-    let call = async |claims: &Value| resolve(in_cluster.channel(), &key.token(claims), "acme").await;
+    let call =
+        async |claims: &Value| resolve(in_cluster.channel(), &key.token(claims), "acme").await;
     call(&claims("llm", "agent", now)).await.unwrap();
     assert_eq!(cluster.fetches(), 1);
-    for (namespace, account) in
-        [("llm", "other"), ("default", "agent"), ("llm2", "agent"), ("LLM", "agent"), ("", "")]
-    {
-        assert_refused(call(&claims(namespace, account, now)).await, &format!("{namespace}/{account}"));
+    for (namespace, account) in [
+        ("llm", "other"),
+        ("default", "agent"),
+        ("llm2", "agent"),
+        ("LLM", "agent"),
+        ("", ""),
+    ] {
+        assert_refused(
+            call(&claims(namespace, account, now)).await,
+            &format!("{namespace}/{account}"),
+        );
     }
     let status = call(&claims("web", "settings", now)).await.unwrap_err();
     assert_eq!(reason(&status), "ROLE_REQUIRED");
@@ -69,8 +81,16 @@ async fn a_projected_service_account_token_is_good_as_it_comes() {
     for (what, name, value) in [
         ("for the API server", "aud", json!([CLUSTER])),
         ("without an end", "exp", json!(null)),
-        ("with another namespace's shape", "kubernetes.io", json!("llm")),
-        ("with a list for a shape", "kubernetes.io", json!(["llm", "agent"])),
+        (
+            "with another namespace's shape",
+            "kubernetes.io",
+            json!("llm"),
+        ),
+        (
+            "with a list for a shape",
+            "kubernetes.io",
+            json!(["llm", "agent"]),
+        ),
     ] {
         let mut bad = claims("llm", "agent", now);
         bad[name] = value;
@@ -80,22 +100,55 @@ async fn a_projected_service_account_token_is_good_as_it_comes() {
     let other_ca = folder.path().join("other.crt");
     std::fs::write(&other_ca, Ca::new("cluster").pem()).unwrap();
     for (what, config, fetches) in [
-        ("another CA", IssuerConfig { jwks_ca_file: other_ca, ..good.clone() }, 1),
-        ("no CA", IssuerConfig { jwks_ca_file: Default::default(), ..good.clone() }, 1),
-        ("no token", IssuerConfig { jwks_token_file: Default::default(), ..good.clone() }, 2),
+        (
+            "another CA",
+            IssuerConfig {
+                jwks_ca_file: other_ca,
+                ..good.clone()
+            },
+            1,
+        ),
+        (
+            "no CA",
+            IssuerConfig {
+                jwks_ca_file: Default::default(),
+                ..good.clone()
+            },
+            1,
+        ),
+        (
+            "no token",
+            IssuerConfig {
+                jwks_token_file: Default::default(),
+                ..good.clone()
+            },
+            2,
+        ),
         (
             "a token file that is missing",
-            IssuerConfig { jwks_token_file: folder.path().join("none"), ..good },
+            IssuerConfig {
+                jwks_token_file: folder.path().join("none"),
+                ..good
+            },
             2,
         ),
     ] {
         let outside = byokd(config).await;
-        let token = key.token(&claims("llm", "agent", outside.clock.now().unix_timestamp()));
+        let token = key.token(&claims(
+            "llm",
+            "agent",
+            outside.clock.now().unix_timestamp(),
+        ));
         assert_refused(resolve(outside.channel(), &token, "acme").await, what);
         assert_eq!(cluster.fetches(), fetches, "{what}");
     }
     let shown = |headers: &axum::http::HeaderMap| {
-        headers.get("authorization").is_some_and(|value| value == "Bearer projected-token-of-byokd")
+        headers
+            .get("authorization")
+            .is_some_and(|value| value == "Bearer projected-token-of-byokd")
     };
-    assert_eq!(cluster.seen().iter().map(shown).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        cluster.seen().iter().map(shown).collect::<Vec<_>>(),
+        [true, false]
+    );
 }

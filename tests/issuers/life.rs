@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{assert_refused, claims, resolve, with};
-use crate::support::{Byokd, Issuer, Reply, TokenKey, token_key::key_set, until, wait::until_within};
+use crate::support::{
+    Byokd, Issuer, Reply, TokenKey, token_key::key_set, until, wait::until_within,
+};
 
 /// Two reads and then some.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -23,7 +25,12 @@ struct Story {
 
 async fn stories(key: &TokenKey) -> Vec<Story> {
     // Where a redirect leads to: the right keys in the wrong place.
-    let huge = || Reply::text(200, format!("{}{}", key_set(&[key]), " ".repeat(300 * 1024)));
+    let huge = || {
+        Reply::text(
+            200,
+            format!("{}{}", key_set(&[key]), " ".repeat(300 * 1024)),
+        )
+    };
     let many: Vec<_> = std::iter::repeat_n(key.public(), 101).collect();
     let mut private = key.public();
     private["kty"] = json!("oct");
@@ -33,24 +40,70 @@ async fn stories(key: &TokenKey) -> Vec<Story> {
     let mut told = Vec::new();
     for (name, at_first, later, good) in [
         ("late", Some(Reply::text(500, "no")), None, (false, true)),
-        ("down later", None, Some(Reply::text(503, "no")), (true, true)),
+        (
+            "down later",
+            None,
+            Some(Reply::text(503, "no")),
+            (true, true),
+        ),
         ("cut later", None, Some(Reply::cut(200)), (true, true)),
         ("hangs first", Some(Reply::hang()), None, (false, true)),
         ("hangs later", None, Some(Reply::hang()), (true, true)),
         ("drips later", None, Some(Reply::drip()), (true, true)),
-        ("endless later", None, Some(Reply::endless(200)), (true, true)),
+        (
+            "endless later",
+            None,
+            Some(Reply::endless(200)),
+            (true, true),
+        ),
         ("huge", Some(huge()), Some(huge()), (false, false)),
         ("huge later", None, Some(huge()), (true, true)),
-        ("garbage", Some(Reply::html(200)), Some(Reply::text(200, "{}")), (false, false)),
+        (
+            "garbage",
+            Some(Reply::html(200)),
+            Some(Reply::text(200, "{}")),
+            (false, false),
+        ),
         ("garbage later", None, Some(Reply::html(200)), (true, true)),
-        ("empty later", None, Some(Reply::json(200, &json!({"keys": []}))), (true, true)),
-        ("too many", Some(Reply::json(200, &json!({"keys": many}))), None, (false, true)),
-        ("symmetric", Some(Reply::json(200, &json!({"keys": [private]}))), None, (false, true)),
-        ("for encryption", Some(Reply::json(200, &json!({"keys": [encrypts]}))), None, (false, true)),
-        ("another status", Some(Reply::json(203, &key_set(&[key]))), None, (false, true)),
+        (
+            "empty later",
+            None,
+            Some(Reply::json(200, &json!({"keys": []}))),
+            (true, true),
+        ),
+        (
+            "too many",
+            Some(Reply::json(200, &json!({"keys": many}))),
+            None,
+            (false, true),
+        ),
+        (
+            "symmetric",
+            Some(Reply::json(200, &json!({"keys": [private]}))),
+            None,
+            (false, true),
+        ),
+        (
+            "for encryption",
+            Some(Reply::json(200, &json!({"keys": [encrypts]}))),
+            None,
+            (false, true),
+        ),
+        (
+            "another status",
+            Some(Reply::json(203, &key_set(&[key]))),
+            None,
+            (false, true),
+        ),
     ] {
-        let issuer = Issuer::start(&format!("https://{}.test", name.replace(' ', "-")), &[key]).await;
-        told.push(Story { issuer, at_first, later, good });
+        let issuer =
+            Issuer::start(&format!("https://{}.test", name.replace(' ', "-")), &[key]).await;
+        told.push(Story {
+            issuer,
+            at_first,
+            later,
+            good,
+        });
     }
     told
 }
@@ -62,7 +115,12 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
     let target = Issuer::start("https://target.test", &[&key]).await;
     let redirect = Some(Reply::redirect(&target.config().jwks_url));
     let issuer = Issuer::start("https://redirect.test", &[&key]).await;
-    stories.push(Story { issuer, at_first: redirect.clone(), later: redirect, good: (false, false) });
+    stories.push(Story {
+        issuer,
+        at_first: redirect.clone(),
+        later: redirect,
+        good: (false, false),
+    });
     let (turning, turned) = (
         Issuer::start("https://turning.test", &[&key]).await,
         Issuer::start("https://turned.test", &[&key]).await,
@@ -112,12 +170,17 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
         for Story { issuer, .. } in &stories {
             told(issuer, call(issuer, &unknown, "unknown").await, false);
         }
-        stories.iter().all(|story| story.issuer.fetches() >= 2).then_some(())
+        stories
+            .iter()
+            .all(|story| story.issuer.fetches() >= 2)
+            .then_some(())
     })
     .await;
     for issuer in [&turning, &turned] {
-        until_within(LIMIT, "the new key", async || call(issuer, &next, "new").await.is_ok().then_some(()))
-            .await;
+        until_within(LIMIT, "the new key", async || {
+            call(issuer, &next, "new").await.is_ok().then_some(())
+        })
+        .await;
     }
     // The old key goes on where it is still published; where it is not, what it had signed is refused, verified before or not.
     told(&turning, call(&turning, &key, "kept").await, true);
@@ -126,18 +189,33 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
     for Story { issuer, good, .. } in &stories {
         // The answer of a read that was seen has yet to be taken in; one that hangs is given up.
         if good.1 && !good.0 {
-            until(&issuer.name, async || call(issuer, &key, "after").await.is_ok().then_some(())).await;
+            until(&issuer.name, async || {
+                call(issuer, &key, "after").await.is_ok().then_some(())
+            })
+            .await;
         }
         told(issuer, call(issuer, &key, "after").await, good.1);
-        assert_eq!(issuer.fetches(), 2, "{}: more than one read within 30 s", issuer.name);
+        assert_eq!(
+            issuer.fetches(),
+            2,
+            "{}: more than one read within 30 s",
+            issuer.name
+        );
     }
     assert_eq!(target.fetches(), 0, "a redirect was followed");
     // A set that could not be read again for a day is dropped, and with it what it has verified.
-    let lasting = with(&claims(&stories[1].issuer.name, now), "exp", json!(now + 86_400));
+    let lasting = with(
+        &claims(&stories[1].issuer.name, now),
+        "exp",
+        json!(now + 86_400),
+    );
     let lasting = key.token(&lasting);
     resolve(byokd.channel(), &lasting, "acme").await.unwrap();
     byokd.pass(Duration::from_secs(86_400));
     resolve(byokd.channel(), &lasting, "acme").await.unwrap();
     byokd.pass(Duration::from_secs(20));
-    assert_refused(resolve(byokd.channel(), &lasting, "acme").await, "keys of the day before yesterday");
+    assert_refused(
+        resolve(byokd.channel(), &lasting, "acme").await,
+        "keys of the day before yesterday",
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{Admin, serve};
@@ -28,8 +28,14 @@ async fn fill(site: &Site, process: &Process, resolver: &mut Keys) -> Option<ton
     let said = u64::try_from(process.said().len()).unwrap() + 16 * 1024;
     process.limit_files(Some(said.max(fs::metadata(&file).unwrap().len() + 10)));
     until("the stream has met the end of the disk", async || {
-        let refused = resolver.resolve_credentials(ask("acme", "llama", "", "")).await.err();
-        process.said().contains("the audit stream cannot be written").then_some(refused)
+        let refused = resolver
+            .resolve_credentials(ask("acme", "llama", "", ""))
+            .await
+            .err();
+        process
+            .said()
+            .contains("the audit stream cannot be written")
+            .then_some(refused)
     })
     .await
 }
@@ -45,7 +51,10 @@ async fn durable_is_not_ready_until_there_is_room_again() {
     process.limit_files(None);
     // Nobody calls who is not sent: it recovers without calls.
     admin.ready().await;
-    resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -55,6 +64,13 @@ async fn buffered_stays_ready() {
     assert!(fill(&site, &process, &mut resolver).await.is_none());
     admin.agree(ServingStatus::Serving).await;
     assert_eq!(admin.awaited().await, None);
-    resolver.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
-    assert!(!process.said().contains("not ready any more"), "{}", process.said());
+    resolver
+        .resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
+    assert!(
+        !process.said().contains("not ready any more"),
+        "{}",
+        process.said()
+    );
 }

@@ -2,12 +2,13 @@
 
 use std::{process::Command, time::Duration};
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{Admin, serve};
 use crate::support::{
-    Byokd, KmsFault, KmsProxy, Site, ask, fake_kms::REGION, new_key, openai_key, postgres, reason, until,
+    Byokd, KmsFault, KmsProxy, Site, ask, fake_kms::REGION, new_key, openai_key, postgres, reason,
+    until,
 };
 
 /// `byokd serve` over this database and KMS key.
@@ -45,22 +46,44 @@ async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_bec
     let mut cold = second.spawn(command);
     let cold_admin = Admin::of(&mut cold).await;
     let cold = second.listening(cold).await;
-    cold_admin.awaits("keyring: 0 of 256 data keys are held").await;
-    let refused = cold.keys(Role::Resolver).await.resolve_credentials(ask("acme", "", "openai", "")).await;
+    cold_admin
+        .awaits("keyring: 0 of 256 data keys are held")
+        .await;
+    let refused = cold
+        .keys(Role::Resolver)
+        .await
+        .resolve_credentials(ask("acme", "", "openai", ""))
+        .await;
     assert_eq!(reason(&refused.unwrap_err()), "KMS_UNAVAILABLE");
     // It goes on trying, and that changes nothing.
     let before = kms.count("Decrypt");
-    until("the KMS is asked again", async || (kms.count("Decrypt") > before).then_some(())).await;
-    cold_admin.awaits("keyring: 0 of 256 data keys are held").await;
+    until("the KMS is asked again", async || {
+        (kms.count("Decrypt") > before).then_some(())
+    })
+    .await;
+    cold_admin
+        .awaits("keyring: 0 of 256 data keys are held")
+        .await;
     warm_admin.agree(ServingStatus::Serving).await;
     assert_eq!(warm_admin.awaited().await, None);
     let mut resolver = warm.keys(Role::Resolver).await;
-    resolver.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("acme", "", "openai", ""))
+        .await
+        .unwrap();
 
     kms.heal();
     cold_admin.ready().await;
-    cold.keys(Role::Resolver).await.resolve_credentials(ask("acme", "", "openai", "")).await.unwrap();
-    assert!(!warm.said().contains("not ready any more"), "{}", warm.said());
+    cold.keys(Role::Resolver)
+        .await
+        .resolve_credentials(ask("acme", "", "openai", ""))
+        .await
+        .unwrap();
+    assert!(
+        !warm.said().contains("not ready any more"),
+        "{}",
+        warm.said()
+    );
 }
 
 /// Half an hour beyond the end of every data key in memory; and a data key that is damaged stops no start.
@@ -91,13 +114,20 @@ async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
         // The clock jumped: for half a second nobody knows how the database is.
         until("it is ready", async || {
             let awaited = admin.awaited().await;
-            assert!(!awaited.as_deref().unwrap_or_default().contains("keyring"), "{awaited:?}");
+            assert!(
+                !awaited.as_deref().unwrap_or_default().contains("keyring"),
+                "{awaited:?}"
+            );
             awaited.is_none().then_some(())
         })
         .await;
     }
     let refused = byokd.secret("acme", "openai").await.unwrap_err();
-    assert_eq!(reason(&refused), "KMS_UNAVAILABLE", "nothing is held any more");
+    assert_eq!(
+        reason(&refused),
+        "KMS_UNAVAILABLE",
+        "nothing is held any more"
+    );
     admin.ready().await;
 }
 
@@ -108,8 +138,7 @@ async fn a_damaged_data_key_delays_a_start_and_does_not_stop_it() {
     let byokd = Byokd::start().await;
     Admin::at(byokd.admin_address()).ready().await;
     let database = byokd.database().await;
-    let sql =
-        "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE bucket = 8) WHERE bucket = 7";
+    let sql = "UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys WHERE bucket = 8) WHERE bucket = 7";
     database.execute_unprepared(sql).await.unwrap();
     database.close().await.unwrap();
     let byokd = byokd.restart().await;

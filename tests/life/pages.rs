@@ -8,7 +8,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 
 use super::Admin;
 use crate::support::{Byokd, Site, ask, new_key, openai_key, until};
@@ -23,13 +23,31 @@ async fn it_serves_three_pages_and_health_on_one_port() {
     admin.ready().await;
     let metrics = admin.http.get(admin.url("/metrics")).send().await.unwrap();
     assert_eq!(metrics.status(), 200);
-    assert_eq!(metrics.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    for path in ["/", "/readyz/", "/metrics2", "/byok.v1.KeyService/ResolveCredentials", "/debug/pprof"] {
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    for path in [
+        "/",
+        "/readyz/",
+        "/metrics2",
+        "/byok.v1.KeyService/ResolveCredentials",
+        "/debug/pprof",
+    ] {
         let (status, text) = admin.get(path).await;
         assert_eq!(status, 404, "{path}");
         assert!(text.contains("/livez, /readyz and /metrics"), "{text}");
     }
-    assert_eq!(admin.http.post(admin.url("/livez")).send().await.unwrap().status(), 405);
+    assert_eq!(
+        admin
+            .http
+            .post(admin.url("/livez"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        405
+    );
     assert_eq!(admin.health("byok.v1.Nobody").await, Err(Code::NotFound));
 }
 
@@ -40,11 +58,16 @@ async fn the_metrics_say_what_was_called_and_name_no_workspace() {
     let admin = Admin::of(&mut process).await;
     admin.ready().await;
     let workspace = "acme-of-the-test";
-    let key = v1::SetKeyRequest { enable_byo: true, ..new_key(workspace, "openai", &openai_key(1)) };
+    let key = v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key(workspace, "openai", &openai_key(1))
+    };
     process.keys(Role::Admin).await.set_key(key).await.unwrap();
     let mut resolver = process.keys(Role::Resolver).await;
     for model in ["llama", "small", "no-such-model"] {
-        let _said_below = resolver.resolve_credentials(ask(workspace, model, "", "")).await;
+        let _said_below = resolver
+            .resolve_credentials(ask(workspace, model, "", ""))
+            .await;
     }
     let (_, metrics) = admin.get("/metrics").await;
     for line in [
@@ -59,7 +82,10 @@ async fn the_metrics_say_what_was_called_and_name_no_workspace() {
         "byokd_build_info{",
         "byokd_ready 1",
     ] {
-        assert!(metrics.lines().any(|told| told.starts_with(line)), "{line}\n{metrics}");
+        assert!(
+            metrics.lines().any(|told| told.starts_with(line)),
+            "{line}\n{metrics}"
+        );
     }
     assert!(!metrics.contains(workspace), "{metrics}");
 }
@@ -70,15 +96,26 @@ async fn a_probe_by_hand_is_answered_in_either_protocol() {
     let byokd = Byokd::start().await;
     Admin::at(byokd.admin_address()).ready().await;
     let mut stream = TcpStream::connect(byokd.admin_address()).await.unwrap();
-    stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /readyz HTTP/1.0\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\nready\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\nready\n"),
+        "{answer}"
+    );
     let tcp = TcpStream::connect(byokd.admin_address()).await.unwrap();
     let (send, connection) = h2::client::handshake(tcp).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = http::Request::get("http://byokd/livez").body(()).unwrap();
-    let (answer, _) = send.ready().await.unwrap().send_request(request, true).unwrap();
+    let (answer, _) = send
+        .ready()
+        .await
+        .unwrap()
+        .send_request(request, true)
+        .unwrap();
     assert_eq!(answer.await.unwrap().status(), 200);
     connection.abort();
 }
@@ -95,11 +132,15 @@ async fn one_connection_too_many_is_closed_and_room_is_found_again() {
     until("there is no room", async || {
         let mut one_more = TcpStream::connect(byokd.admin_address()).await.unwrap();
         let mut said = Vec::new();
-        let end = tokio::time::timeout(Duration::from_secs(1), one_more.read_to_end(&mut said)).await;
+        let end =
+            tokio::time::timeout(Duration::from_secs(1), one_more.read_to_end(&mut said)).await;
         end.is_ok().then_some(())
     })
     .await;
     assert!(admin.http.get(admin.url("/livez")).send().await.is_err());
     silent.clear();
-    until("there is room", async || admin.http.get(admin.url("/livez")).send().await.ok()).await;
+    until("there is room", async || {
+        admin.http.get(admin.url("/livez")).send().await.ok()
+    })
+    .await;
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::{net::TcpStream, sync::Semaphore, task::JoinHandle};
@@ -21,7 +21,8 @@ use tonic_health::pb::{
 
 use super::{Admin, serve};
 use crate::support::{
-    Process, Reply, Site, ask, lines, new_key, openai_key, stream::verified, until, wait::until_within,
+    Process, Reply, Site, ask, lines, new_key, openai_key, stream::verified, until,
+    wait::until_within,
 };
 
 /// A delay that no test outlasts: what ends it is a signal.
@@ -51,13 +52,20 @@ async fn idle(process: &Process) -> (SendRequest<Bytes>, JoinHandle<Result<(), h
 }
 
 /// Calls without a pause, and counts; what fails before `hurried` is a fault.
-async fn load(process: &Process, hurried: &Arc<AtomicBool>, granted: &Arc<AtomicUsize>) -> JoinHandle<()> {
+async fn load(
+    process: &Process,
+    hurried: &Arc<AtomicBool>,
+    granted: &Arc<AtomicUsize>,
+) -> JoinHandle<()> {
     let mut resolver = process.keys(Role::Resolver).await;
     let (hurried, granted) = (Arc::clone(hurried), Arc::clone(granted));
     tokio::spawn(async move {
         loop {
             let before = hurried.load(Ordering::SeqCst);
-            match resolver.resolve_credentials(ask("acme", "llama", "", "")).await {
+            match resolver
+                .resolve_credentials(ask("acme", "llama", "", ""))
+                .await
+            {
                 Ok(_) => _ = granted.fetch_add(1, Ordering::SeqCst),
                 // Sent before GOAWAY and met by it: whoever did not begin is refused, and may be tried elsewhere.
                 Err(status) if before || hurried.load(Ordering::SeqCst) => {
@@ -78,7 +86,9 @@ fn met_goaway(status: &tonic::Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+            return error.is_go_away()
+                && error.is_remote()
+                && error.reason() == Some(h2::Reason::NO_ERROR);
         }
         cause = error.source();
     }
@@ -96,34 +106,60 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
     }
     // Begun before the end, and waiting for a provider.
     let gate = Arc::new(Semaphore::new(0));
-    site.provider.on_list(Reply::models(&["small-2030"]).behind(&gate));
+    site.provider
+        .on_list(Reply::models(&["small-2030"]).behind(&gate));
     site.provider.forget_requests();
     let mut keys = process.keys(Role::Admin).await;
-    let begun = tokio::spawn(async move { keys.set_key(new_key("acme", "openai", &openai_key(1))).await });
-    until("the provider is asked", async || (!site.provider.requests().is_empty()).then_some(())).await;
+    let begun = tokio::spawn(async move {
+        keys.set_key(new_key("acme", "openai", &openai_key(1)))
+            .await
+    });
+    until("the provider is asked", async || {
+        (!site.provider.requests().is_empty()).then_some(())
+    })
+    .await;
     let (_send, connection) = idle(&process).await;
 
     // Not ready at once, on both ports; and calls are taken as before, on old connections and new ones.
     process.terminate();
     admin.awaits("stopping").await;
-    let health = HealthClient::new(Endpoint::from_shared(process.address.clone()).unwrap().connect_lazy());
-    let status = health.clone().check(HealthCheckRequest::default()).await.unwrap().into_inner().status();
+    let health = HealthClient::new(
+        Endpoint::from_shared(process.address.clone())
+            .unwrap()
+            .connect_lazy(),
+    );
+    let status = health
+        .clone()
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .status();
     assert_eq!(status, ServingStatus::NotServing);
     let seen = granted.load(Ordering::SeqCst);
-    until("callers are answered", async || (granted.load(Ordering::SeqCst) >= seen + 100).then_some(()))
-        .await;
+    until("callers are answered", async || {
+        (granted.load(Ordering::SeqCst) >= seen + 100).then_some(())
+    })
+    .await;
     let mut late = process.keys(Role::Resolver).await;
-    late.resolve_credentials(ask("acme", "llama", "", "")).await.unwrap();
+    late.resolve_credentials(ask("acme", "llama", "", ""))
+        .await
+        .unwrap();
     granted.fetch_add(1, Ordering::SeqCst);
     assert!(!connection.is_finished(), "no GOAWAY yet");
 
     // The second one cuts the delay: nobody new comes in, and idle connections end.
     hurried.store(true, Ordering::SeqCst);
     process.terminate();
-    let goaway = tokio::time::timeout(AT_ONCE, connection).await.expect("GOAWAY").unwrap();
+    let goaway = tokio::time::timeout(AT_ONCE, connection)
+        .await
+        .expect("GOAWAY")
+        .unwrap();
     goaway.expect("it ends in order");
-    until_within(AT_ONCE, "nobody new comes in", async || TcpStream::connect(host(&process)).await.err())
-        .await;
+    until_within(AT_ONCE, "nobody new comes in", async || {
+        TcpStream::connect(host(&process)).await.err()
+    })
+    .await;
     for load in loads {
         load.await.unwrap();
     }
@@ -138,11 +174,17 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
 
     let file = site.data().join("audit.jsonl");
     let report = verified(&site.path("audit.key"), &[&file]);
-    assert!(report.sound() && report.chains.iter().all(|chain| chain.closed), "{report:#?}");
+    assert!(
+        report.sound() && report.chains.iter().all(|chain| chain.closed),
+        "{report:#?}"
+    );
     let stream = lines(&file);
     let count = |event: &str| stream.iter().filter(|line| line["event"] == event).count();
     assert_eq!(count("changed"), 1);
-    assert!(count("resolved") >= granted.load(Ordering::SeqCst), "each answer has its line");
+    assert!(
+        count("resolved") >= granted.load(Ordering::SeqCst),
+        "each answer has its line"
+    );
     assert_eq!(stream.last().unwrap()["event"], "closed");
 }
 
@@ -164,15 +206,28 @@ async fn who_watches_health_is_told_and_holds_nothing_up() {
     let (mut process, admin) = start(&site, LONG).await;
     let mut streams = Vec::new();
     for address in [process.address.clone(), format!("http://{}", admin.address)] {
-        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-        let watch = HealthClient::new(channel).watch(HealthCheckRequest::default()).await.unwrap();
+        let channel = Endpoint::from_shared(address)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let watch = HealthClient::new(channel)
+            .watch(HealthCheckRequest::default())
+            .await
+            .unwrap();
         let mut stream = watch.into_inner();
-        assert_eq!(stream.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+        assert_eq!(
+            stream.next().await.unwrap().unwrap().status(),
+            ServingStatus::Serving
+        );
         streams.push(stream);
     }
     process.terminate();
     for stream in &mut streams {
-        assert_eq!(stream.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+        assert_eq!(
+            stream.next().await.unwrap().unwrap().status(),
+            ServingStatus::NotServing
+        );
     }
     process.terminate();
     // The contract's ends as a stream does; the admin port's is cut when all is over.
@@ -197,18 +252,28 @@ async fn a_call_that_does_not_end_is_cut_and_the_record_is_whole() {
     let tcp = TcpStream::connect(host(&process)).await.unwrap();
     let (send, connection) = h2::client::handshake(tcp).await.unwrap();
     let connection = tokio::spawn(connection);
-    let request =
-        http::Request::post("http://byokd/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .unwrap();
+    let request = http::Request::post(
+        "http://byokd/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    )
+    .header("content-type", "application/grpc")
+    .header("te", "trailers")
+    .body(())
+    .unwrap();
     // A stream that its client never ends.
-    let (answer, _open) = send.ready().await.unwrap().send_request(request, false).unwrap();
+    let (answer, _open) = send
+        .ready()
+        .await
+        .unwrap()
+        .send_request(request, false)
+        .unwrap();
     assert_eq!(answer.await.unwrap().status(), 200);
     process.terminate();
     assert_eq!(process.ended().await.code(), Some(0), "{}", process.said());
-    assert!(process.said().contains("were cut off"), "{}", process.said());
+    assert!(
+        process.said().contains("were cut off"),
+        "{}",
+        process.said()
+    );
     assert!(connection.await.is_ok());
     let report = verified(&site.path("audit.key"), &[&site.data().join("audit.jsonl")]);
     assert!(report.sound() && report.chains[0].closed, "{report:#?}");

@@ -1,6 +1,6 @@
 //! What an answer from memory costs everybody else: nothing.
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 
 use super::Admin;
 use crate::support::{Site, ask, new_key, openai_key};
@@ -28,20 +28,33 @@ async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
     let mut process = site.start_as(super::serve(&site)).await;
     let admin = Admin::of(&mut process).await;
     admin.ready().await;
-    let key = v1::SetKeyRequest { enable_byo: true, ..new_key("acme", "openai", &openai_key(1)) };
+    let key = v1::SetKeyRequest {
+        enable_byo: true,
+        ..new_key("acme", "openai", &openai_key(1))
+    };
     process.keys(Role::Admin).await.set_key(key).await.unwrap();
     let mut resolver = process.keys(Role::Resolver).await;
-    resolver.resolve_credentials(ask("acme", "small", "", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("acme", "small", "", ""))
+        .await
+        .unwrap();
     // This one reads the platform as well, which is read once for all.
-    resolver.resolve_credentials(ask("initech", "llama", "", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("initech", "llama", "", ""))
+        .await
+        .unwrap();
 
     let ((_, before), said) = (admin.get("/metrics").await, process.said());
     // The names are those that byokd counts under.
     assert!(
-        count(&before, ASKED[0]) > 0 && before.contains("byokd_kms_call_duration_seconds_count{operation=")
+        count(&before, ASKED[0]) > 0
+            && before.contains("byokd_kms_call_duration_seconds_count{operation=")
     );
     for _ in 0..CALLS {
-        resolver.resolve_credentials(ask("acme", "small", "", "")).await.unwrap();
+        resolver
+            .resolve_credentials(ask("acme", "small", "", ""))
+            .await
+            .unwrap();
     }
     let ((_, after), said_since) = (admin.get("/metrics").await, process.said());
     let hits = "byokd_directory_lookups_total{result=\"hit\"}";
@@ -51,7 +64,13 @@ async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
     }
     assert_eq!(said, said_since);
     // A workspace that is not in memory is one load, and no call to the KMS.
-    resolver.resolve_credentials(ask("globex", "llama", "", "")).await.unwrap();
+    resolver
+        .resolve_credentials(ask("globex", "llama", "", ""))
+        .await
+        .unwrap();
     let (_, last) = admin.get("/metrics").await;
-    assert_eq!(ASKED.map(|asked| count(&last, asked) - count(&after, asked)), [1, 0, 0]);
+    assert_eq!(
+        ASKED.map(|asked| count(&last, asked) - count(&after, asked)),
+        [1, 0, 0]
+    );
 }

@@ -1,6 +1,6 @@
 //! The callers of the matrix: each with what it proves, and what each proof grants as a person would say it.
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 
@@ -52,7 +52,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start() -> Self {
-        let (servers, ca, key) = (Ca::new("servers"), Ca::new("callers"), TokenKey::ed25519("1"));
+        let (servers, ca, key) = (
+            Ca::new("servers"),
+            Ca::new("callers"),
+            TokenKey::ed25519("1"),
+        );
         let issuer = Issuer::start(ISSUER, &[&key]).await;
         let folder = tempfile::tempdir().unwrap();
         let (certificate, private) = servers.server().write(folder.path(), "server");
@@ -67,12 +71,25 @@ impl World {
                 let purposes = if at == 0 { REPLY } else { BOTH };
                 let name = format!("spiffe://test/{}/{at}", roles[0]);
                 rules.push(json!({"certificate": name, "roles": roles, "workspaces": workspaces, "purposes": purposes}));
-                proofs.push((name, Ok(Proof { roles, rpcs: &[], workspaces, purposes })));
+                proofs.push((
+                    name,
+                    Ok(Proof {
+                        roles,
+                        rpcs: &[],
+                        workspaces,
+                        purposes,
+                    }),
+                ));
             }
         }
         // A service that may do one thing only.
         rules.push(json!({"certificate": "one.test", "roles": ["admin"], "rpcs": ["GetWorkspace"], "workspaces": ["*"]}));
-        let one = Proof { roles: &["admin"], rpcs: &["GetWorkspace"], workspaces: &["*"], purposes: REPLY };
+        let one = Proof {
+            roles: &["admin"],
+            rpcs: &["GetWorkspace"],
+            workspaces: &["*"],
+            purposes: REPLY,
+        };
         proofs.push(("one.test".to_owned(), Ok(one)));
         proofs.push(("stranger.test".to_owned(), Err(Cell::CredentialsInvalid)));
         let config = issuer.config();
@@ -89,16 +106,28 @@ impl World {
         let (address, trusted) = (byokd.address(), servers.pem());
         let mut certified = Vec::new();
         for (name, proof) in proofs {
-            let channel = connect(address, &trusted, Some(&ca.client(&name))).await.unwrap();
+            let channel = connect(address, &trusted, Some(&ca.client(&name)))
+                .await
+                .unwrap();
             certified.push((name, channel, proof));
         }
         let nobody = connect(address, &trusted, None).await.unwrap();
-        Self { byokd, _issuer: issuer, key, nobody, certified, _folder: folder }
+        Self {
+            byokd,
+            _issuer: issuer,
+            key,
+            nobody,
+            certified,
+            _folder: folder,
+        }
     }
 
     fn embedded(&self, roles: &[&str], workspace: &str, purposes: &[&str]) -> String {
-        let roles: Vec<Role> =
-            ALL_ROLES.iter().filter(|(name, _)| roles.contains(name)).map(|(_, role)| *role).collect();
+        let roles: Vec<Role> = ALL_ROLES
+            .iter()
+            .filter(|(name, _)| roles.contains(name))
+            .map(|(_, role)| *role)
+            .collect();
         self.byokd.token(&roles, workspace, purposes)
     }
 
@@ -112,13 +141,19 @@ impl World {
     /// Everybody.
     pub(super) fn callers(&self) -> Vec<Caller> {
         let (mut found, mut tokens) = (Vec::new(), Vec::new());
-        let foreign = TokenKey::ed25519("1")
-            .token(&json!({"iss": ISSUER, "aud": "byokd", "sub": "x", "roles": ["admin"],
-            "exp": self.byokd.clock.now().unix_timestamp() + 600, "org": "acme", "for": "reply"}));
+        let foreign = TokenKey::ed25519("1").token(
+            &json!({"iss": ISSUER, "aud": "byokd", "sub": "x", "roles": ["admin"],
+            "exp": self.byokd.clock.now().unix_timestamp() + 600, "org": "acme", "for": "reply"}),
+        );
         for roles in ROLES {
             for workspaces in [&["acme"][..], &["*"]] {
                 for purposes in [REPLY, BOTH] {
-                    let proof = Proof { roles, rpcs: &[], workspaces, purposes };
+                    let proof = Proof {
+                        roles,
+                        rpcs: &[],
+                        workspaces,
+                        purposes,
+                    };
                     let name = format!("{roles:?} of {workspaces:?} for {purposes:?}");
                     tokens.push((
                         format!("embedded {name}"),
@@ -128,8 +163,17 @@ impl World {
                 }
             }
             for workspaces in [&["acme"][..], &["globex", "initech"]] {
-                let proof = Proof { roles, rpcs: &[], workspaces, purposes: BOTH };
-                tokens.push((format!("outside {roles:?} of {workspaces:?}"), self.outside(proof), Ok(proof)));
+                let proof = Proof {
+                    roles,
+                    rpcs: &[],
+                    workspaces,
+                    purposes: BOTH,
+                };
+                tokens.push((
+                    format!("outside {roles:?} of {workspaces:?}"),
+                    self.outside(proof),
+                    Ok(proof),
+                ));
             }
         }
         let several = Proof {
@@ -138,9 +182,20 @@ impl World {
             workspaces: &["acme", "globex"],
             purposes: REPLY,
         };
-        tokens.push(("outside with two roles".to_owned(), self.outside(several), Ok(several)));
-        let everywhere = Proof { workspaces: &["*"], ..several };
-        tokens.push(("outside of *".to_owned(), self.outside(everywhere), Err(Cell::CredentialsInvalid)));
+        tokens.push((
+            "outside with two roles".to_owned(),
+            self.outside(several),
+            Ok(several),
+        ));
+        let everywhere = Proof {
+            workspaces: &["*"],
+            ..several
+        };
+        tokens.push((
+            "outside of *".to_owned(),
+            self.outside(everywhere),
+            Err(Cell::CredentialsInvalid),
+        ));
         tokens.push(("foreign".to_owned(), foreign, Err(Cell::CredentialsInvalid)));
         found.push(Caller {
             name: "nobody".to_owned(),
@@ -164,8 +219,9 @@ impl World {
                 proofs: service.map(|proof| vec![proof]),
             });
             // Each proof of a pair has met every cell alone; here it is what both grant.
-            for (user, token, proof) in
-                tokens.iter().filter(|(name, ..)| !name.ends_with(&format!("{REPLY:?}")))
+            for (user, token, proof) in tokens
+                .iter()
+                .filter(|(name, ..)| !name.ends_with(&format!("{REPLY:?}")))
             {
                 let both = service.and_then(|service| proof.map(|user| vec![service, user]));
                 found.push(Caller {

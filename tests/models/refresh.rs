@@ -26,44 +26,83 @@ async fn refresh_asks_the_provider_and_a_silent_one_changes_nothing() {
     assert_eq!(byokd.provider.requests().len(), 1, "a list, no generation");
     let revision = byokd.workspace("acme").await.revision;
     assert_eq!(revision, 3, "another list is a change");
-    assert_eq!(refused(byokd.resolve("acme", "small", "").await), "MODEL_NOT_AVAILABLE");
+    assert_eq!(
+        refused(byokd.resolve("acme", "small", "").await),
+        "MODEL_NOT_AVAILABLE"
+    );
 
     byokd.pass(Duration::from_secs(60));
     let again = list(&byokd, refresh()).await;
     assert_eq!(again.as_of.unwrap().seconds - first.seconds, 120);
-    assert_eq!(byokd.workspace("acme").await.revision, revision, "the same list is none");
+    assert_eq!(
+        byokd.workspace("acme").await.revision,
+        revision,
+        "the same list is none"
+    );
 
-    for silent in [Reply::text(500, ""), Reply::cut(200), Reply::html(200), Reply::openai_wrong_key("x")] {
+    for silent in [
+        Reply::text(500, ""),
+        Reply::cut(200),
+        Reply::html(200),
+        Reply::openai_wrong_key("x"),
+    ] {
         byokd.pass(Duration::from_secs(60));
         byokd.provider.on_list(silent);
         let listed = list(&byokd, refresh()).await;
-        assert_eq!((listed.models, listed.as_of), (again.models.clone(), again.as_of));
+        assert_eq!(
+            (listed.models, listed.as_of),
+            (again.models.clone(), again.as_of)
+        );
     }
     assert_eq!(byokd.workspace("acme").await.revision, revision);
 
     // A list that is hidden now no longer says what the key can use.
     byokd.provider.on_list(Reply::text(404, ""));
     assert!(list(&byokd, refresh()).await.as_of.is_none());
-    assert_eq!(byokd.resolve("acme", "small", "").await.unwrap().model, "small-2030");
+    assert_eq!(
+        byokd.resolve("acme", "small", "").await.unwrap().model,
+        "small-2030"
+    );
 }
 
 #[tokio::test]
 async fn a_list_older_than_a_day_refuses_nothing() {
     let byokd = byo(&["small-2029"]).await;
     byokd.pass(Duration::from_secs(24 * 3600 - 1));
-    assert_eq!(refused(byokd.resolve("acme", "large", "").await), "MODEL_NOT_AVAILABLE");
-    assert_eq!(byokd.resolve("acme", "small", "").await.unwrap().model, "small-2029");
+    assert_eq!(
+        refused(byokd.resolve("acme", "large", "").await),
+        "MODEL_NOT_AVAILABLE"
+    );
+    assert_eq!(
+        byokd.resolve("acme", "small", "").await.unwrap().model,
+        "small-2029"
+    );
     byokd.pass(Duration::from_secs(1));
-    for (model, provider, id) in
-        [("large", "", "large-2030"), ("small", "", "small-2030"), ("nosuch", "openai", "nosuch")]
-    {
-        assert_eq!(byokd.resolve("acme", model, provider).await.unwrap().model, id);
+    for (model, provider, id) in [
+        ("large", "", "large-2030"),
+        ("small", "", "small-2030"),
+        ("nosuch", "openai", "nosuch"),
+    ] {
+        assert_eq!(
+            byokd.resolve("acme", model, provider).await.unwrap().model,
+            id
+        );
     }
-    assert!(told(&byokd, all("acme")).await.contains(&"large-2030".to_owned()));
+    assert!(
+        told(&byokd, all("acme"))
+            .await
+            .contains(&"large-2030".to_owned())
+    );
     byokd.provider.models_ok(&["large-2030"]);
-    let refresh = v1::ListModelsRequest { refresh: true, ..all("acme") };
+    let refresh = v1::ListModelsRequest {
+        refresh: true,
+        ..all("acme")
+    };
     list(&byokd, refresh).await;
-    assert_eq!(refused(byokd.resolve("acme", "small", "").await), "MODEL_NOT_AVAILABLE");
+    assert_eq!(
+        refused(byokd.resolve("acme", "small", "").await),
+        "MODEL_NOT_AVAILABLE"
+    );
 }
 
 /// A list that one provider gave is not kept if another's could not be asked for: the call is limited as a whole.
@@ -75,8 +114,14 @@ async fn a_refresh_that_is_limited_halfway_changes_nothing() {
     let before = list(&byokd, all("acme")).await;
     byokd.pass(Duration::from_secs(60));
     byokd.provider.models_ok(&["large-2030"]);
-    let refresh = v1::ListModelsRequest { refresh: true, ..all("acme") };
-    assert_eq!(refused(byokd.admin().list_models(refresh).await), "RATE_LIMITED");
+    let refresh = v1::ListModelsRequest {
+        refresh: true,
+        ..all("acme")
+    };
+    assert_eq!(
+        refused(byokd.admin().list_models(refresh).await),
+        "RATE_LIMITED"
+    );
     assert_eq!(list(&byokd, all("acme")).await, before);
     assert_eq!(byokd.workspace("acme").await.revision, 2);
 }
@@ -89,9 +134,19 @@ async fn a_refresh_asks_the_provider_that_it_names_alone() {
     let first = list(&byokd, all("acme")).await.as_of.unwrap();
     byokd.pass(Duration::from_secs(60));
     byokd.provider.forget_requests();
-    let one = v1::ListModelsRequest { refresh: true, provider: "anthropic".into(), ..all("acme") };
-    assert_eq!(list(&byokd, one).await.as_of.unwrap().seconds - first.seconds, 60);
+    let one = v1::ListModelsRequest {
+        refresh: true,
+        provider: "anthropic".into(),
+        ..all("acme")
+    };
+    assert_eq!(
+        list(&byokd, one).await.as_of.unwrap().seconds - first.seconds,
+        60
+    );
     let seen = byokd.provider.requests();
-    assert!(seen.len() == 1 && seen[0].headers.contains_key("x-api-key"), "{seen:?}");
+    assert!(
+        seen.len() == 1 && seen[0].headers.contains_key("x-api-key"),
+        "{seen:?}"
+    );
     assert_eq!(list(&byokd, all("acme")).await.as_of.unwrap(), first);
 }

@@ -67,7 +67,11 @@ struct Ran {
 #[ignore = "minutes; tests/run runs it as a step of its own"]
 async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     let long = std::env::var_os("BYOKD_TESTS_LONG").is_some();
-    let mut faults: Vec<Fault> = SHORT.iter().chain(LONG.iter().filter(|_| long)).copied().collect();
+    let mut faults: Vec<Fault> = SHORT
+        .iter()
+        .chain(LONG.iter().filter(|_| long))
+        .copied()
+        .collect();
     if let Ok(only) = std::env::var("BYOKD_TESTS_FAULTS") {
         faults = SHORT.iter().chain(LONG).copied().collect();
         faults.retain(|fault| only.split(',').any(|name| name == format!("{fault:?}")));
@@ -76,7 +80,10 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     let mut all = Deployment::start().await;
     all.reachable().await;
     let clients = (0..REPLICAS).map(|replica| all.keys(replica)).collect();
-    let world = Arc::new(World::new(clients, 24 * u32::try_from(faults.len()).unwrap()));
+    let world = Arc::new(World::new(
+        clients,
+        24 * u32::try_from(faults.len()).unwrap(),
+    ));
     fill(&all, &world).await;
     all.warm().await;
     let callers = world.start();
@@ -99,9 +106,16 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
         ran.push(one);
     }
     drop(callers);
-    eprintln!("{}took {:.1?}", report::text(&world.recorder, &ran), began.elapsed());
+    eprintln!(
+        "{}took {:.1?}",
+        report::text(&world.recorder, &ran),
+        began.elapsed()
+    );
     let figures = world.recorder.inner().figures;
-    assert!(figures.starved * 50 <= figures.calls, "the machine is too busy for this: {figures:#?}");
+    assert!(
+        figures.starved * 50 <= figures.calls,
+        "the machine is too busy for this: {figures:#?}"
+    );
     let violations = std::mem::take(&mut world.recorder.inner().violations);
     assert!(
         violations.is_empty(),
@@ -111,7 +125,15 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     );
     all.end().await;
     if std::env::var_os("BYOKD_TESTS_WRITE_DOCS").is_some() {
-        report::write_page(&world.recorder, &ran, if long { "the long form" } else { "the short form" });
+        report::write_page(
+            &world.recorder,
+            &ran,
+            if long {
+                "the long form"
+            } else {
+                "the short form"
+            },
+        );
     }
 }
 
@@ -132,7 +154,8 @@ async fn fill(all: &Deployment, world: &Arc<World>) {
                 let mut turn = tracked.turn.lock().await;
                 turn.last_key = 1;
                 let sent = tracked.sending(Change::Set(1));
-                let (_, shown) = load::make(world.clients[part % REPLICAS].clone(), tracked, &sent).await;
+                let (_, shown) =
+                    load::make(world.clients[part % REPLICAS].clone(), tracked, &sent).await;
                 tracked.acknowledged(&sent, &shown.unwrap()).unwrap();
             }
         });
@@ -147,7 +170,11 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
     recorder.enter(fault, Stage::Coming);
     let began = Instant::now();
     let lasting = faults::inject(all, fault).await;
-    let limit = if LONG.contains(&fault) { PATIENCE * 3 } else { SAMPLE * 2 };
+    let limit = if LONG.contains(&fault) {
+        PATIENCE * 3
+    } else {
+        SAMPLE * 2
+    };
     let mut is_felt = false;
     while !is_felt && began.elapsed() < limit {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -164,7 +191,13 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
             lacks = recorder.lacks(fault);
         }
         world.sampling.store(false, Ordering::SeqCst);
-        recorder.must(lacks.is_empty().then_some(()).ok_or_else(|| format!("never seen: {lacks:?}")), |_| {});
+        recorder.must(
+            lacks
+                .is_empty()
+                .then_some(())
+                .ok_or_else(|| format!("never seen: {lacks:?}")),
+            |_| {},
+        );
     } else {
         recorder.must(Err(format!("not felt by all within {limit:?}")), |_| {});
     }
@@ -177,7 +210,11 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
     recorder.enter(Fault::None, Stage::Healthy);
     settle(all, world, fault).await;
     all.check_processes(recorder);
-    Ran { fault, felt, healed }
+    Ran {
+        fault,
+        felt,
+        healed,
+    }
 }
 
 /// Waits until every call on every replica is OK.
@@ -186,7 +223,10 @@ async fn well(all: &Deployment, world: &World, after: &str) {
     let (began, mut told) = (Instant::now(), false);
     while let Err(ill) = world.recorder.well() {
         let violations = world.recorder.inner().violations.clone();
-        assert!(began.elapsed() < PATIENCE * 2, "not well again after {after}: {ill}; {violations:#?}");
+        assert!(
+            began.elapsed() < PATIENCE * 2,
+            "not well again after {after}: {ill}; {violations:#?}"
+        );
         if began.elapsed() > PATIENCE / 4 && !std::mem::replace(&mut told, true) {
             eprintln!("not well after {after}: {ill}\n{}", all.state().await);
         }
@@ -213,9 +253,13 @@ async fn settle(all: &Deployment, world: &World, fault: Fault) {
         rows.assert_whole(&format!("{} after {}", tracked.id, fault.name()));
         let revision = u64::try_from(rows.revision).unwrap();
         let same = shown.iter().all(|one| one.revision == revision);
-        let same = same.then_some(()).ok_or_else(|| format!("{shown:?} and {rows:?} differ"));
+        let same = same
+            .then_some(())
+            .ok_or_else(|| format!("{shown:?} and {rows:?} differ"));
         let told = shown.iter().try_for_each(|one| tracked.settled(one));
-        world.recorder.must(same.and(told), |figures| figures.settled += 1);
+        world
+            .recorder
+            .must(same.and(told), |figures| figures.settled += 1);
     }
     database.close().await.unwrap();
 }

@@ -13,12 +13,14 @@ use std::{
     },
 };
 
-use byokd::{contract::v1, domain::principal::Role, kms::LocalKms};
+use byokd::{contract::v1, domain::caller::Role, kms::LocalKms};
 use sea_orm::DatabaseConnection;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::support::{KmsProxy, Process, Site, ask, kms_proxy::REGION, new_key, openai_key, postgres, until};
+use crate::support::{
+    KmsProxy, Process, Site, ask, kms_proxy::REGION, new_key, openai_key, postgres, until,
+};
 
 /// A database, and how a byokd is told of it and of its KMS key.
 pub(super) struct Fleet {
@@ -51,9 +53,17 @@ impl Fleet {
     }
 
     fn on(site: Site, url: String) -> Self {
-        let mut fleet = Self { site, environment: Vec::new(), url: url.clone(), key_files: Vec::new() };
+        let mut fleet = Self {
+            site,
+            environment: Vec::new(),
+            url: url.clone(),
+            key_files: Vec::new(),
+        };
         // All test keys at the same provider.
-        fleet.set("BYOKD__CATALOG__FILE", &fleet.site.path("catalog.toml").display().to_string());
+        fleet.set(
+            "BYOKD__CATALOG__FILE",
+            &fleet.site.path("catalog.toml").display().to_string(),
+        );
         fleet.set("BYOKD__DATABASE__URL", &url);
         let file = fleet.key_file("first.key");
         fleet.set("BYOKD__KMS__KEY_FILE", &file.display().to_string());
@@ -100,7 +110,10 @@ impl Fleet {
 
     pub(super) fn set_previous(&mut self, previous: &[&str]) {
         let previous: Vec<String> = previous.iter().map(|name| format!("'{name}'")).collect();
-        self.set("BYOKD__KMS__PREVIOUS_KEYS", &format!("[{}]", previous.join(", ")));
+        self.set(
+            "BYOKD__KMS__PREVIOUS_KEYS",
+            &format!("[{}]", previous.join(", ")),
+        );
     }
 
     /// Any command, run where the first replica is.
@@ -110,16 +123,26 @@ impl Fleet {
 
     fn command_of(&self, site: &Site, arguments: &[&str]) -> Command {
         let mut command = site.command(arguments);
-        command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        command.envs(
+            self.environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
         command
     }
 
     /// Runs a command to its end.
     pub(super) async fn run(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let ended = Ended { code: output.status.code(), out: text(output.stdout), said: text(output.stderr) };
+        let ended = Ended {
+            code: output.status.code(),
+            out: text(output.stdout),
+            said: text(output.stderr),
+        };
         assert!(!ended.said.contains("panicked"), "{ended:?}");
         ended
     }
@@ -132,7 +155,11 @@ impl Fleet {
     /// A replica in another folder.
     pub(super) async fn start_at(&self, site: &Site) -> Process {
         let mut serve = site.serve();
-        serve.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        serve.envs(
+            self.environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
         site.start_as(serve).await
     }
 
@@ -140,7 +167,11 @@ impl Fleet {
     pub(super) async fn another(&self) -> Site {
         let site = Site::new().await;
         fs::create_dir(site.data()).unwrap();
-        fs::copy(self.site.data().join("token-signer"), site.data().join("token-signer")).unwrap();
+        fs::copy(
+            self.site.data().join("token-signer"),
+            site.data().join("token-signer"),
+        )
+        .unwrap();
         site
     }
 
@@ -161,7 +192,10 @@ impl Ended {
     pub(super) fn says(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for word in words {
-            assert!(self.out.contains(word) || self.said.contains(word), "{word}: {self:?}");
+            assert!(
+                self.out.contains(word) || self.said.contains(word),
+                "{word}: {self:?}"
+            );
         }
     }
 }
@@ -174,8 +208,10 @@ pub(super) fn workspace(n: u32) -> String {
 pub(super) async fn set_keys(process: &Process, count: u32) {
     let mut admin = process.keys(Role::Admin).await;
     for n in 0..count {
-        let request =
-            v1::SetKeyRequest { enable_byo: true, ..new_key(&workspace(n), "openai", &openai_key(n)) };
+        let request = v1::SetKeyRequest {
+            enable_byo: true,
+            ..new_key(&workspace(n), "openai", &openai_key(n))
+        };
         admin.set_key(request).await.unwrap();
     }
 }
@@ -184,8 +220,12 @@ pub(super) async fn set_keys(process: &Process, count: u32) {
 pub(super) async fn assert_keys(process: &Process, count: u32) {
     let mut resolver = process.keys(Role::Resolver).await;
     for n in 0..count {
-        let resolved = resolver.resolve_credentials(ask(&workspace(n), "", "openai", "")).await;
-        let resolved = resolved.unwrap_or_else(|status| panic!("{}: {status:?}", workspace(n))).into_inner();
+        let resolved = resolver
+            .resolve_credentials(ask(&workspace(n), "", "openai", ""))
+            .await;
+        let resolved = resolved
+            .unwrap_or_else(|status| panic!("{}: {status:?}", workspace(n)))
+            .into_inner();
         assert_eq!(resolved.credential.unwrap().api_key, openai_key(n));
     }
 }
@@ -201,17 +241,29 @@ impl Load {
     /// Resolves the keys of [`set_keys`], and sets keys of a workspace of its own.
     pub(super) async fn start(process: &Process, count: u32) -> Self {
         let (stop, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let mut load = Self { stop, calls, tasks: JoinSet::new() };
-        let (mut resolver, mut admin) = (process.keys(Role::Resolver).await, process.keys(Role::Admin).await);
+        let mut load = Self {
+            stop,
+            calls,
+            tasks: JoinSet::new(),
+        };
+        let (mut resolver, mut admin) = (
+            process.keys(Role::Resolver).await,
+            process.keys(Role::Admin).await,
+        );
         let (stop, calls) = (Arc::clone(&load.stop), Arc::clone(&load.calls));
         load.tasks.spawn(async move {
             for n in (0..count).cycle() {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let resolved = resolver.resolve_credentials(ask(&workspace(n), "", "openai", "")).await;
+                let resolved = resolver
+                    .resolve_credentials(ask(&workspace(n), "", "openai", ""))
+                    .await;
                 let resolved = resolved.unwrap_or_else(|status| panic!("resolve w{n}: {status:?}"));
-                assert_eq!(resolved.into_inner().credential.unwrap().api_key, openai_key(n));
+                assert_eq!(
+                    resolved.into_inner().credential.unwrap().api_key,
+                    openai_key(n)
+                );
                 calls.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -221,8 +273,13 @@ impl Load {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let set = admin.set_key(new_key(&format!("busy-{}", n % 50), "openai", &openai_key(n)));
-                set.await.unwrap_or_else(|status| panic!("SetKey {n}: {status:?}"));
+                let set = admin.set_key(new_key(
+                    &format!("busy-{}", n % 50),
+                    "openai",
+                    &openai_key(n),
+                ));
+                set.await
+                    .unwrap_or_else(|status| panic!("SetKey {n}: {status:?}"));
                 calls.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -233,7 +290,8 @@ impl Load {
     pub(super) async fn goes_on(&self) {
         let before = self.calls.load(Ordering::Relaxed);
         until("calls go on", async || {
-            (self.calls.load(Ordering::Relaxed) >= before + 20 || self.tasks.is_empty()).then_some(())
+            (self.calls.load(Ordering::Relaxed) >= before + 20 || self.tasks.is_empty())
+                .then_some(())
         })
         .await;
     }

@@ -8,11 +8,11 @@ use byokd::{
     contract::v1,
     domain::{
         audit::AuditEvent,
+        caller::{Role, Rpc},
         change::Draft,
         names::{OnBehalfOf, Scope, WorkspaceId},
-        principal::{Role, Rpc},
     },
-    store::{Duty, Settings, Store},
+    store::{OpenMode, Settings, Store},
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -71,8 +71,9 @@ impl Two {
                 if away {
                     byokd.pass(Duration::from_secs(1));
                 }
-                let seen =
-                    resolved.map(|r| r.credential.unwrap().api_key.clone()).map_err(|status| reason(&status));
+                let seen = resolved
+                    .map(|r| r.credential.unwrap().api_key.clone())
+                    .map_err(|status| reason(&status));
                 (seen == key.map(openai_key).map_err(str::to_owned)).then_some(())
             })
             .await;
@@ -182,12 +183,16 @@ async fn no_change_is_skipped_that_commits_after_one_that_began_later() {
         two.one.set_key(workspace, "openai", &openai_key(2)).await;
         two.hand_out(workspace, Ok(1)).await;
     }
-    let store = Store::open(&Settings::at(&url), Duty::Maintain).await.unwrap();
+    let store = Store::open(&Settings::at(&url), OpenMode::Maintain)
+        .await
+        .unwrap();
     let scope = |workspace: &str| Scope::Workspace(WorkspaceId::parse(workspace).unwrap());
     let first = store.begin(&scope("first")).await.unwrap();
     let second = store.begin(&scope("second")).await.unwrap();
-    let (mut of_first, mut of_second) =
-        (Draft::new(first.holder().await.unwrap()), Draft::new(second.holder().await.unwrap()));
+    let (mut of_first, mut of_second) = (
+        Draft::new(first.holder().await.unwrap()),
+        Draft::new(second.holder().await.unwrap()),
+    );
     of_first.set_byo(true);
     of_second.set_byo(true);
     let now = OffsetDateTime::now_utc();
@@ -196,8 +201,9 @@ async fn no_change_is_skipped_that_commits_after_one_that_began_later() {
     first.commit(&of_first, event(), None, now).await.unwrap();
     two.hand_out("first", Ok(2)).await;
     let database = crate::support::store::connect(&url).await;
-    let of =
-        |workspace: &str| format!("SELECT max(sequence) FROM change_log WHERE workspace_id = '{workspace}'");
+    let of = |workspace: &str| {
+        format!("SELECT max(sequence) FROM change_log WHERE workspace_id = '{workspace}'")
+    };
     assert!(number(&database, &of("first")).await > number(&database, &of("second")).await);
     store.close().await;
 }
@@ -225,15 +231,25 @@ async fn the_first_answer_after_a_long_pause_is_fresh() {
     let paused = fleet.start_at(&site).await;
     let mut resolver = paused.keys(Role::Resolver).await;
     let resolve = || ask("w0", "", "openai", "");
-    let warm = resolver.resolve_credentials(resolve()).await.unwrap().into_inner();
+    let warm = resolver
+        .resolve_credentials(resolve())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(warm.credential.unwrap().api_key, openai_key(0));
     paused.pause();
     let began = Instant::now();
     let mut admin = awake.keys(Role::Admin).await;
-    admin.set_key(crate::support::new_key("w0", "openai", &openai_key(7))).await.unwrap();
+    admin
+        .set_key(crate::support::new_key("w0", "openai", &openai_key(7)))
+        .await
+        .unwrap();
     let asked = tokio::spawn(async move { resolver.resolve_credentials(resolve()).await });
     // Longer than an answer from memory is good for without a look at the log.
-    until("the pause is long", async || (began.elapsed() > Duration::from_secs(6)).then_some(())).await;
+    until("the pause is long", async || {
+        (began.elapsed() > Duration::from_secs(6)).then_some(())
+    })
+    .await;
     paused.resume();
     let resolved = asked.await.unwrap().unwrap().into_inner();
     assert_eq!(resolved.credential.unwrap().api_key, openai_key(7));

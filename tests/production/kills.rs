@@ -7,18 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use sea_orm::ConnectionTrait as _;
 use tonic::Code;
 
 use super::fleet::{Fleet, assert_keys, set_keys};
-use crate::support::{Process, Random, Rows, ask, byokd::Keys, new_key, openai_key, rows::number, until};
+use crate::support::{
+    Process, Random, Rows, ask, byokd::Keys, new_key, openai_key, rows::number, until,
+};
 
 const WORKSPACE: &str = "acme";
 const KEYS: u32 = 12;
 
 fn kills() -> u32 {
-    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 500 } else { 50 }
+    if std::env::var("BYOKD_TESTS_LONG").is_ok() {
+        500
+    } else {
+        50
+    }
 }
 
 /// What a workspace is: whether BYO is on, and which key it has.
@@ -46,7 +52,10 @@ impl Change {
 
     fn after(self, state: State) -> State {
         match self {
-            Self::Set(n) => State { key: Some(n), ..state },
+            Self::Set(n) => State {
+                key: Some(n),
+                ..state
+            },
             Self::Toggle(byo) => State { byo, ..state },
             Self::Delete => State { key: None, ..state },
         }
@@ -56,14 +65,24 @@ impl Change {
     async fn make(self, admin: &mut Keys) -> bool {
         let (workspace_id, provider) = (WORKSPACE.to_owned(), "openai".to_owned());
         let made = match self {
-            Self::Set(n) => admin.set_key(new_key(WORKSPACE, "openai", &openai_key(n))).await.map(|_| ()),
+            Self::Set(n) => admin
+                .set_key(new_key(WORKSPACE, "openai", &openai_key(n)))
+                .await
+                .map(|_| ()),
             Self::Toggle(enabled) => {
-                let request =
-                    v1::ToggleByoRequest { workspace_id, enabled: Some(enabled), ..Default::default() };
+                let request = v1::ToggleByoRequest {
+                    workspace_id,
+                    enabled: Some(enabled),
+                    ..Default::default()
+                };
                 admin.toggle_byo(request).await.map(|_| ())
             }
             Self::Delete => {
-                let request = v1::DeleteKeyRequest { workspace_id, provider, ..Default::default() };
+                let request = v1::DeleteKeyRequest {
+                    workspace_id,
+                    provider,
+                    ..Default::default()
+                };
                 admin.delete_key(request).await.map(|_| ())
             }
         };
@@ -82,7 +101,11 @@ struct Told {
 }
 
 /// Makes changes until one is not answered.
-async fn stream(mut admin: Keys, mut changes: impl Iterator<Item = Change>, told: Arc<Mutex<Told>>) {
+async fn stream(
+    mut admin: Keys,
+    mut changes: impl Iterator<Item = Change>,
+    told: Arc<Mutex<Told>>,
+) {
     loop {
         let change = changes.next().unwrap();
         told.lock().unwrap().in_flight = Some(change);
@@ -102,23 +125,42 @@ async fn stream(mut admin: Keys, mut changes: impl Iterator<Item = Change>, told
 /// What is served now: which key, if the workspace's own is used.
 async fn state(process: &Process, rows: &Rows, context: &str) -> State {
     let mut resolver = process.keys(Role::Resolver).await;
-    let resolved = resolver.resolve_credentials(ask(WORKSPACE, "", "openai", "")).await;
+    let resolved = resolver
+        .resolve_credentials(ask(WORKSPACE, "", "openai", ""))
+        .await;
     let served = resolved.map(|resolved| resolved.into_inner().credential.unwrap().api_key.clone());
     let has_key = rows.active("openai").is_some();
     match (rows.byo_enabled, has_key, served) {
         (true, true, Ok(secret)) => {
             let key = secret.split('-').nth(3).unwrap().parse().unwrap();
             assert_eq!(secret, openai_key(key), "{context}");
-            State { byo: true, key: Some(key) }
+            State {
+                byo: true,
+                key: Some(key),
+            }
         }
         (true, false, Err(status)) => {
-            assert_eq!(crate::support::reason(&status), "BYO_KEY_MISSING", "{context}");
-            State { byo: true, key: None }
+            assert_eq!(
+                crate::support::reason(&status),
+                "BYO_KEY_MISSING",
+                "{context}"
+            );
+            State {
+                byo: true,
+                key: None,
+            }
         }
         // Nobody pays: there is no platform key here. Which key it is shows once BYO is on again.
         (false, has_key, Err(status)) => {
-            assert_eq!(crate::support::reason(&status), "PLATFORM_KEY_MISSING", "{context}");
-            State { byo: false, key: has_key.then_some(u32::MAX) }
+            assert_eq!(
+                crate::support::reason(&status),
+                "PLATFORM_KEY_MISSING",
+                "{context}"
+            );
+            State {
+                byo: false,
+                key: has_key.then_some(u32::MAX),
+            }
         }
         (byo, has_key, served) => panic!("{context}: byo {byo}, key {has_key}, served {served:?}"),
     }
@@ -138,8 +180,12 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
     let fleet = Fleet::on_postgres().await;
     let mut random = Random::new();
     let seed = random.seed;
-    let first =
-        Told { acknowledged: State::default(), in_flight: None, answers: 0, took: Duration::from_millis(20) };
+    let first = Told {
+        acknowledged: State::default(),
+        in_flight: None,
+        answers: 0,
+        took: Duration::from_millis(20),
+    };
     let (mut told, mut sent, mut answers, mut applied) = (first, 0, 0, 0);
     for kill in 0..=kills() {
         let context = format!("seed {seed}, after {kill} kills, {told:?}");
@@ -156,7 +202,10 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
             let seen = state(&process, &rows, &context).await;
             let or = told.in_flight.map(|change| change.after(told.acknowledged));
             let lost = !same(seen, told.acknowledged);
-            assert!(!lost || or.is_some_and(|or| same(seen, or)), "{context}: {seen:?}");
+            assert!(
+                !lost || or.is_some_and(|or| same(seen, or)),
+                "{context}: {seen:?}"
+            );
             if lost {
                 // The one that was in flight was made.
                 applied += 1;
@@ -165,7 +214,9 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
         }
         (told.in_flight, told.answers) = (None, 0);
         let shared = Arc::new(Mutex::new(told));
-        let changes: Vec<Change> = (0..10_000).map(|n| Change::any(&mut random, sent + n)).collect();
+        let changes: Vec<Change> = (0..10_000)
+            .map(|n| Change::any(&mut random, sent + n))
+            .collect();
         let admin = process.keys(Role::Admin).await;
         let streaming = tokio::spawn(stream(admin, changes.into_iter(), Arc::clone(&shared)));
         let wanted = random.below(6);
@@ -213,7 +264,11 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
             fleet.set_previous(&files.iter().map(String::as_str).collect::<Vec<_>>());
             fleet.set("BYOKD__KMS__KEY_FILE", &next.display().to_string());
         }
-        let arguments: &[&str] = if to_data_keys { &["rewrap", "--data-keys"] } else { &["rewrap"] };
+        let arguments: &[&str] = if to_data_keys {
+            &["rewrap", "--data-keys"]
+        } else {
+            &["rewrap"]
+        };
         loop {
             let began = Instant::now();
             let mut rewrap = fleet.site.spawn(fleet.command(arguments));
@@ -227,7 +282,10 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
             rewrap.kill();
             killed += 1;
             // As it is once it was silent for long enough.
-            database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16").await.unwrap();
+            database
+                .execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16")
+                .await
+                .unwrap();
             assert_keys(&process, KEYS).await;
             if killed.is_multiple_of(5) {
                 let ended = fleet.run(arguments).await;

@@ -1,7 +1,10 @@
 //! The entities of the first migration, as the first byokd had them: frozen. A binary of schema level 1 reads and writes
 //! like this, and must go on to, whatever later migrations add.
 
-#![allow(unreachable_pub, reason = "the derives of sea-orm name these from outside")]
+#![allow(
+    unreachable_pub,
+    reason = "the derives of sea-orm name these from outside"
+)]
 
 /// One row: what the whole database is.
 pub(super) mod deployment {

@@ -15,8 +15,14 @@ use crate::{
 async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
     let mut own = OwnPostgres::start().await;
     let admin = own.admin().await;
-    admin.execute_unprepared("ALTER SYSTEM SET log_statement = 'all'").await.unwrap();
-    admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
+    admin
+        .execute_unprepared("ALTER SYSTEM SET log_statement = 'all'")
+        .await
+        .unwrap();
+    admin
+        .execute_unprepared("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
     admin.close().await.unwrap();
     // Settings are read again by a start at the latest.
     own.stop_fast().await;
@@ -24,7 +30,9 @@ async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
 
     let url = own.url();
     let byokd = Byokd::start_with(|config| config.database.url = url).await;
-    let planted: Vec<String> = (1..=4).map(|n| format!("sk-proj-PLANTED-{n}-0123456789abcdefWXYZ")).collect();
+    let planted: Vec<String> = (1..=4)
+        .map(|n| format!("sk-proj-PLANTED-{n}-0123456789abcdefWXYZ"))
+        .collect();
     let named = v1::SetKeyRequest {
         request_id: "request-1".into(),
         enable_byo: true,
@@ -33,8 +41,14 @@ async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
     byokd.admin().set_key(named.clone()).await.unwrap();
     byokd.admin().set_key(named.clone()).await.unwrap();
     // The result of another request: its key is looked for by a fingerprint.
-    let reused = v1::SetKeyRequest { api_key: planted[1].clone(), ..named };
-    assert_eq!(reason(&byokd.admin().set_key(reused).await.unwrap_err()), "REQUEST_ID_REUSED");
+    let reused = v1::SetKeyRequest {
+        api_key: planted[1].clone(),
+        ..named
+    };
+    assert_eq!(
+        reason(&byokd.admin().set_key(reused).await.unwrap_err()),
+        "REQUEST_ID_REUSED"
+    );
     byokd.set_key("acme", "openai", &planted[2]).await;
     byokd.set_platform_key("openai", &planted[3]).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), planted[2]);
@@ -42,8 +56,12 @@ async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
     own.stop_fast().await;
     let files = files(own.folder());
     for part in ["pg_wal", "base", "said"] {
-        let there = |(name, bytes): &(String, Vec<u8>)| name.contains(part) && contains(bytes, b"WXYZ");
-        assert!(files.iter().any(there), "{part}: the search finds what is there");
+        let there =
+            |(name, bytes): &(String, Vec<u8>)| name.contains(part) && contains(bytes, b"WXYZ");
+        assert!(
+            files.iter().any(there),
+            "{part}: the search finds what is there"
+        );
     }
     for (name, bytes) in &files {
         assert!(!contains(bytes, b"PLANTED"), "{name}");

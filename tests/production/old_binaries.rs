@@ -2,14 +2,16 @@
 
 use byokd::store::{Settings, Store};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::NotSet, ActiveValue::Set, EntityTrait as _, IntoActiveModel as _,
+    ActiveModelTrait as _, ActiveValue::NotSet, ActiveValue::Set, EntityTrait as _,
+    IntoActiveModel as _,
 };
 use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 use super::level_1::{
-    audit_events, change_log, data_keys, deployment, holders, model_lists, provider_keys, request_results,
+    audit_events, change_log, data_keys, deployment, holders, model_lists, provider_keys,
+    request_results,
 };
 use crate::support::{postgres, store};
 
@@ -49,14 +51,23 @@ async fn the_first_migrations_entities_work_on_the_newest_schema() {
     let sqlite = format!("sqlite:{}", folder.path().join("byokd.db").display());
     for url in [sqlite, postgres::shared().await] {
         let status = Store::migrate(&Settings::at(&url)).await.unwrap();
-        assert!(status.level > 1 && status.oldest_binary_level == 1, "{status:?}");
+        assert!(
+            status.level > 1 && status.oldest_binary_level == 1,
+            "{status:?}"
+        );
         as_the_first_byokd(&store::connect(&url).await).await;
     }
 }
 
 /// Every table: written, read, changed.
 async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
-    assert!(deployment::Entity::find_by_id(1).one(database).await.unwrap().is_some());
+    assert!(
+        deployment::Entity::find_by_id(1)
+            .one(database)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let data_key = data_keys::Model {
         bucket: 7,
         version: 1,
@@ -65,7 +76,10 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
         state: "active".to_owned(),
         created_at: NOW,
     };
-    data_keys::Entity::insert(data_key.into_active_model()).exec(database).await.unwrap();
+    data_keys::Entity::insert(data_key.into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
     let holder = holders::Model {
         scope: "workspace".to_owned(),
         workspace_id: "acme".to_owned(),
@@ -76,11 +90,23 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
         generations: json!({"openai": 1}),
         updated_at: NOW,
     };
-    holders::Entity::insert(holder.into_active_model()).exec(database).await.unwrap();
-    let list = model_lists::Model { hash: vec![9], body: "small-2030".to_owned() };
-    model_lists::Entity::insert(list.into_active_model()).exec(database).await.unwrap();
+    holders::Entity::insert(holder.into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
+    let list = model_lists::Model {
+        hash: vec![9],
+        body: "small-2030".to_owned(),
+    };
+    model_lists::Entity::insert(list.into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
     let key_id = Uuid::now_v7();
-    provider_keys::Entity::insert(key(key_id).into_active_model()).exec(database).await.unwrap();
+    provider_keys::Entity::insert(key(key_id).into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
     let logged = change_log::ActiveModel {
         sequence: NotSet,
         change_id: Set(Uuid::new_v4()),
@@ -89,7 +115,10 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
         revision: Set(1),
         at: Set(NOW),
     };
-    change_log::Entity::insert(logged).exec(database).await.unwrap();
+    change_log::Entity::insert(logged)
+        .exec(database)
+        .await
+        .unwrap();
     let event = audit_events::Model {
         event_id: Uuid::now_v7(),
         scope: "workspace".to_owned(),
@@ -105,7 +134,10 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
         request_id: None,
         revision: 1,
     };
-    audit_events::Entity::insert(event.into_active_model()).exec(database).await.unwrap();
+    audit_events::Entity::insert(event.into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
     let result = request_results::Model {
         scope: "workspace".to_owned(),
         workspace_id: "acme".to_owned(),
@@ -117,20 +149,70 @@ async fn as_the_first_byokd(database: &sea_orm::DatabaseConnection) {
         result: json!({}),
         expires_at: NOW,
     };
-    request_results::Entity::insert(result.into_active_model()).exec(database).await.unwrap();
+    request_results::Entity::insert(result.into_active_model())
+        .exec(database)
+        .await
+        .unwrap();
 
-    assert_eq!(provider_keys::Entity::find().all(database).await.unwrap().len(), 1);
-    assert_eq!(data_keys::Entity::find().all(database).await.unwrap().len(), 1);
-    assert_eq!(change_log::Entity::find().all(database).await.unwrap().len(), 1);
-    assert_eq!(audit_events::Entity::find().all(database).await.unwrap().len(), 1);
-    assert_eq!(request_results::Entity::find().all(database).await.unwrap().len(), 1);
-    assert_eq!(model_lists::Entity::find().all(database).await.unwrap().len(), 1);
-    let mut ended =
-        provider_keys::Entity::find_by_id(key_id).one(database).await.unwrap().unwrap().into_active_model();
+    assert_eq!(
+        provider_keys::Entity::find()
+            .all(database)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        data_keys::Entity::find().all(database).await.unwrap().len(),
+        1
+    );
+    assert_eq!(
+        change_log::Entity::find()
+            .all(database)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        audit_events::Entity::find()
+            .all(database)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        request_results::Entity::find()
+            .all(database)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        model_lists::Entity::find()
+            .all(database)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    let mut ended = provider_keys::Entity::find_by_id(key_id)
+        .one(database)
+        .await
+        .unwrap()
+        .unwrap()
+        .into_active_model();
     ended.state = Set("superseded".to_owned());
     ended.sealed = Set(None);
     ended.update(database).await.unwrap();
-    let mut toggled = holders::Entity::find().one(database).await.unwrap().unwrap().into_active_model();
+    let mut toggled = holders::Entity::find()
+        .one(database)
+        .await
+        .unwrap()
+        .unwrap()
+        .into_active_model();
     toggled.byo_enabled = Set(false);
     assert!(!toggled.update(database).await.unwrap().byo_enabled);
 }

@@ -10,14 +10,18 @@ use tokio::task::JoinSet;
 
 use super::fleet::workspace;
 use crate::support::{
-    Byokd, FakeKms, KmsFault, KmsProxy, answered, ask, byokd::Keys, fake_kms::REGION, new_key, openai_key,
-    postgres, refused, rows::number, until,
+    Byokd, FakeKms, KmsFault, KmsProxy, answered, ask, byokd::Keys, fake_kms::REGION, new_key,
+    openai_key, postgres, refused, rows::number, until,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// A crowd of the long form is as large as one can be while the machine has two cores.
 fn crowd() -> u32 {
-    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 10_000 } else { 1_000 }
+    if std::env::var("BYOKD_TESTS_LONG").is_ok() {
+        10_000
+    } else {
+        1_000
+    }
 }
 
 /// How often the background looks after the data keys; in real time, whatever the clock says.
@@ -62,7 +66,9 @@ fn ticking(byokd: &Byokd) -> JoinSet<()> {
 /// The key that is handed out in the end: who is told to come again in a second does.
 async fn handed_out(resolver: &mut Keys, workspace: &str) -> String {
     loop {
-        let answer = resolver.resolve_credentials(ask(workspace, "", "openai", "")).await;
+        let answer = resolver
+            .resolve_credentials(ask(workspace, "", "openai", ""))
+            .await;
         if let Some(resolved) = answered(answer).await {
             return resolved.into_inner().credential.unwrap().api_key.clone();
         }
@@ -73,7 +79,10 @@ async fn handed_out(resolver: &mut Keys, workspace: &str) -> String {
 async fn warm_again(byokd: Byokd, kms: &KmsProxy) -> Byokd {
     kms.forget_calls();
     let byokd = byokd.restart().await;
-    until("it is warm", async || (kms.count("Decrypt") >= 256).then_some(())).await;
+    until("it is warm", async || {
+        (kms.count("Decrypt") >= 256).then_some(())
+    })
+    .await;
     byokd
 }
 
@@ -90,7 +99,10 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
     }
     let byokd = warm_again(byokd, &kms).await;
     for n in TOUCHED {
-        assert_eq!(byokd.secret(&workspace(n), "openai").await.unwrap(), openai_key(n));
+        assert_eq!(
+            byokd.secret(&workspace(n), "openai").await.unwrap(),
+            openai_key(n)
+        );
     }
     // Just before the first refresh: the worst moment.
     byokd.pass(10 * MINUTE - Duration::from_secs(1));
@@ -100,13 +112,22 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
         byokd.pass(5 * MINUTE);
         // Before the background has noticed that time has passed, and afterwards.
         for n in [five_minutes, untouched] {
-            assert_eq!(byokd.secret(&workspace(n), "openai").await.unwrap(), openai_key(n));
+            assert_eq!(
+                byokd.secret(&workspace(n), "openai").await.unwrap(),
+                openai_key(n)
+            );
         }
-        until("the KMS is asked in vain", async || (kms.calls().len() > before).then_some(())).await;
+        until("the KMS is asked in vain", async || {
+            (kms.calls().len() > before).then_some(())
+        })
+        .await;
         set(&byokd, untouched + 1).await;
         set(&byokd, 1_000 + untouched).await;
         assert_eq!(
-            byokd.secret(&workspace(untouched + 2), "openai").await.unwrap(),
+            byokd
+                .secret(&workspace(untouched + 2), "openai")
+                .await
+                .unwrap(),
             openai_key(untouched + 2)
         );
     }
@@ -126,7 +147,10 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
     let calls = kms.calls();
     let most = (0..calls.len())
         .map(|first| {
-            calls[first..].iter().take_while(|call| call.at - calls[first].at < ROUND * 9 / 10).count()
+            calls[first..]
+                .iter()
+                .take_while(|call| call.at - calls[first].at < ROUND * 9 / 10)
+                .count()
         })
         .max();
     let most = most.unwrap();
@@ -142,7 +166,8 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_seconds_of_its_return() {
+async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_seconds_of_its_return()
+ {
     let kms = KmsProxy::start().await;
     let arn = kms.create_key().await;
     let byokd = start(kms.endpoint(), arn).await;
@@ -152,8 +177,14 @@ async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_
     byokd.pass(75 * MINUTE - Duration::from_secs(1));
     assert_eq!(byokd.secret("w1", "openai").await.unwrap(), openai_key(1));
     byokd.pass(Duration::from_secs(1));
-    assert_eq!(refused(byokd.resolve("w1", "", "openai").await), "KMS_UNAVAILABLE");
-    let refusal = byokd.admin().set_key(new_key("w1", "openai", &openai_key(2))).await;
+    assert_eq!(
+        refused(byokd.resolve("w1", "", "openai").await),
+        "KMS_UNAVAILABLE"
+    );
+    let refusal = byokd
+        .admin()
+        .set_key(new_key("w1", "openai", &openai_key(2)))
+        .await;
     assert_eq!(refused(refusal), "KMS_UNAVAILABLE");
     kms.heal();
     kms.forget_calls();
@@ -165,7 +196,10 @@ async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_
     })
     .await;
     assert!(seconds <= 10, "{seconds} s");
-    until("it is warm", async || (kms.count("Decrypt") >= 256).then_some(())).await;
+    until("it is warm", async || {
+        (kms.count("Decrypt") >= 256).then_some(())
+    })
+    .await;
     set(&byokd, 1).await;
     assert!(kms.calls().len() <= 256 + 8, "{} calls", kms.calls().len());
 }
@@ -191,14 +225,29 @@ async fn a_crowd_on_a_cold_replica_costs_one_call_for_each_data_key() {
     for n in 0..crowd() {
         let (mut resolver, n) = (resolver.clone(), n % WORKSPACES);
         resolving.spawn(async move {
-            assert_eq!(handed_out(&mut resolver, &workspace(n)).await, openai_key(n));
+            assert_eq!(
+                handed_out(&mut resolver, &workspace(n)).await,
+                openai_key(n)
+            );
         });
     }
     resolving.join_all().await;
-    until("it is warm", async || (kms.count("Decrypt") >= 256).then_some(())).await;
-    let calls: Vec<_> = kms.calls().into_iter().filter(|call| call.operation == "Decrypt").collect();
+    until("it is warm", async || {
+        (kms.count("Decrypt") >= 256).then_some(())
+    })
+    .await;
+    let calls: Vec<_> = kms
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == "Decrypt")
+        .collect();
     let data_keys: BTreeSet<_> = calls.iter().map(|call| &call.context).collect();
-    eprintln!("{} resolves: {} calls for {} data keys", crowd(), calls.len(), data_keys.len());
+    eprintln!(
+        "{} resolves: {} calls for {} data keys",
+        crowd(),
+        calls.len(),
+        data_keys.len()
+    );
     // One each; and on a busy machine a call may run out of its half second, and is made once more.
     assert_eq!(data_keys.len(), 256);
     assert!(calls.len() <= 256 + 64, "{} calls", calls.len());
@@ -218,9 +267,17 @@ async fn a_crowd_of_unknown_workspaces_costs_no_call_at_all() {
     for n in 0..crowd() {
         let mut resolver = resolver.clone();
         resolving.spawn(async move {
-            assert_eq!(handed_out(&mut resolver, &format!("nobody-{n}")).await, openai_key(1));
+            assert_eq!(
+                handed_out(&mut resolver, &format!("nobody-{n}")).await,
+                openai_key(1)
+            );
         });
     }
     resolving.join_all().await;
-    assert_eq!(kms.count("Decrypt") + kms.count("GenerateDataKey"), 0, "{:?}", kms.calls());
+    assert_eq!(
+        kms.count("Decrypt") + kms.count("GenerateDataKey"),
+        0,
+        "{:?}",
+        kms.calls()
+    );
 }

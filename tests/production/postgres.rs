@@ -2,12 +2,12 @@
 
 use byokd::{
     domain::{
+        caller::Role,
         error::Reason,
         names::{Scope, WorkspaceId},
-        principal::Role,
     },
     kms::LocalKms,
-    store::{Duty, Settings, Store},
+    store::{OpenMode, Settings, Store},
 };
 use sea_orm::ConnectionTrait as _;
 use tokio::task::JoinSet;
@@ -32,17 +32,38 @@ fn edited(url: &str, from: &str, to: &str) -> String {
 async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
     let good = postgres::shared().await;
     let parsed: url::Url = good.parse().unwrap();
-    let (password, port) = (parsed.password().unwrap().to_owned(), parsed.port().unwrap());
+    let (password, port) = (
+        parsed.password().unwrap().to_owned(),
+        parsed.port().unwrap(),
+    );
     let with = |end: &str| format!("{good}?{end}");
     let rows = [
-        (edited(&good, "127.0.0.1", "nobody.invalid"), "cannot reach PostgreSQL at nobody.invalid"),
-        (edited(&good, &port.to_string(), "1"), "cannot reach PostgreSQL at 127.0.0.1:1"),
-        (edited(&good, &password, "wrong-SECRET"), "check the password"),
-        (edited(&good, parsed.path(), "/not_there"), "has no database not_there"),
+        (
+            edited(&good, "127.0.0.1", "nobody.invalid"),
+            "cannot reach PostgreSQL at nobody.invalid",
+        ),
+        (
+            edited(&good, &port.to_string(), "1"),
+            "cannot reach PostgreSQL at 127.0.0.1:1",
+        ),
+        (
+            edited(&good, &password, "wrong-SECRET"),
+            "check the password",
+        ),
+        (
+            edited(&good, parsed.path(), "/not_there"),
+            "has no database not_there",
+        ),
         (with("sslmode=verify-full"), "no TLS with PostgreSQL"),
-        (with("sslmode=verify-full&sslrootcert=/not/there.pem"), "check sslrootcert"),
+        (
+            with("sslmode=verify-full&sslrootcert=/not/there.pem"),
+            "check sslrootcert",
+        ),
         (with("sslmode=sometimes"), "is not a PostgreSQL URL"),
-        (edited(&good, &format!(":{port}"), ":port"), "is not a PostgreSQL URL"),
+        (
+            edited(&good, &format!(":{port}"), ":port"),
+            "is not a PostgreSQL URL",
+        ),
     ];
     let site = Site::new().await;
     for (url, told) in rows {
@@ -56,13 +77,18 @@ async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
                 // It may come back: a replica waits for it.
                 ("serve", true) => {
                     let process = site.spawn(run);
-                    until("it is told", async || Some(process.said()).filter(|said| said.contains(told)))
-                        .await
+                    until("it is told", async || {
+                        Some(process.said()).filter(|said| said.contains(told))
+                    })
+                    .await
                 }
                 _ => site.refused(run).await,
             };
             assert!(said.contains(told), "{command} {told}: {said}");
-            assert!(!said.contains(&password) && !said.contains("SECRET"), "{command} {told}: {said}");
+            assert!(
+                !said.contains(&password) && !said.contains("SECRET"),
+                "{command} {told}: {said}"
+            );
             assert_eq!(said.trim().lines().count(), 1, "{command} {told}: {said}");
         }
     }
@@ -81,7 +107,9 @@ async fn the_tls_modes_of_libpq_mean_what_they_say() {
         (format!("sslmode=verify-ca&sslrootcert={ca}"), true),
         (format!("sslmode=verify-full&sslrootcert={ca}"), true),
     ] {
-        let store = Store::open(&Settings::at(&format!("{url}?{mode}")), Duty::Maintain).await.unwrap();
+        let store = Store::open(&Settings::at(&format!("{url}?{mode}")), OpenMode::Maintain)
+            .await
+            .unwrap();
         store.platform().await.unwrap();
         assert_eq!(number(&database, encrypted).await > 0, encrypts, "{mode}");
         store.close().await;
@@ -99,7 +127,9 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
     for _ in 0..10 {
         let site = Site::new().await;
         let mut serve = site.serve();
-        serve.env("BYOKD__DATABASE__URL", &url).env("BYOKD__KMS__KEY_FILE", &key_file);
+        serve
+            .env("BYOKD__DATABASE__URL", &url)
+            .env("BYOKD__KMS__KEY_FILE", &key_file);
         let process = site.spawn(serve);
         starting.push((site, process));
     }
@@ -109,11 +139,19 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
         all.push((site, process));
     }
     let database = crate::support::store::connect(&url).await;
-    assert_eq!(number(&database, "SELECT count(*) FROM deployment").await, 1);
-    assert_eq!(number(&database, "SELECT count(*) FROM seaql_migrations").await, 3);
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM deployment").await,
+        1
+    );
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM seaql_migrations").await,
+        3
+    );
     for (n, (_, process)) in (1..).zip(&all) {
         let mut keys = process.keys(Role::Admin).await;
-        keys.set_key(new_key(&format!("acme-{n}"), "openai", &openai_key(n))).await.unwrap();
+        keys.set_key(new_key(&format!("acme-{n}"), "openai", &openai_key(n)))
+            .await
+            .unwrap();
     }
     // Each made the data keys that were missing, or took those of another: none was made twice.
     let twice = "SELECT count(*) FROM (SELECT bucket FROM data_keys WHERE state = 'active' GROUP BY bucket \
@@ -127,7 +165,9 @@ async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
     let url = postgres::shared().await;
     let serve = || {
         let mut serve = site.serve();
-        serve.env("BYOKD__DATABASE__URL", &url).env("BYOKD__DATABASE__MIGRATE", "none");
+        serve
+            .env("BYOKD__DATABASE__URL", &url)
+            .env("BYOKD__DATABASE__MIGRATE", "none");
         serve
     };
     let said = site.refused(serve()).await;
@@ -150,7 +190,10 @@ async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
             .env("BYOKD__DATABASE__POOLER", "transaction")
             .env("BYOKD__DATABASE__LISTEN_URL", listen_url);
         let mut process = site.start_as(serve).await;
-        let (admin, resolver) = (process.keys(Role::Admin).await, process.keys(Role::Resolver).await);
+        let (admin, resolver) = (
+            process.keys(Role::Admin).await,
+            process.keys(Role::Resolver).await,
+        );
         let mut changing = JoinSet::new();
         for n in 0..12 {
             let (mut admin, mut resolver) = (admin.clone(), resolver.clone());
@@ -160,20 +203,34 @@ async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
                 set.enable_byo = true;
                 while answered(admin.set_key(set.clone()).await).await.is_none() {}
                 let resolved = loop {
-                    let answer = resolver.resolve_credentials(ask(&workspace, "", "openai", "")).await;
+                    let answer = resolver
+                        .resolve_credentials(ask(&workspace, "", "openai", ""))
+                        .await;
                     if let Some(resolved) = answered(answer).await {
                         break resolved;
                     }
                 };
-                assert_eq!(resolved.into_inner().credential.unwrap().api_key, openai_key(n));
+                assert_eq!(
+                    resolved.into_inner().credential.unwrap().api_key,
+                    openai_key(n)
+                );
             });
         }
         changing.join_all().await;
         process.terminate();
         assert!(process.ended().await.success(), "{}", process.said());
         // Through the pooler nobody listens: the session would be given to others.
-        assert_eq!(process.said().contains("polling only"), listen_url.is_empty(), "{}", process.said());
-        assert!(!process.said().contains("prepared statement"), "{}", process.said());
+        assert_eq!(
+            process.said().contains("polling only"),
+            listen_url.is_empty(),
+            "{}",
+            process.said()
+        );
+        assert!(
+            !process.said().contains("prepared statement"),
+            "{}",
+            process.said()
+        );
     }
 }
 
@@ -183,44 +240,68 @@ async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
     let url = postgres::shared().await;
     let settings = Settings::at(&url);
     let (paused, other) = (
-        Store::open(&settings, Duty::Serve).await.unwrap(),
-        Store::open(&settings, Duty::Maintain).await.unwrap(),
+        Store::open(&settings, OpenMode::Serve).await.unwrap(),
+        Store::open(&settings, OpenMode::Maintain).await.unwrap(),
     );
     let held = paused.begin(&scope("acme")).await.unwrap();
     // Another workspace is not concerned.
     drop(other.begin(&scope("globex")).await.unwrap());
-    until("the lock is free", async || match other.begin(&scope("acme")).await {
-        Ok(_dropped) => Some(()),
-        Err(error) => {
-            assert_eq!(error.reason(), Reason::StoreUnavailable);
-            None
+    until("the lock is free", async || {
+        match other.begin(&scope("acme")).await {
+            Ok(_dropped) => Some(()),
+            Err(error) => {
+                assert_eq!(error.reason(), Reason::StoreUnavailable);
+                None
+            }
         }
     })
     .await;
-    assert_eq!(held.holder().await.unwrap_err().reason(), Reason::StoreUnavailable);
+    assert_eq!(
+        held.holder().await.unwrap_err().reason(),
+        Reason::StoreUnavailable
+    );
 }
 
 #[tokio::test]
 async fn a_read_that_hangs_ends_and_its_connection_with_it() {
     let url = postgres::shared().await;
     let (network, through) = Proxy::before(&url).await;
-    let store =
-        Store::open(&Settings { read_connections: 2, ..Settings::at(&through) }, Duty::Serve).await.unwrap();
+    let store = Store::open(
+        &Settings {
+            read_connections: 2,
+            ..Settings::at(&through)
+        },
+        OpenMode::Serve,
+    )
+    .await
+    .unwrap();
     store.platform().await.unwrap();
     let admin = crate::support::store::connect(&url).await;
-    admin.execute_unprepared("BEGIN; LOCK TABLE holders IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    admin
+        .execute_unprepared("BEGIN; LOCK TABLE holders IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
     for _ in 0..4 {
         // More than there are connections: none stays behind with a statement that never ends.
-        assert_eq!(store.platform().await.unwrap_err().reason(), Reason::StoreUnavailable);
+        assert_eq!(
+            store.platform().await.unwrap_err().reason(),
+            Reason::StoreUnavailable
+        );
     }
     admin.execute_unprepared("ROLLBACK").await.unwrap();
     until("it reads again", async || store.platform().await.ok()).await;
     network.set(Network::Blackhole);
     let before = network.accepted();
-    assert_eq!(store.platform().await.unwrap_err().reason(), Reason::StoreUnavailable);
+    assert_eq!(
+        store.platform().await.unwrap_err().reason(),
+        Reason::StoreUnavailable
+    );
     network.cut();
     network.set(Network::Pass);
-    until("it reads again after the network was gone", async || store.platform().await.ok()).await;
+    until("it reads again after the network was gone", async || {
+        store.platform().await.ok()
+    })
+    .await;
     assert!(network.accepted() > before, "no connection was made anew");
 }
 
@@ -233,20 +314,36 @@ async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
     serve.env("BYOKD__DATABASE__URL", own.url());
     let process = site.start_as(serve).await;
     let mut admin = process.keys(Role::Admin).await;
-    admin.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    admin
+        .set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     own.set_read_only(true).await;
     let refused = until("changes are refused", async || {
-        admin.set_key(new_key("acme", "openai", &openai_key(2))).await.err()
+        admin
+            .set_key(new_key("acme", "openai", &openai_key(2)))
+            .await
+            .err()
     });
     assert_eq!(crate::support::reason(&refused.await), "STORE_UNAVAILABLE");
     own.set_read_only(false).await;
     until("changes are made again", async || {
-        admin.set_key(new_key("acme", "openai", &openai_key(3))).await.ok()
+        admin
+            .set_key(new_key("acme", "openai", &openai_key(3)))
+            .await
+            .ok()
     })
     .await;
     let database = crate::support::store::connect(&own.url()).await;
-    Rows::of(&database, "acme").await.assert_whole("after it was read-only");
-    let rows = select(&database, "SELECT 1 FROM holders WHERE workspace_id = $1", "acme").await;
+    Rows::of(&database, "acme")
+        .await
+        .assert_whole("after it was read-only");
+    let rows = select(
+        &database,
+        "SELECT 1 FROM holders WHERE workspace_id = $1",
+        "acme",
+    )
+    .await;
     assert_eq!(rows.len(), 1);
     database.close().await.unwrap();
 }
@@ -261,14 +358,23 @@ async fn changes_that_a_read_only_server_refuses_leave_the_readers_their_connect
     serve.env("BYOKD__DATABASE__URL", &through);
     let process = site.start_as(serve).await;
     let mut admin = process.keys(Role::Admin).await;
-    admin.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    admin
+        .set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     own.set_read_only(true).await;
     let before = (network.accepted(), std::time::Instant::now());
     for n in 2..32 {
-        admin.set_key(new_key("acme", "openai", &openai_key(n))).await.unwrap_err();
+        admin
+            .set_key(new_key("acme", "openai", &openai_key(n)))
+            .await
+            .unwrap_err();
     }
     // Six connections and the one that listens, at most every two seconds.
     let rounds = 2 + usize::try_from(before.1.elapsed().as_secs() / 2).unwrap();
     let made = network.accepted() - before.0;
-    assert!(made <= 7 * rounds, "{made} connections for 30 refused changes");
+    assert!(
+        made <= 7 * rounds,
+        "{made} connections for 30 refused changes"
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -27,10 +27,16 @@ async fn live_keys(database: &DatabaseConnection) -> Vec<(String, String, Vec<u8
          masked AS fixed, {text} AS key_id, sealed FROM provider_keys \
          WHERE state = 'active' AND workspace_id LIKE 'w%' ORDER BY workspace_id"
     );
-    let rows = database.query_all_raw(Statement::from_string(database.get_database_backend(), sql)).await;
+    let rows = database
+        .query_all_raw(Statement::from_string(database.get_database_backend(), sql))
+        .await;
     let read = |row: &sea_orm::QueryResult| {
         let text = |name: &str| row.try_get::<String>("", name).unwrap();
-        (text("key_id"), text("fixed"), row.try_get("", "sealed").unwrap())
+        (
+            text("key_id"),
+            text("fixed"),
+            row.try_get("", "sealed").unwrap(),
+        )
     };
     rows.unwrap().iter().map(read).collect()
 }
@@ -44,20 +50,30 @@ async fn left_behind(database: &DatabaseConnection) -> i64 {
 }
 
 async fn data_keys(database: &DatabaseConnection, state: &str) -> i64 {
-    number(database, &format!("SELECT count(*) FROM data_keys WHERE state = '{state}'")).await
+    number(
+        database,
+        &format!("SELECT count(*) FROM data_keys WHERE state = '{state}'"),
+    )
+    .await
 }
 
 async fn started_with_keys(fleet: &Fleet) -> (Process, DatabaseConnection) {
     let process = fleet.start().await;
     set_keys(&process, RECORDS).await;
     let database = fleet.database().await;
-    until("all data keys exist", async || (data_keys(&database, "active").await == 256).then_some(())).await;
+    until("all data keys exist", async || {
+        (data_keys(&database, "active").await == 256).then_some(())
+    })
+    .await;
     (process, database)
 }
 
 /// A killed rewrap's claim, as it is once it was silent for long enough.
 async fn let_the_claim_die(database: &DatabaseConnection) {
-    database.execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16").await.unwrap();
+    database
+        .execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16")
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,13 +85,22 @@ async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
             .run(&["rewrap", "--data-keys", "--dry-run"])
             .await
             .says(0, &[&format!("would move {RECORDS} records")]);
-        assert_eq!((live_keys(&database).await, data_keys(&database, "retired").await), (before.clone(), 0));
+        assert_eq!(
+            (
+                live_keys(&database).await,
+                data_keys(&database, "retired").await
+            ),
+            (before.clone(), 0)
+        );
 
         let load = Load::start(&process, RECORDS).await;
         load.goes_on().await;
         let ended = fleet.run(&["rewrap", "--data-keys", "-o", "json"]).await;
         let json = ended.json();
-        assert!(json["moved"].as_u64().unwrap() >= u64::from(RECORDS), "{ended:?}");
+        assert!(
+            json["moved"].as_u64().unwrap() >= u64::from(RECORDS),
+            "{ended:?}"
+        );
         assert_eq!(
             (json["refused"].as_u64(), json["resumed"].as_bool()),
             (Some(0), Some(false)),
@@ -93,7 +118,13 @@ async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
         }
         assert_eq!(left_behind(&database).await, 0);
         // Somebody's memory may still hold a record that the old ones sealed.
-        assert_eq!((data_keys(&database, "active").await, data_keys(&database, "retired").await), (256, 256));
+        assert_eq!(
+            (
+                data_keys(&database, "active").await,
+                data_keys(&database, "retired").await
+            ),
+            (256, 256)
+        );
         assert_keys(&process, RECORDS).await;
         drop(process);
         assert_keys(&fleet.start().await, RECORDS).await;
@@ -109,12 +140,24 @@ async fn a_set_key_in_flight_is_sealed_under_the_successor() {
     fleet.set("BYOKD__CHECKS__DEADLINE_MS", "10000");
     let (process, database) = started_with_keys(&fleet).await;
     let early = "SELECT workspace_id FROM provider_keys WHERE bucket < 64 ORDER BY 1";
-    let early = database.query_all_raw(Statement::from_string(database.get_database_backend(), early)).await;
-    let early: Vec<String> = early.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    let early = database
+        .query_all_raw(Statement::from_string(
+            database.get_database_backend(),
+            early,
+        ))
+        .await;
+    let early: Vec<String> = early
+        .unwrap()
+        .iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect();
     assert!(!early.is_empty());
     let gate = Arc::new(Semaphore::new(0));
     fleet.site.provider.forget_requests();
-    fleet.site.provider.on_list(Reply::models(&["small-2030"]).behind(&gate));
+    fleet
+        .site
+        .provider
+        .on_list(Reply::models(&["small-2030"]).behind(&gate));
     let mut setting = JoinSet::new();
     for (n, workspace) in (100..).zip(&early) {
         let mut admin = process.keys(Role::Admin).await;
@@ -138,8 +181,14 @@ async fn a_set_key_in_flight_is_sealed_under_the_successor() {
     assert_eq!(left_behind(&database).await, 0);
     let mut resolver = process.keys(Role::Resolver).await;
     for (n, workspace) in (100..).zip(&early) {
-        let resolved = resolver.resolve_credentials(ask(workspace, "", "openai", "")).await.unwrap();
-        assert_eq!(resolved.into_inner().credential.unwrap().api_key, openai_key(n));
+        let resolved = resolver
+            .resolve_credentials(ask(workspace, "", "openai", ""))
+            .await
+            .unwrap();
+        assert_eq!(
+            resolved.into_inner().credential.unwrap().api_key,
+            openai_key(n)
+        );
         Rows::of(&database, workspace).await.assert_whole(workspace);
     }
 }
@@ -149,7 +198,10 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
     let fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
     drop(process);
-    for (workspace, damage) in [("w3", "sealed = 'damaged'"), ("w5", "base_url = 'http://elsewhere'")] {
+    for (workspace, damage) in [
+        ("w3", "sealed = 'damaged'"),
+        ("w5", "base_url = 'http://elsewhere'"),
+    ] {
         let sql = format!(
             "UPDATE provider_keys SET {damage} WHERE state = 'active' AND workspace_id = '{workspace}'"
         );
@@ -158,7 +210,15 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
     let before = live_keys(&database).await;
     let ended = fleet.run(&["rewrap", "--data-keys"]).await;
     let moved = format!("moved {} records", RECORDS - 2);
-    ended.says(2, &[&moved, "2 refused", "2 records could not be moved", "set those keys again"]);
+    ended.says(
+        2,
+        &[
+            &moved,
+            "2 refused",
+            "2 records could not be moved",
+            "set those keys again",
+        ],
+    );
     for (key_id, fixed, sealed) in live_keys(&database).await {
         let damaged = fixed.contains(" w3 ") || fixed.contains(" w5 ");
         assert_eq!(ended.said.contains(&key_id), damaged, "{fixed}: {ended:?}");
@@ -166,12 +226,17 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
     }
     let process = fleet.start().await;
     let mut resolver = process.keys(Role::Resolver).await;
-    let resolved = resolver.resolve_credentials(ask("w3", "", "openai", "")).await;
+    let resolved = resolver
+        .resolve_credentials(ask("w3", "", "openai", ""))
+        .await;
     assert_eq!(refused(resolved), "RECORD_CORRUPT");
     // What the message proposes works.
     let mut admin = process.keys(Role::Admin).await;
     for n in [3, 5] {
-        admin.set_key(new_key(&workspace(n), "openai", &openai_key(n))).await.unwrap();
+        admin
+            .set_key(new_key(&workspace(n), "openai", &openai_key(n)))
+            .await
+            .unwrap();
     }
     assert_keys(&process, RECORDS).await;
 }
@@ -189,21 +254,36 @@ async fn the_road_from_a_key_file_to_a_cloud_kms() {
         let process = fleet.start().await;
         let load = Load::start(&process, RECORDS).await;
         load.goes_on().await;
-        fleet.run(&["rewrap"]).await.says(1, &["local:", &arn, "byokd rewrap --data-keys"]);
+        fleet
+            .run(&["rewrap"])
+            .await
+            .says(1, &["local:", &arn, "byokd rewrap --data-keys"]);
         assert_eq!(data_keys(&database, "retired").await, 0);
         let ended = fleet.run(&["rewrap", "--data-keys", "-o", "json"]).await;
         assert_eq!(ended.json()["kms_key"], arn.as_str());
         load.goes_on().await;
         load.end().await;
         drop(process);
-        let under =
-            format!("SELECT count(*) FROM data_keys WHERE state = 'active' AND kms_key_arn = '{arn}'");
-        assert_eq!((number(&database, &under).await, left_behind(&database).await), (256, 0));
+        let under = format!(
+            "SELECT count(*) FROM data_keys WHERE state = 'active' AND kms_key_arn = '{arn}'"
+        );
+        assert_eq!(
+            (
+                number(&database, &under).await,
+                left_behind(&database).await
+            ),
+            (256, 0)
+        );
         std::fs::remove_file(&file).unwrap();
         fleet.set_kms(&kms, &arn, &[]);
         let process = fleet.start().await;
         assert_keys(&process, RECORDS).await;
-        process.keys(Role::Admin).await.set_key(new_key("new", "openai", &openai_key(1))).await.unwrap();
+        process
+            .keys(Role::Admin)
+            .await
+            .set_key(new_key("new", "openai", &openai_key(1)))
+            .await
+            .unwrap();
         kms.assert_clean();
         database.close().await.unwrap();
     }
@@ -231,10 +311,24 @@ async fn killed_again_and_again_it_comes_to_its_end() {
     }
     let ended = fleet.run(&["rewrap", "--data-keys", "-o", "json"]).await;
     assert_eq!(ended.json()["resumed"], true, "{ended:?}");
-    fleet.run(&["rewrap", "--data-keys", "--dry-run"]).await.says(0, &["would move 16 records"]);
-    assert_eq!((left_behind(&database).await, data_keys(&database, "active").await), (0, 256));
+    fleet
+        .run(&["rewrap", "--data-keys", "--dry-run"])
+        .await
+        .says(0, &["would move 16 records"]);
+    assert_eq!(
+        (
+            left_behind(&database).await,
+            data_keys(&database, "active").await
+        ),
+        (0, 256)
+    );
     let after = live_keys(&database).await;
-    assert!(before.iter().zip(&after).all(|(before, after)| before.1 == after.1 && before.2 != after.2));
+    assert!(
+        before
+            .iter()
+            .zip(&after)
+            .all(|(before, after)| before.1 == after.1 && before.2 != after.2)
+    );
     assert_eq!(before.len(), after.len());
     assert_keys(&process, RECORDS).await;
     drop(process);
@@ -248,14 +342,20 @@ async fn a_run_that_was_left_unfinished_under_another_kms_key_is_not_gone_on_wit
     let (process, database) = started_with_keys(&fleet).await;
     drop(process);
     let mut killed = fleet.site.spawn(fleet.command(&["rewrap", "--data-keys"]));
-    until("half of it is done", async || (data_keys(&database, "retired").await >= 128).then_some(())).await;
+    until("half of it is done", async || {
+        (data_keys(&database, "retired").await >= 128).then_some(())
+    })
+    .await;
     killed.kill();
     let_the_claim_die(&database).await;
 
     let (first, second) = (fleet.site.path("first.key"), fleet.key_file("second.key"));
     fleet.set("BYOKD__KMS__KEY_FILE", &second.display().to_string());
     fleet.set_previous(&[&first.display().to_string()]);
-    fleet.run(&["rewrap", "--data-keys"]).await.says(0, &["records"]);
+    fleet
+        .run(&["rewrap", "--data-keys"])
+        .await
+        .says(0, &["records"]);
     std::fs::remove_file(&first).unwrap();
     fleet.set_previous(&[]);
     assert_keys(&fleet.start().await, RECORDS).await;

@@ -12,12 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::fleet::Fleet;
-use crate::support::{Network, Process, Proxy, Site, answered, ask, byokd::Keys, new_key, openai_key, until};
+use crate::support::{
+    Network, Process, Proxy, Site, answered, ask, byokd::Keys, new_key, openai_key, until,
+};
 
 const REPLICAS: usize = 5;
 /// The promise to a healthy fleet, and the one for any fault.
@@ -26,7 +28,11 @@ const WORST: Duration = Duration::from_secs(35);
 const WORKSPACE: &str = "acme";
 
 fn revocations() -> u32 {
-    if std::env::var("BYOKD_TESTS_LONG").is_ok() { 1_000 } else { 50 }
+    if std::env::var("BYOKD_TESTS_LONG").is_ok() {
+        1_000
+    } else {
+        50
+    }
 }
 
 /// What a replica handed out last: the key, and when the caller had asked for it.
@@ -45,15 +51,29 @@ struct Watcher {
 impl Watcher {
     async fn start(process: &Process, stop: &Arc<AtomicBool>, tasks: &mut JoinSet<()>) -> Self {
         let mut resolver = process.keys(Role::Resolver).await;
-        let watcher = Self { seen: Arc::default(), rounds: Arc::default() };
-        let (seen, rounds, stop) = (Arc::clone(&watcher.seen), Arc::clone(&watcher.rounds), Arc::clone(stop));
+        let watcher = Self {
+            seen: Arc::default(),
+            rounds: Arc::default(),
+        };
+        let (seen, rounds, stop) = (
+            Arc::clone(&watcher.seen),
+            Arc::clone(&watcher.rounds),
+            Arc::clone(stop),
+        );
         tasks.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let asked = Instant::now();
-                let key = match resolver.resolve_credentials(ask(WORKSPACE, "", "openai", "")).await {
+                let key = match resolver
+                    .resolve_credentials(ask(WORKSPACE, "", "openai", ""))
+                    .await
+                {
                     Ok(resolved) => Some(resolved.into_inner().credential.unwrap().api_key.clone()),
                     Err(status) => {
-                        assert_eq!(crate::support::reason(&status), "BYO_KEY_MISSING", "{status:?}");
+                        assert_eq!(
+                            crate::support::reason(&status),
+                            "BYO_KEY_MISSING",
+                            "{status:?}"
+                        );
                         None
                     }
                 };
@@ -72,21 +92,35 @@ impl Watcher {
 
     /// Whether its newest answer is this.
     fn hands_out(&self, key: Option<&str>) -> bool {
-        self.seen.lock().unwrap().last().is_some_and(|seen| seen.key.as_deref() == key)
+        self.seen
+            .lock()
+            .unwrap()
+            .last()
+            .is_some_and(|seen| seen.key.as_deref() == key)
     }
 
     /// When it was asked last for what it answered with this key.
     fn last_with(&self, key: &str) -> Option<Instant> {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|seen| seen.key.as_deref() == Some(key)).map(|seen| seen.asked).max()
+        seen.iter()
+            .filter(|seen| seen.key.as_deref() == Some(key))
+            .map(|seen| seen.asked)
+            .max()
     }
 }
 
 async fn set(admin: &mut Keys, n: u32) -> String {
     let request_id = Uuid::new_v4().to_string();
     let key = new_key(WORKSPACE, "openai", &openai_key(n));
-    let request = v1::SetKeyRequest { enable_byo: true, request_id, ..key };
-    while answered(admin.set_key(request.clone()).await).await.is_none() {}
+    let request = v1::SetKeyRequest {
+        enable_byo: true,
+        request_id,
+        ..key
+    };
+    while answered(admin.set_key(request.clone()).await)
+        .await
+        .is_none()
+    {}
     openai_key(n)
 }
 
@@ -101,7 +135,10 @@ async fn revoke(admin: &mut Keys, n: u32) -> Option<String> {
         request_id: Uuid::new_v4().to_string(),
         ..Default::default()
     };
-    while answered(admin.delete_key(delete.clone()).await).await.is_none() {}
+    while answered(admin.delete_key(delete.clone()).await)
+        .await
+        .is_none()
+    {}
     None
 }
 
@@ -118,7 +155,10 @@ async fn measure(what: &str, replicas: &[(Site, Process)]) {
         let watchers = &watchers;
         async move {
             until("all replicas hand out the same", async || {
-                watchers.iter().all(|watcher| watcher.hands_out(key.as_deref())).then_some(())
+                watchers
+                    .iter()
+                    .all(|watcher| watcher.hands_out(key.as_deref()))
+                    .then_some(())
             })
             .await;
         }
@@ -132,8 +172,13 @@ async fn measure(what: &str, replicas: &[(Site, Process)]) {
         let follows = revoke(&mut admins[through], n).await;
         let acknowledged = Instant::now();
         all(follows).await;
-        let last = watchers.iter().filter_map(|watcher| watcher.last_with(&old)).max();
-        took.push(last.map_or(Duration::ZERO, |last| last.saturating_duration_since(acknowledged)));
+        let last = watchers
+            .iter()
+            .filter_map(|watcher| watcher.last_with(&old))
+            .max();
+        took.push(last.map_or(Duration::ZERO, |last| {
+            last.saturating_duration_since(acknowledged)
+        }));
     }
     stop.store(true, Ordering::Relaxed);
     tasks.join_all().await;
@@ -145,7 +190,11 @@ async fn measure(what: &str, replicas: &[(Site, Process)]) {
         took.len(),
         at(50),
         at(99),
-        if worst <= HEALTHY { "holds" } else { "DOES NOT HOLD" },
+        if worst <= HEALTHY {
+            "holds"
+        } else {
+            "DOES NOT HOLD"
+        },
     );
     assert!(worst <= WORST, "{worst:?}");
 }
@@ -181,6 +230,10 @@ async fn a_revoked_key_is_handed_out_by_nobody_after_a_moment_when_hints_are_swa
     let replicas = replicas(&fleet).await;
     measure("without NOTIFY", &replicas).await;
     for (_, process) in &replicas {
-        assert!(process.said().contains("NOTIFY does not come through"), "{}", process.said());
+        assert!(
+            process.said().contains("NOTIFY does not come through"),
+            "{}",
+            process.said()
+        );
     }
 }

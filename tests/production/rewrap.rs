@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use sea_orm::ConnectionTrait as _;
 
 use super::fleet::{Ended, Fleet, Load, assert_keys, set_keys};
-use crate::support::{KmsCall, KmsFault, KmsProxy, Process, new_key, openai_key, rows::number, until};
+use crate::support::{
+    KmsCall, KmsFault, KmsProxy, Process, new_key, openai_key, rows::number, until,
+};
 
 const BUCKETS: i64 = 256;
 const RECORDS: u32 = 12;
@@ -15,8 +17,11 @@ const RECORDS: u32 = 12;
 /// How many data keys are under a KMS key.
 async fn under(fleet: &Fleet, arn: &str) -> i64 {
     let database = fleet.database().await;
-    let count =
-        number(&database, &format!("SELECT count(*) FROM data_keys WHERE kms_key_arn = '{arn}'")).await;
+    let count = number(
+        &database,
+        &format!("SELECT count(*) FROM data_keys WHERE kms_key_arn = '{arn}'"),
+    )
+    .await;
     database.close().await.unwrap();
     count
 }
@@ -29,7 +34,10 @@ async fn under_the_first(kms: &KmsProxy) -> (Fleet, String, String) {
     fleet.set_kms(kms, &a, &[]);
     let process = fleet.start().await;
     set_keys(&process, RECORDS).await;
-    until("all data keys exist", async || (under(&fleet, &a).await == BUCKETS).then_some(())).await;
+    until("all data keys exist", async || {
+        (under(&fleet, &a).await == BUCKETS).then_some(())
+    })
+    .await;
     (fleet, a, b)
 }
 
@@ -38,13 +46,20 @@ async fn warm_under_the_second(fleet: &mut Fleet, kms: &KmsProxy, a: &str, b: &s
     fleet.set_kms(kms, b, &[a]);
     kms.forget_calls();
     let process = fleet.start().await;
-    until("it is warm", async || (kms.count("Decrypt") >= 256).then_some(())).await;
+    until("it is warm", async || {
+        (kms.count("Decrypt") >= 256).then_some(())
+    })
+    .await;
     process
 }
 
 fn moved(ended: &Ended, moved: i64, resumed: bool) {
     let json = ended.json();
-    assert_eq!((json["moved"].as_i64(), json["refused"].as_i64()), (Some(moved), Some(0)), "{ended:?}");
+    assert_eq!(
+        (json["moved"].as_i64(), json["refused"].as_i64()),
+        (Some(moved), Some(0)),
+        "{ended:?}"
+    );
     assert_eq!(json["resumed"].as_bool(), Some(resumed), "{ended:?}");
 }
 
@@ -54,7 +69,10 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
     let (mut fleet, a, b) = under_the_first(&kms).await;
     let process = warm_under_the_second(&mut fleet, &kms, &a, &b).await;
 
-    fleet.run(&["rewrap", "--dry-run"]).await.says(0, &[&format!("would move {BUCKETS} data keys"), &b]);
+    fleet
+        .run(&["rewrap", "--dry-run"])
+        .await
+        .says(0, &[&format!("would move {BUCKETS} data keys"), &b]);
     assert_eq!(under(&fleet, &a).await, BUCKETS);
 
     let load = Load::start(&process, RECORDS).await;
@@ -63,22 +81,41 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
     let ended = fleet.run(&["rewrap", "-o", "json"]).await;
     moved(&ended, BUCKETS, false);
     assert_eq!(ended.json()["kms_key"], b.as_str());
-    assert!(ended.said.contains("256 of 256 looked at, 256 moved"), "{ended:?}");
-    assert_eq!((under(&fleet, &a).await, under(&fleet, &b).await), (0, BUCKETS));
+    assert!(
+        ended.said.contains("256 of 256 looked at, 256 moved"),
+        "{ended:?}"
+    );
+    assert_eq!(
+        (under(&fleet, &a).await, under(&fleet, &b).await),
+        (0, BUCKETS)
+    );
     // In the clear: one data key as proof at its start, and one that was made to be thrown away.
     let mut re_encrypted = kms.calls();
     re_encrypted.retain(|call| call.operation == "ReEncrypt");
     // On a machine that is busy the KMS may be asked twice.
-    let buckets: BTreeSet<_> = re_encrypted.iter().map(|call| call.context.get("bucket").cloned()).collect();
+    let buckets: BTreeSet<_> = re_encrypted
+        .iter()
+        .map(|call| call.context.get("bucket").cloned())
+        .collect();
     assert_eq!(buckets.len(), 256);
-    let of_no_bucket = |call: &&KmsCall| call.context.get("bucket").is_some_and(|bucket| bucket == "65535");
+    let of_no_bucket = |call: &&KmsCall| {
+        call.context
+            .get("bucket")
+            .is_some_and(|bucket| bucket == "65535")
+    };
     let calls = kms.calls();
-    let preflight: Vec<&str> =
-        calls.iter().filter(of_no_bucket).map(|call| call.operation.as_str()).collect();
+    let preflight: Vec<&str> = calls
+        .iter()
+        .filter(of_no_bucket)
+        .map(|call| call.operation.as_str())
+        .collect();
     assert_eq!(preflight, ["GenerateDataKey", "Decrypt"]);
     assert_eq!((kms.count("GenerateDataKey"), kms.count("Decrypt")), (1, 2));
     for call in re_encrypted {
-        assert_eq!((call.source_key_id, call.destination_key_id), (Some(a.clone()), Some(b.clone())));
+        assert_eq!(
+            (call.source_key_id, call.destination_key_id),
+            (Some(a.clone()), Some(b.clone()))
+        );
         assert_eq!(call.source_context, call.context);
     }
     kms.assert_clean();
@@ -87,10 +124,19 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
 
     // Nothing is left to do, and that is told.
     kms.forget_calls();
-    fleet.run(&["rewrap"]).await.says(0, &["nothing to move", &b]);
+    fleet
+        .run(&["rewrap"])
+        .await
+        .says(0, &["nothing to move", &b]);
     moved(&fleet.run(&["rewrap", "-o", "json"]).await, 0, false);
-    fleet.run(&["rewrap", "--dry-run"]).await.says(0, &["would move 0 data keys"]);
-    assert_eq!((kms.count("ReEncrypt"), kms.count("GenerateDataKey")), (0, 0));
+    fleet
+        .run(&["rewrap", "--dry-run"])
+        .await
+        .says(0, &["would move 0 data keys"]);
+    assert_eq!(
+        (kms.count("ReEncrypt"), kms.count("GenerateDataKey")),
+        (0, 0)
+    );
 
     // A replica that was never told of A reads everything.
     drop(process);
@@ -104,7 +150,12 @@ async fn a_kms_key_that_does_not_give_back_what_it_takes_is_refused_before_anyth
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
     fleet.set_kms(&kms, &b, &[&a]);
-    for fault in [KmsFault::Disabled, KmsFault::Denied, KmsFault::PendingDeletion, KmsFault::IncorrectKey] {
+    for fault in [
+        KmsFault::Disabled,
+        KmsFault::Denied,
+        KmsFault::PendingDeletion,
+        KmsFault::IncorrectKey,
+    ] {
         kms.set_for(&b, fault);
         kms.forget_calls();
         let ended = fleet.run(&["rewrap"]).await;
@@ -128,8 +179,20 @@ async fn a_damaged_data_key_is_counted_and_named_and_the_others_move() {
         .await
         .unwrap();
     let ended = fleet.run(&["rewrap"]).await;
-    ended.says(2, &["moved 254 data keys", "2 refused", "bucket: 7", "bucket: 9", "set those keys again"]);
-    assert_eq!((under(&fleet, &a).await, under(&fleet, &b).await), (2, BUCKETS - 2));
+    ended.says(
+        2,
+        &[
+            "moved 254 data keys",
+            "2 refused",
+            "bucket: 7",
+            "bucket: 9",
+            "set those keys again",
+        ],
+    );
+    assert_eq!(
+        (under(&fleet, &a).await, under(&fleet, &b).await),
+        (2, BUCKETS - 2)
+    );
 }
 
 /// Whoever works is not disturbed, and who comes second is told.
@@ -140,12 +203,21 @@ async fn of_two_at_once_the_second_says_that_another_is_running() {
     fleet.set_kms(&kms, &b, &[&a]);
     kms.set(KmsFault::Slow(std::time::Duration::from_millis(10)));
     let mut first = fleet.site.spawn(fleet.command(&["rewrap"]));
-    until("the first one moves", async || (under(&fleet, &b).await > 0).then_some(())).await;
+    until("the first one moves", async || {
+        (under(&fleet, &b).await > 0).then_some(())
+    })
+    .await;
     let second = fleet.run(&["rewrap"]).await;
     assert!(first.ended().await.success(), "{}", first.said());
     assert_ne!(second.code, Some(0), "{second:?}");
-    second.says(second.code.unwrap(), &["another rewrap is running", "its last sign of life"]);
-    assert_eq!((under(&fleet, &a).await, under(&fleet, &b).await), (0, BUCKETS));
+    second.says(
+        second.code.unwrap(),
+        &["another rewrap is running", "its last sign of life"],
+    );
+    assert_eq!(
+        (under(&fleet, &a).await, under(&fleet, &b).await),
+        (0, BUCKETS)
+    );
 }
 
 /// Killed again and again, it comes to its end; who comes next says that there was one before.
@@ -156,15 +228,23 @@ async fn a_killed_rewrap_is_taken_up_by_the_next() {
     fleet.set_kms(&kms, &b, &[&a]);
     kms.set(KmsFault::Slow(std::time::Duration::from_millis(10)));
     let mut killed = fleet.site.spawn(fleet.command(&["rewrap"]));
-    until("it moves", async || (under(&fleet, &b).await > 8).then_some(())).await;
+    until("it moves", async || {
+        (under(&fleet, &b).await > 8).then_some(())
+    })
+    .await;
     killed.kill();
     let there = under(&fleet, &b).await;
     assert!(there < BUCKETS, "it was done before it was killed");
     // Its claim holds the next one for a while, and the refusal says so.
     let refused = fleet.run(&["rewrap"]).await;
     assert_ne!(refused.code, Some(0), "{refused:?}");
-    refused
-        .says(refused.code.unwrap(), &["another rewrap is running", "if it was killed, try again in 15 s"]);
+    refused.says(
+        refused.code.unwrap(),
+        &[
+            "another rewrap is running",
+            "if it was killed, try again in 15 s",
+        ],
+    );
     kms.heal();
     let ended = until("the claim dies", async || {
         let ended = fleet.run(&["rewrap", "-o", "json"]).await;
@@ -174,8 +254,14 @@ async fn a_killed_rewrap_is_taken_up_by_the_next() {
     let json = ended.json();
     assert_eq!(json["resumed"], true, "{ended:?}");
     // Up to four moves before the kill were not written down as such.
-    assert!((BUCKETS - 4..=BUCKETS).contains(&json["moved"].as_i64().unwrap()), "{ended:?}");
-    assert_eq!((under(&fleet, &a).await, under(&fleet, &b).await), (0, BUCKETS));
+    assert!(
+        (BUCKETS - 4..=BUCKETS).contains(&json["moved"].as_i64().unwrap()),
+        "{ended:?}"
+    );
+    assert_eq!(
+        (under(&fleet, &a).await, under(&fleet, &b).await),
+        (0, BUCKETS)
+    );
     fleet.set_kms(&kms, &b, &[]);
     assert_keys(&fleet.start().await, RECORDS).await;
 }
@@ -194,10 +280,16 @@ async fn data_keys_move_from_a_key_file_to_another_on_sqlite() {
     let (first, second) = (fleet.site.path("first.key"), fleet.key_file("second.key"));
     fleet.set("BYOKD__KMS__KEY_FILE", &second.display().to_string());
     // Not without the file that opens what is there.
-    fleet.run(&["rewrap"]).await.says(1, &["local:", "kms.previous_keys"]);
+    fleet
+        .run(&["rewrap"])
+        .await
+        .says(1, &["local:", "kms.previous_keys"]);
     fleet.set_previous(&[&first.display().to_string()]);
     let load = Load::start(&process, RECORDS).await;
-    fleet.run(&["rewrap"]).await.says(0, &["moved 256 data keys", "256 of 256 looked at"]);
+    fleet
+        .run(&["rewrap"])
+        .await
+        .says(0, &["moved 256 data keys", "256 of 256 looked at"]);
     fleet.run(&["rewrap"]).await.says(0, &["nothing to move"]);
     load.goes_on().await;
     load.end().await;
@@ -206,5 +298,10 @@ async fn data_keys_move_from_a_key_file_to_another_on_sqlite() {
     fleet.set_previous(&[]);
     let process = fleet.start().await;
     assert_keys(&process, RECORDS).await;
-    process.keys(Role::Admin).await.set_key(new_key("new", "openai", &openai_key(1))).await.unwrap();
+    process
+        .keys(Role::Admin)
+        .await
+        .set_key(new_key("new", "openai", &openai_key(1)))
+        .await
+        .unwrap();
 }

@@ -1,6 +1,6 @@
 //! One resolve, as a trace: from its caller down to the database and the KMS.
 
-use byokd::domain::principal::Role;
+use byokd::domain::caller::Role;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use tonic::Request;
 
@@ -45,14 +45,19 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     for n in 0..WORKSPACES {
         let mut request = Request::new(ask(&workspace(n), "", "openai", ""));
         let parent = format!("00-{}-{CALLER}-01", trace_id(n));
-        request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("traceparent", parent.parse().unwrap());
         if resolver.resolve_credentials(request).await.is_err() {
             // The KMS had no time for it.
             continue;
         }
         let spans = until("the call's span has left", async || {
             let spans = sink.trace(&trace_id(n));
-            spans.iter().any(|span| span.parent_span_id == hex_bytes(CALLER)).then_some(spans)
+            spans
+                .iter()
+                .any(|span| span.parent_span_id == hex_bytes(CALLER))
+                .then_some(spans)
         })
         .await;
         if spans.iter().any(|span| span.name == "decrypt") {
@@ -62,7 +67,9 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     }
     let spans = found.expect("no resolve asked the KMS");
 
-    let [call] = named(&spans, "byok.v1.KeyService/ResolveCredentials")[..] else { panic!("{spans:#?}") };
+    let [call] = named(&spans, "byok.v1.KeyService/ResolveCredentials")[..] else {
+        panic!("{spans:#?}")
+    };
     assert_eq!(call.kind(), SpanKind::Server);
     assert_eq!(hex(&call.parent_span_id), CALLER);
     for (key, value) in [
@@ -75,24 +82,46 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     let load = named(&spans, "load_holder");
     assert!(!load.is_empty(), "{spans:#?}");
     for part in load {
-        assert_eq!((part.kind(), &part.parent_span_id), (SpanKind::Client, &call.span_id), "{part:#?}");
-        assert_eq!(attribute(part, "db.system.name").as_deref(), Some("postgresql"));
-        assert_eq!(attribute(part, "db.operation.name").as_deref(), Some("load_holder"));
+        assert_eq!(
+            (part.kind(), &part.parent_span_id),
+            (SpanKind::Client, &call.span_id),
+            "{part:#?}"
+        );
+        assert_eq!(
+            attribute(part, "db.system.name").as_deref(),
+            Some("postgresql")
+        );
+        assert_eq!(
+            attribute(part, "db.operation.name").as_deref(),
+            Some("load_holder")
+        );
     }
-    let [decrypt] = named(&spans, "decrypt")[..] else { panic!("{spans:#?}") };
-    assert_eq!((decrypt.kind(), &decrypt.parent_span_id), (SpanKind::Client, &call.span_id));
+    let [decrypt] = named(&spans, "decrypt")[..] else {
+        panic!("{spans:#?}")
+    };
+    assert_eq!(
+        (decrypt.kind(), &decrypt.parent_span_id),
+        (SpanKind::Client, &call.span_id)
+    );
     // Nothing in it tells whose call it was.
     let told = format!("{spans:?}");
-    assert!((0..WORKSPACES).all(|n| !told.contains(&format!("{:?}", workspace(n)))), "{told}");
+    assert!(
+        (0..WORKSPACES).all(|n| !told.contains(&format!("{:?}", workspace(n)))),
+        "{told}"
+    );
     assert!(!told.contains("sk-"), "{told}");
 
     // Whom nobody follows, byokd does not follow either. Spans leave in order: the last call's comes after theirs.
     for n in 0..WORKSPACES {
-        let _may_be_refused = resolver.resolve_credentials(ask(&workspace(n), "", "openai", "")).await;
+        let _may_be_refused = resolver
+            .resolve_credentials(ask(&workspace(n), "", "openai", ""))
+            .await;
     }
     let mut request = Request::new(ask("nobody", "llama", "", ""));
     let parent = format!("00-{}-{CALLER}-01", trace_id(WORKSPACES));
-    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("traceparent", parent.parse().unwrap());
     resolver.resolve_credentials(request).await.unwrap();
     until("the last call's span has left", async || {
         (!sink.trace(&trace_id(WORKSPACES)).is_empty()).then_some(())
@@ -107,5 +136,8 @@ fn named<'s>(spans: &'s [Span], name: &str) -> Vec<&'s Span> {
 }
 
 fn hex_bytes(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }

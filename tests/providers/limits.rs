@@ -23,7 +23,10 @@ async fn pages_without_end_count_as_hidden() {
     let page = serde_json::json!({ "data": [{ "id": "m-1" }], "has_more": true, "last_id": "m-1" });
     provider.on_list(Reply::json(200, &page));
     let checked = check_anthropic(&provider).await;
-    assert_eq!((checked.verdict, checked.models), (Verdict::ValidListHidden, None));
+    assert_eq!(
+        (checked.verdict, checked.models),
+        (Verdict::ValidListHidden, None)
+    );
     assert_eq!(provider.requests().len(), 50 + 1);
 }
 
@@ -32,13 +35,20 @@ async fn a_list_too_long_to_keep_does_not_keep_the_key_out() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::many_models(50_000));
     let checked = check(&provider).await;
-    assert_eq!((checked.verdict, checked.models), (Verdict::ValidListHidden, None));
+    assert_eq!(
+        (checked.verdict, checked.models),
+        (Verdict::ValidListHidden, None)
+    );
 }
 
 #[tokio::test]
 async fn a_body_without_measure_is_not_read() {
     let provider = FakeProvider::start().await;
-    for reply in [Reply::padded_list(10 * 1024 * 1024), Reply::endless(200), Reply::endless(401)] {
+    for reply in [
+        Reply::padded_list(10 * 1024 * 1024),
+        Reply::endless(200),
+        Reply::endless(401),
+    ] {
         provider.on_list(reply);
         assert_eq!(check(&provider).await.verdict, Verdict::Unexpected);
     }
@@ -51,12 +61,24 @@ async fn the_deadline_holds_whatever_the_provider_does() {
     for reply in [Reply::hang(), Reply::drip()] {
         provider.on_list(reply);
         let checked = check_by(&short, Protocol::Openai, &provider.base_url(), None).await;
-        assert_eq!((checked.verdict, checked.models), (Verdict::Unreachable, None));
+        assert_eq!(
+            (checked.verdict, checked.models),
+            (Verdict::Unreachable, None)
+        );
     }
     provider.openai_ok(&["m-1"]).on_generate(Reply::hang());
     let enough_for_a_list = Providers::new(development(), Duration::from_secs(2)).unwrap();
-    let checked = check_by(&enough_for_a_list, Protocol::Openai, &provider.base_url(), None).await;
-    assert_eq!((checked.verdict, checked.models), (Verdict::Unreachable, Some(owned(&["m-1"]))));
+    let checked = check_by(
+        &enough_for_a_list,
+        Protocol::Openai,
+        &provider.base_url(),
+        None,
+    )
+    .await;
+    assert_eq!(
+        (checked.verdict, checked.models),
+        (Verdict::Unreachable, Some(owned(&["m-1"])))
+    );
 }
 
 #[tokio::test]
@@ -70,11 +92,17 @@ async fn a_broken_answer_is_not_asked_for_again() {
 #[tokio::test]
 async fn a_connection_is_tried_twice_and_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("https://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
+    let base_url = format!("https://{}/v1", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
     let connections = Arc::new(Mutex::new(0));
     let count = Arc::clone(&connections);
     // Closes every connection before the TLS handshake; ends with the test process.
-    std::thread::spawn(move || listener.incoming().for_each(|_| *count.lock().unwrap() += 1));
+    std::thread::spawn(move || {
+        listener
+            .incoming()
+            .for_each(|_| *count.lock().unwrap() += 1)
+    });
     let checked = check_by(&providers(development()), Protocol::Openai, &base_url, None).await;
     assert_eq!(checked.verdict, Verdict::Unreachable);
     assert_eq!(*connections.lock().unwrap(), 2);
@@ -95,13 +123,21 @@ async fn a_name_that_leads_inwards_is_not_called() {
     let port = listener.local_addr().unwrap().port();
     for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
         let base_url = format!("https://{host}:{port}/v1").parse().unwrap();
-        let checked = check_by(&providers(Egress::default()), Protocol::Openai, &base_url, None).await;
+        let checked = check_by(
+            &providers(Egress::default()),
+            Protocol::Openai,
+            &base_url,
+            None,
+        )
+        .await;
         assert_eq!(checked.verdict, Verdict::Unreachable, "{host}");
     }
     assert!(listener.accept().is_err(), "nobody has knocked");
 
     let provider = FakeProvider::start().await;
-    let base_url = format!("http://localhost:{}/v1", provider.port()).parse().unwrap();
+    let base_url = format!("http://localhost:{}/v1", provider.port())
+        .parse()
+        .unwrap();
     let checked = check_by(&providers(development()), Protocol::Openai, &base_url, None).await;
     assert_eq!(checked.verdict, Verdict::Valid, "the same name, allowed");
 }
@@ -111,13 +147,25 @@ async fn another_vendors_key_is_sent_nowhere() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let providers = providers(development());
-    let target =
-        Target { provider: "openai", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
+    let target = Target {
+        provider: "openai",
+        protocol: Protocol::Openai,
+        base_url: &base_url,
+        headers: &headers,
+    };
     for foreign in ["sk-ant-api03-0123456789AA", "sk-admin-0123456789"] {
-        assert_eq!(providers.key_hint(&target, &key(foreign)), Some(Verdict::WrongKind));
-        let checked = providers.check(&target, &key(foreign), &[], &HashSet::new(), None).await;
+        assert_eq!(
+            providers.key_hint(&target, &key(foreign)),
+            Some(Verdict::WrongKind)
+        );
+        let checked = providers
+            .check(&target, &key(foreign), &[], &HashSet::new(), None)
+            .await;
         assert_eq!(checked.verdict, Verdict::WrongKind);
-        assert_eq!(providers.list(&target, &key(foreign)).await, ListOutcome::Failed(Verdict::WrongKind));
+        assert_eq!(
+            providers.list(&target, &key(foreign)).await,
+            ListOutcome::Failed(Verdict::WrongKind)
+        );
     }
     assert!(provider.requests().is_empty());
     assert_eq!(providers.key_hint(&target, &key(KEY)), None);
@@ -129,14 +177,31 @@ async fn headers_of_the_key_cannot_replace_ours() {
     let base_url = provider.base_url();
     let providers = providers(development());
     let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer other".to_owned())]);
-    let target =
-        Target { provider: "acme", protocol: Protocol::Openai, base_url: &base_url, headers: &headers };
+    let target = Target {
+        provider: "acme",
+        protocol: Protocol::Openai,
+        base_url: &base_url,
+        headers: &headers,
+    };
     providers.list(&target, &key(KEY)).await;
-    assert_eq!(provider.requests()[0].headers["authorization"], format!("Bearer {KEY}"));
-    for (name, value) in [("Host", "evil.example"), ("X-Project", "a\r\nb: c"), ("no name", "x")] {
+    assert_eq!(
+        provider.requests()[0].headers["authorization"],
+        format!("Bearer {KEY}")
+    );
+    for (name, value) in [
+        ("Host", "evil.example"),
+        ("X-Project", "a\r\nb: c"),
+        ("no name", "x"),
+    ] {
         let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let target = Target { headers: &headers, ..target };
-        assert_eq!(providers.list(&target, &key(KEY)).await, ListOutcome::Failed(Verdict::Unexpected));
+        let target = Target {
+            headers: &headers,
+            ..target
+        };
+        assert_eq!(
+            providers.list(&target, &key(KEY)).await,
+            ListOutcome::Failed(Verdict::Unexpected)
+        );
     }
     assert_eq!(provider.requests().len(), 1);
 }
@@ -145,11 +210,17 @@ async fn headers_of_the_key_cannot_replace_ours() {
 fn nothing_that_the_provider_wrote_is_logged_or_answered() {
     let alone = "BYOKD_TEST_ALONE";
     if std::env::var_os(alone).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         return runtime.block_on(provoke_every_log_line());
     }
     // What is logged is decided once for a process, so other tests must not be in it.
-    run_alone("limits::nothing_that_the_provider_wrote_is_logged_or_answered", &[(alone, "1")]);
+    run_alone(
+        "limits::nothing_that_the_provider_wrote_is_logged_or_answered",
+        &[(alone, "1")],
+    );
 }
 
 async fn provoke_every_log_line() {
@@ -176,7 +247,10 @@ async fn provoke_every_log_line() {
         told.push_str(&format!("{:?}", check(&provider).await));
     }
     told.push_str(&String::from_utf8(log.lock().unwrap().clone()).unwrap());
-    assert!(told.contains("probe failed") && told.contains("acme") && told.contains("INVALID"), "{told}");
+    assert!(
+        told.contains("probe failed") && told.contains("acme") && told.contains("INVALID"),
+        "{told}"
+    );
     for secret in ["CANARY", "WXYZ", "/v1/models"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
@@ -197,7 +271,10 @@ impl std::io::Write for Log {
 
 #[test]
 fn the_environments_proxy_is_ignored() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let proxy = format!("http://{nobody}");
     let everywhere =
         ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, proxy.as_str()));
@@ -214,5 +291,8 @@ fn run_alone(test: &str, environment: &[(&str, &str)]) {
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
 }

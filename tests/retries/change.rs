@@ -19,8 +19,15 @@ pub(super) enum Change {
 }
 
 /// In an order in which each changes something.
-pub(super) const EVERY: [Change; 7] =
-    [SetKey, ToggleByo, SelectModel, DeleteKey, DeleteWorkspace, SetPlatformKey, DeletePlatformKey];
+pub(super) const EVERY: [Change; 7] = [
+    SetKey,
+    ToggleByo,
+    SelectModel,
+    DeleteKey,
+    DeleteWorkspace,
+    SetPlatformKey,
+    DeletePlatformKey,
+];
 
 impl Change {
     /// Makes the change for acme; the answer is everything in it.
@@ -76,8 +83,12 @@ impl Change {
                 format!("{:?}", admin.delete_key(request).await?.into_inner())
             }
             DeleteWorkspace => {
-                let request =
-                    v1::DeleteWorkspaceRequest { workspace_id, request_id, on_behalf_of, expected_revision };
+                let request = v1::DeleteWorkspaceRequest {
+                    workspace_id,
+                    request_id,
+                    on_behalf_of,
+                    expected_revision,
+                };
                 format!("{:?}", admin.delete_workspace(request).await?.into_inner())
             }
             SetPlatformKey => {
@@ -89,12 +100,22 @@ impl Change {
                     expected_revision,
                     ..Default::default()
                 };
-                format!("{:?}", operator.set_platform_key(request).await?.into_inner())
+                format!(
+                    "{:?}",
+                    operator.set_platform_key(request).await?.into_inner()
+                )
             }
             DeletePlatformKey => {
-                let request =
-                    v1::DeletePlatformKeyRequest { provider, request_id, on_behalf_of, expected_revision };
-                format!("{:?}", operator.delete_platform_key(request).await?.into_inner())
+                let request = v1::DeletePlatformKeyRequest {
+                    provider,
+                    request_id,
+                    on_behalf_of,
+                    expected_revision,
+                };
+                format!(
+                    "{:?}",
+                    operator.delete_platform_key(request).await?.into_inner()
+                )
             }
         })
     }

@@ -7,8 +7,16 @@ use serde_json::{Value, json};
 use crate::support::{KmsFault, KmsProxy, kms_proxy::AUTHORIZATION};
 
 /// A plain call through the proxy: the HTTP status and the body, or that there was no answer.
-async fn call(kms: &KmsProxy, operation: &str, body: &Value) -> Result<(u16, Value), reqwest::Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+async fn call(
+    kms: &KmsProxy,
+    operation: &str,
+    body: &Value,
+) -> Result<(u16, Value), reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
     let request = client
         .post(kms.endpoint())
         .header("x-amz-target", format!("TrentService.{operation}"))
@@ -17,7 +25,10 @@ async fn call(kms: &KmsProxy, operation: &str, body: &Value) -> Result<(u16, Val
         .body(body.to_string());
     let answer = request.send().await?;
     let status = answer.status().as_u16();
-    Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap()))
+    Ok((
+        status,
+        serde_json::from_slice(&answer.bytes().await?).unwrap(),
+    ))
 }
 
 async fn well(kms: &KmsProxy, operation: &str, body: Value) -> Value {
@@ -28,7 +39,13 @@ async fn well(kms: &KmsProxy, operation: &str, body: Value) -> Value {
 
 async fn refused(kms: &KmsProxy, operation: &str, body: &Value) -> (u16, String) {
     let (status, answer) = call(kms, operation, body).await.unwrap();
-    (status, answer["__type"].as_str().unwrap_or_else(|| panic!("{operation}: {status} {answer}")).to_owned())
+    (
+        status,
+        answer["__type"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{operation}: {status} {answer}"))
+            .to_owned(),
+    )
 }
 
 fn context(bucket: u8) -> Value {
@@ -51,13 +68,25 @@ async fn data_keys_are_bound_to_their_key_and_context_and_move_to_another() {
     let made = well(&kms, "GenerateDataKey", generate(&alias)).await;
     assert_eq!(made["KeyId"], old.as_str());
     let (plain, blob) = (&made["Plaintext"], &made["CiphertextBlob"]);
-    assert_eq!(well(&kms, "Decrypt", decrypt(&old, blob, 7)).await["Plaintext"], *plain);
+    assert_eq!(
+        well(&kms, "Decrypt", decrypt(&old, blob, 7)).await["Plaintext"],
+        *plain
+    );
 
     let invalid = (400, "InvalidCiphertextException".to_owned());
-    assert_eq!(refused(&kms, "Decrypt", &decrypt(&old, blob, 8)).await, invalid);
-    assert_eq!(refused(&kms, "Decrypt", &decrypt(&old, &json!("Z2FyYmFnZQ=="), 7)).await, invalid);
+    assert_eq!(
+        refused(&kms, "Decrypt", &decrypt(&old, blob, 8)).await,
+        invalid
+    );
+    assert_eq!(
+        refused(&kms, "Decrypt", &decrypt(&old, &json!("Z2FyYmFnZQ=="), 7)).await,
+        invalid
+    );
     let incorrect = (400, "IncorrectKeyException".to_owned());
-    assert_eq!(refused(&kms, "Decrypt", &decrypt(&new, blob, 7)).await, incorrect);
+    assert_eq!(
+        refused(&kms, "Decrypt", &decrypt(&new, blob, 7)).await,
+        incorrect
+    );
 
     kms.update_alias(&alias, &new).await;
     let described = well(&kms, "DescribeKey", json!({ "KeyId": alias })).await;
@@ -66,12 +95,32 @@ async fn data_keys_are_bound_to_their_key_and_context_and_move_to_another() {
         "SourceEncryptionContext": context(7), "DestinationEncryptionContext": context(7) });
     let moved = well(&kms, "ReEncrypt", moved).await;
     assert_eq!(moved["KeyId"], new.as_str());
-    assert_eq!(well(&kms, "Decrypt", decrypt(&new, &moved["CiphertextBlob"], 7)).await["Plaintext"], *plain);
+    assert_eq!(
+        well(&kms, "Decrypt", decrypt(&new, &moved["CiphertextBlob"], 7)).await["Plaintext"],
+        *plain
+    );
 
     kms.assert_clean();
-    assert_eq!((kms.count("Decrypt"), kms.count("ReEncrypt"), kms.count("CreateKey")), (5, 1, 0));
-    let call = kms.calls().into_iter().find(|call| call.operation == "ReEncrypt").unwrap();
-    assert_eq!((call.source_key_id.unwrap(), call.destination_key_id.unwrap()), (old, new));
+    assert_eq!(
+        (
+            kms.count("Decrypt"),
+            kms.count("ReEncrypt"),
+            kms.count("CreateKey")
+        ),
+        (5, 1, 0)
+    );
+    let call = kms
+        .calls()
+        .into_iter()
+        .find(|call| call.operation == "ReEncrypt")
+        .unwrap();
+    assert_eq!(
+        (
+            call.source_key_id.unwrap(),
+            call.destination_key_id.unwrap()
+        ),
+        (old, new)
+    );
     assert_eq!(call.context["bucket"], "7");
 }
 
@@ -91,7 +140,10 @@ async fn each_fault_answers_as_aws_does() {
         (KmsFault::IncorrectKey, 400, "IncorrectKeyException"),
     ] {
         kms.set(fault);
-        assert_eq!(refused(&kms, "Decrypt", &decrypt).await, (status, exception.to_owned()));
+        assert_eq!(
+            refused(&kms, "Decrypt", &decrypt).await,
+            (status, exception.to_owned())
+        );
     }
     kms.set(KmsFault::IncorrectKey);
     well(&kms, "GenerateDataKey", generate(&key)).await;
@@ -106,14 +158,21 @@ async fn each_fault_answers_as_aws_does() {
     }
 
     kms.set(KmsFault::Dead);
-    assert!(!call(&kms, "Decrypt", &decrypt).await.unwrap_err().is_timeout());
+    assert!(
+        !call(&kms, "Decrypt", &decrypt)
+            .await
+            .unwrap_err()
+            .is_timeout()
+    );
     let slow = Duration::from_millis(200);
     kms.set(KmsFault::Slow(slow));
     let started = Instant::now();
     well(&kms, "Decrypt", decrypt.clone()).await;
     assert!(started.elapsed() >= slow);
     kms.set(KmsFault::Hang);
-    tokio::time::timeout(slow, call(&kms, "Decrypt", &decrypt)).await.unwrap_err();
+    tokio::time::timeout(slow, call(&kms, "Decrypt", &decrypt))
+        .await
+        .unwrap_err();
     kms.heal();
     well(&kms, "Decrypt", decrypt).await;
     kms.assert_clean();
@@ -133,20 +192,34 @@ async fn a_fault_is_of_one_key_by_any_of_its_names() {
     let made = well(&kms, "GenerateDataKey", generate(&good)).await;
     let moved = json!({ "SourceKeyId": good, "DestinationKeyId": bad, "CiphertextBlob": made["CiphertextBlob"],
         "SourceEncryptionContext": context(7), "DestinationEncryptionContext": context(7) });
-    assert_eq!(refused(&kms, "ReEncrypt", &moved).await.1, "DisabledException");
+    assert_eq!(
+        refused(&kms, "ReEncrypt", &moved).await.1,
+        "DisabledException"
+    );
     // The id alone is a name, but not one that byokd may use.
-    assert_eq!(kms.violations(), [format!("GenerateDataKey: KeyId is Some({id:?})")]);
+    assert_eq!(
+        kms.violations(),
+        [format!("GenerateDataKey: KeyId is Some({id:?})")]
+    );
 }
 
 #[tokio::test]
 async fn a_call_that_binds_to_too_little_is_a_violation() {
     let kms = KmsProxy::start().await;
     let key = kms.create_key().await;
-    well(&kms, "GenerateDataKey", json!({ "KeyId": key, "KeySpec": "AES_256" })).await;
+    well(
+        &kms,
+        "GenerateDataKey",
+        json!({ "KeyId": key, "KeySpec": "AES_256" }),
+    )
+    .await;
     let other = KmsProxy::start().await.create_key().await;
     well(&kms, "GenerateDataKey", generate(&other)).await;
     let mut partly = generate(&key);
-    partly["EncryptionContext"].as_object_mut().unwrap().remove("bucket");
+    partly["EncryptionContext"]
+        .as_object_mut()
+        .unwrap()
+        .remove("bucket");
     let blob = well(&kms, "GenerateDataKey", partly.clone()).await["CiphertextBlob"].clone();
     // Without a KMS key's name, the KMS would open it under whatever key the blob names.
     call(
@@ -157,7 +230,20 @@ async fn a_call_that_binds_to_too_little_is_a_violation() {
     .await
     .unwrap();
     let violations = kms.violations();
-    let of = |start: &str| violations.iter().filter(|said| said.starts_with(start)).count();
-    assert_eq!((of("GenerateDataKey: the enc"), of("GenerateDataKey: KeyId")), (2, 1), "{violations:#?}");
-    assert_eq!((of("Decrypt: the enc"), of("Decrypt: KeyId")), (1, 1), "{violations:#?}");
+    let of = |start: &str| {
+        violations
+            .iter()
+            .filter(|said| said.starts_with(start))
+            .count()
+    };
+    assert_eq!(
+        (of("GenerateDataKey: the enc"), of("GenerateDataKey: KeyId")),
+        (2, 1),
+        "{violations:#?}"
+    );
+    assert_eq!(
+        (of("Decrypt: the enc"), of("Decrypt: KeyId")),
+        (1, 1),
+        "{violations:#?}"
+    );
 }

@@ -15,14 +15,19 @@ use crate::support::{Network, Proxy, postgres, until};
 const SILENCE: Duration = Duration::from_millis(200);
 
 async fn insert(database: &mut PgConnection) -> Result<PgQueryResult, sqlx::Error> {
-    sqlx::query("INSERT INTO t VALUES (1)").execute(database).await
+    sqlx::query("INSERT INTO t VALUES (1)")
+        .execute(database)
+        .await
 }
 
 /// A client with a table to write to, through the proxy.
 async fn open() -> (Proxy, String, PgConnection) {
     let (proxy, url) = Proxy::before(&postgres::shared().await).await;
     let mut database = PgConnection::connect(&url).await.unwrap();
-    sqlx::query("CREATE TABLE t (n int)").execute(&mut database).await.unwrap();
+    sqlx::query("CREATE TABLE t (n int)")
+        .execute(&mut database)
+        .await
+        .unwrap();
     assert_eq!((proxy.accepted(), proxy.open()), (1, 1));
     (proxy, url, database)
 }
@@ -41,7 +46,9 @@ async fn connections_are_cut_and_refused() {
     PgConnection::connect(&url).await.unwrap_err();
     until("all are closed", async || (proxy.open() == 0).then_some(())).await;
     proxy.set(Network::Pass);
-    insert(&mut PgConnection::connect(&url).await.unwrap()).await.unwrap();
+    insert(&mut PgConnection::connect(&url).await.unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +57,11 @@ async fn connections_are_slow_and_frozen() {
     let started = Instant::now();
     proxy.set(Network::Delay(SILENCE));
     insert(&mut database).await.unwrap();
-    assert!(started.elapsed() >= SILENCE * 2, "there and back: {:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= SILENCE * 2,
+        "there and back: {:?}",
+        started.elapsed()
+    );
 
     proxy.set(Network::Blackhole);
     let mut frozen = Box::pin(insert(&mut database));

@@ -20,25 +20,46 @@ async fn run(database: &mut PgConnection, sql: &'static str) -> Result<PgQueryRe
 /// The number that a query answers to a connection of its own.
 async fn number(url: &str, sql: &'static str) -> i64 {
     let mut database = connect(url).await.unwrap();
-    sqlx::query_scalar(sql).fetch_one(&mut database).await.unwrap()
+    sqlx::query_scalar(sql)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
 }
 
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
 // The one that is written now; `pg_control_checkpoint` tells that of the last checkpoint.
-const TIMELINE: &str = "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint";
+const TIMELINE: &str =
+    "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint";
 
 #[tokio::test]
 async fn each_test_has_a_database_of_its_own_by_tls_alone() {
     let (one, other) = (postgres::shared().await, postgres::shared().await);
-    let verified = format!("{one}?sslmode=verify-full&sslrootcert={}", service("BYOKD_TEST_POSTGRES_CA"));
-    run(&mut connect(&verified).await.unwrap(), "CREATE TABLE t (n int)").await.unwrap();
+    let verified = format!(
+        "{one}?sslmode=verify-full&sslrootcert={}",
+        service("BYOKD_TEST_POSTGRES_CA")
+    );
+    run(
+        &mut connect(&verified).await.unwrap(),
+        "CREATE TABLE t (n int)",
+    )
+    .await
+    .unwrap();
     let tls = "SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl";
     assert_eq!(number(&verified, tls).await, 1);
     let tables = "SELECT count(*) FROM pg_tables WHERE tablename = 't'";
-    assert_eq!((number(&one, tables).await, number(&other, tables).await), (1, 0));
-    connect(&format!("{one}?sslmode=verify-full")).await.unwrap_err();
-    connect(&format!("{one}?sslmode=disable")).await.unwrap_err();
-    connect(&one.replace("byokd:", "byokd:x")).await.unwrap_err();
+    assert_eq!(
+        (number(&one, tables).await, number(&other, tables).await),
+        (1, 0)
+    );
+    connect(&format!("{one}?sslmode=verify-full"))
+        .await
+        .unwrap_err();
+    connect(&format!("{one}?sslmode=disable"))
+        .await
+        .unwrap_err();
+    connect(&one.replace("byokd:", "byokd:x"))
+        .await
+        .unwrap_err();
     postgres::drop_shared(std::slice::from_ref(&one)).await;
     connect(&one).await.unwrap_err();
     let by_language = "SELECT count(*) WHERE 'a' < 'B' AND NOT 'a' < 'B' COLLATE \"C\"";
@@ -58,10 +79,16 @@ async fn a_server_stops_crashes_and_goes_back() {
     let earlier = own.copy().await;
 
     let mut database = connect(&own.url()).await.unwrap();
-    run(&mut database, "INSERT INTO t VALUES (1)").await.unwrap();
+    run(&mut database, "INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
     own.stop_immediate().await;
     own.start_again().await;
-    assert_eq!(number(&own.url(), count).await, 1, "acknowledged, so it outlives a crash");
+    assert_eq!(
+        number(&own.url(), count).await,
+        1,
+        "acknowledged, so it outlives a crash"
+    );
 
     let identity = number(&own.admin_url(), IDENTITY).await;
     own.restore(&earlier).await;
@@ -76,8 +103,14 @@ async fn a_server_stops_crashes_and_goes_back() {
 
 #[tokio::test]
 async fn another_server_has_another_identity() {
-    let (one, other) = (OwnPostgres::start().await, OwnPostgres::start_as_another().await);
-    assert_ne!(number(&one.admin_url(), IDENTITY).await, number(&other.admin_url(), IDENTITY).await);
+    let (one, other) = (
+        OwnPostgres::start().await,
+        OwnPostgres::start_as_another().await,
+    );
+    assert_ne!(
+        number(&one.admin_url(), IDENTITY).await,
+        number(&other.admin_url(), IDENTITY).await
+    );
     assert_eq!(number(&other.url(), "SELECT 1::bigint").await, 1);
 }
 
@@ -101,8 +134,10 @@ async fn a_server_freezes_turns_read_only_and_closes_connections() {
     });
     assert!(refused.await.to_string().contains("read-only"));
     own.set_read_only(false).await;
-    until("an open connection writes", async || run(&mut database, "INSERT INTO t VALUES (2)").await.ok())
-        .await;
+    until("an open connection writes", async || {
+        run(&mut database, "INSERT INTO t VALUES (2)").await.ok()
+    })
+    .await;
 
     assert_eq!(own.terminate_backends().await, 1);
     run(&mut database, "SELECT 1").await.unwrap_err();
@@ -115,7 +150,11 @@ async fn the_pooler_pools_by_transaction_and_knows_no_prepared_statements() {
     let mut other = connect(&url).await.unwrap();
     // The simple protocol, which prepares nothing.
     async fn backend(client: &mut PgConnection) -> i32 {
-        sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(client).await.unwrap().get(0)
+        sqlx::raw_sql("SELECT pg_backend_pid()")
+            .fetch_one(client)
+            .await
+            .unwrap()
+            .get(0)
     }
     // Both clients stay connected and take turns on one connection to the server.
     assert_eq!(backend(&mut one).await, backend(&mut other).await);

@@ -34,9 +34,15 @@ pub(super) fn settled_for(test: &str) -> bool {
     }
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [
-        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"),
+        (
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n",
+        ),
         ("nsswitch.conf", "hosts: files dns\n"),
-        ("hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"),
+        (
+            "hosts",
+            "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
+        ),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
@@ -55,9 +61,18 @@ pub(super) fn settled_for(test: &str) -> bool {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&outcome.stdout), String::from_utf8_lossy(&outcome.stderr));
-    assert!(outcome.status.success(), "on an island of its own (unshare, ip, mount):\n{out}\n{err}");
-    assert!(out.contains("1 passed"), "{test} did not run on the island:\n{out}\n{err}");
+    let (out, err) = (
+        String::from_utf8_lossy(&outcome.stdout),
+        String::from_utf8_lossy(&outcome.stderr),
+    );
+    assert!(
+        outcome.status.success(),
+        "on an island of its own (unshare, ip, mount):\n{out}\n{err}"
+    );
+    assert!(
+        out.contains("1 passed"),
+        "{test} did not run on the island:\n{out}\n{err}"
+    );
     for (_, figures) in out.lines().filter_map(|line| line.split_once("SSRF: ")) {
         println!("SSRF: {figures}");
     }

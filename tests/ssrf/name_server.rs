@@ -65,13 +65,22 @@ impl NameServer {
 
     fn put(&self, name: &'static str, alias_of: Option<&'static str>, answers: &[&[&str]]) {
         let list = |texts: &&[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        let said = Said { answers: answers.iter().map(list).collect(), alias_of, asked: HashMap::new() };
+        let said = Said {
+            answers: answers.iter().map(list).collect(),
+            alias_of,
+            asked: HashMap::new(),
+        };
         self.names.0.lock().unwrap().insert(name, said);
     }
 
     /// How often the name's addresses were asked for.
     pub(super) fn asked(&self, name: &str) -> usize {
-        self.names.0.lock().unwrap()[name].asked.values().copied().max().unwrap_or(0)
+        self.names.0.lock().unwrap()[name]
+            .asked
+            .values()
+            .copied()
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -90,7 +99,10 @@ impl Names {
         }
         let kind = u16::from_be_bytes([*question.get(at)?, *question.get(at + 1)?]);
         let asked = question.get(HEADER..at + 4)?;
-        let records = self.records(name.trim_end_matches('.').to_ascii_lowercase().as_str(), kind);
+        let records = self.records(
+            name.trim_end_matches('.').to_ascii_lowercase().as_str(),
+            kind,
+        );
         let code = if records.is_some() { 0 } else { 3 };
         let records = records.unwrap_or_default();
         let mut answer = question[..2].to_vec();
@@ -125,11 +137,15 @@ impl Names {
             records.push((owner, CNAME, real.clone()));
             owner = real;
         }
-        records.extend(addresses.iter().filter_map(|address| match (kind, address) {
-            (A, IpAddr::V4(v4)) => Some((owner.clone(), A, v4.octets().to_vec())),
-            (AAAA, IpAddr::V6(v6)) => Some((owner.clone(), AAAA, v6.octets().to_vec())),
-            _ => None,
-        }));
+        records.extend(
+            addresses
+                .iter()
+                .filter_map(|address| match (kind, address) {
+                    (A, IpAddr::V4(v4)) => Some((owner.clone(), A, v4.octets().to_vec())),
+                    (AAAA, IpAddr::V6(v6)) => Some((owner.clone(), AAAA, v6.octets().to_vec())),
+                    _ => None,
+                }),
+        );
         Some(records)
     }
 }

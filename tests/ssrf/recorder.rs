@@ -31,7 +31,11 @@ impl Recorder {
                 }
             }));
         }
-        Self { met, listening, port: last }
+        Self {
+            met,
+            listening,
+            port: last,
+        }
     }
 
     /// The last of its ports, where 0 took a free one.

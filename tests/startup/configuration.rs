@@ -9,12 +9,30 @@ use crate::support::Site;
 #[tokio::test]
 async fn a_wrong_catalog_is_refused_with_what_is_wrong() {
     let site = Site::new().await;
-    let (file, good) = (site.path("catalog.toml"), fs::read_to_string(site.path("catalog.toml")).unwrap());
+    let (file, good) = (
+        site.path("catalog.toml"),
+        fs::read_to_string(site.path("catalog.toml")).unwrap(),
+    );
     let cases = [
-        (good.replace("[models.small]", "[models.small"), "catalog.toml is wrong"),
-        (good.replace("provider = \"anthropic\"", "provider = \"nobody\""), "[providers]"),
-        (good.replace("default_model = \"small\"\n[", "default_model = \"none-such\"\n["), "default_model"),
-        (good.replace("payer = \"free\"", "payer = \"someone\""), "someone"),
+        (
+            good.replace("[models.small]", "[models.small"),
+            "catalog.toml is wrong",
+        ),
+        (
+            good.replace("provider = \"anthropic\"", "provider = \"nobody\""),
+            "[providers]",
+        ),
+        (
+            good.replace(
+                "default_model = \"small\"\n[",
+                "default_model = \"none-such\"\n[",
+            ),
+            "default_model",
+        ),
+        (
+            good.replace("payer = \"free\"", "payer = \"someone\""),
+            "someone",
+        ),
     ];
     for (text, word) in cases {
         assert_ne!(text, good, "{word}");
@@ -22,7 +40,10 @@ async fn a_wrong_catalog_is_refused_with_what_is_wrong() {
         says(&site.refused(site.serve()).await, &["catalog.toml", word]);
     }
     fs::remove_file(&file).unwrap();
-    says(&site.refused(site.serve()).await, &["catalog.toml cannot be read"]);
+    says(
+        &site.refused(site.serve()).await,
+        &["catalog.toml cannot be read"],
+    );
 }
 
 #[tokio::test]
@@ -31,9 +52,16 @@ async fn a_catalog_host_that_may_not_be_called_is_refused_by_name() {
     let file = site.path("catalog.toml");
     let good = fs::read_to_string(&file).unwrap();
     let loopback = site.provider.base_url().to_string();
-    for host in ["http://api.example.com/v1", "https://10.0.0.7/v1", "https://169.254.169.254/v1"] {
+    for host in [
+        "http://api.example.com/v1",
+        "https://10.0.0.7/v1",
+        "https://169.254.169.254/v1",
+    ] {
         fs::write(&file, good.replace(&loopback, host)).unwrap();
-        says(&site.refused(site.serve()).await, &[host, "may not be called"]);
+        says(
+            &site.refused(site.serve()).await,
+            &[host, "may not be called"],
+        );
     }
     // Clear text on loopback is for development configurations only.
     fs::write(&file, good).unwrap();
@@ -45,9 +73,15 @@ async fn a_catalog_host_that_may_not_be_called_is_refused_by_name() {
 #[tokio::test]
 async fn settings_that_byokd_does_not_have_are_refused_all_at_once() {
     let site = Site::new().await;
-    fs::write(site.path("byokd.toml"), "[server]\nport = 1\n[colours]\nred = 1\n").unwrap();
+    fs::write(
+        site.path("byokd.toml"),
+        "[server]\nport = 1\n[colours]\nred = 1\n",
+    )
+    .unwrap();
     let mut serve = site.serve();
-    serve.env("BYOKD__NO__SUCH", "x").env("BYOKD__RESOLUTION__LEASE_SECONDS", "soon");
+    serve
+        .env("BYOKD__NO__SUCH", "x")
+        .env("BYOKD__RESOLUTION__LEASE_SECONDS", "soon");
     let said = site.refused(serve).await;
     says(
         &said,
@@ -66,7 +100,14 @@ async fn clear_text_off_loopback_is_refused_with_the_way_out() {
     let site = Site::new().await;
     for address in ["0.0.0.0:0", "[::]:0"] {
         let mut off = Command::new(env!("CARGO_BIN_EXE_byokd"));
-        off.args(["serve", "--listen", address, "--admin-listen", "127.0.0.1:0"]).current_dir(site.path(""));
+        off.args([
+            "serve",
+            "--listen",
+            address,
+            "--admin-listen",
+            "127.0.0.1:0",
+        ])
+        .current_dir(site.path(""));
         let said = site.refused(off).await;
         says(&said, &["clear text", "server.plaintext", "auth.embedded"]);
     }

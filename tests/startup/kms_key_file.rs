@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use byokd::{contract::v1, domain::principal::Role};
+use byokd::{contract::v1, domain::caller::Role};
 
 use super::{says, with_a_record};
 use crate::support::{new_key, openai_key};
@@ -22,7 +22,14 @@ async fn a_missing_kms_key_file_is_never_made_anew_for_records_that_exist() {
     let (file, kept) = (site.data().join("kms.key"), site.path("kept.key"));
     fs::rename(&file, &kept).unwrap();
     let said = site.refused(site.serve()).await;
-    says(&said, &["kms.key is not there", "data keys under local:", "restore the file"]);
+    says(
+        &said,
+        &[
+            "kms.key is not there",
+            "data keys under local:",
+            "restore the file",
+        ],
+    );
     assert!(!file.exists());
     // Nor through a link that leads nowhere.
     symlink(site.path("nowhere"), &file).unwrap();
@@ -39,12 +46,17 @@ async fn a_kms_key_file_that_is_no_use_is_refused_and_left_alone() {
     let file = site.data().join("kms.key");
     let good = fs::read_to_string(&file).unwrap();
     set_mode(&file, 0o644);
-    says(&site.refused(site.serve()).await, &["kms.key", "may be read by others", "chmod 600"]);
+    says(
+        &site.refused(site.serve()).await,
+        &["kms.key", "may be read by others", "chmod 600"],
+    );
     set_mode(&file, 0o600);
     let secret = good.rsplit('"').nth(1).unwrap();
-    for garbage in
-        [String::new(), "\0\u{1}".to_owned(), good.replace(secret, secret.strip_suffix(|_| true).unwrap())]
-    {
+    for garbage in [
+        String::new(),
+        "\0\u{1}".to_owned(),
+        good.replace(secret, secret.strip_suffix(|_| true).unwrap()),
+    ] {
         fs::write(&file, &garbage).unwrap();
         let said = site.refused(site.serve()).await;
         says(&said, &["kms.key", "is not one that byokd wrote"]);
@@ -54,7 +66,10 @@ async fn a_kms_key_file_that_is_no_use_is_refused_and_left_alone() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     set_mode(&file, 0o700);
-    says(&site.refused(site.serve()).await, &["kms.key", "cannot be read"]);
+    says(
+        &site.refused(site.serve()).await,
+        &["kms.key", "cannot be read"],
+    );
 }
 
 #[tokio::test]
@@ -69,14 +84,26 @@ async fn a_foreign_kms_key_file_is_refused_by_name() {
     fs::copy(&file, site.path("own.key")).unwrap();
     fs::copy(foreign.data().join("kms.key"), &file).unwrap();
     let said = site.refused(site.serve()).await;
-    says(&said, &[&format!("local:{own}"), "kms.previous_keys", "restore the key file"]);
+    says(
+        &said,
+        &[
+            &format!("local:{own}"),
+            "kms.previous_keys",
+            "restore the key file",
+        ],
+    );
     // What the message proposes works.
     let mut serve = site.serve();
     let own = site.path("own.key");
-    serve.env("BYOKD__KMS__PREVIOUS_KEYS", format!("['{}']", own.display()));
+    serve.env(
+        "BYOKD__KMS__PREVIOUS_KEYS",
+        format!("['{}']", own.display()),
+    );
     let process = site.start_as(serve).await;
     let mut keys = process.keys(Role::Admin).await;
-    keys.set_key(new_key("acme", "openai", &openai_key(2))).await.unwrap();
+    keys.set_key(new_key("acme", "openai", &openai_key(2)))
+        .await
+        .unwrap();
 }
 
 /// The right name with another secret: new data keys would be made under it.
@@ -88,22 +115,44 @@ async fn a_kms_key_file_of_the_right_name_with_another_secret_is_refused() {
     let secret = good.rsplit('"').nth(1).unwrap();
     fs::write(&file, good.replace(secret, &"5a".repeat(32))).unwrap();
     let said = site.refused(site.serve()).await;
-    says(&said, &["unwraps none of the database's data keys", "restore the one"]);
+    says(
+        &said,
+        &[
+            "unwraps none of the database's data keys",
+            "restore the one",
+        ],
+    );
     fs::write(&file, &good).unwrap();
     let process = site.start().await;
-    let verify =
-        v1::VerifyKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
-    process.keys(Role::Admin).await.verify_key(verify).await.unwrap();
+    let verify = v1::VerifyKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    process
+        .keys(Role::Admin)
+        .await
+        .verify_key(verify)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn what_is_made_is_for_its_owner_alone() {
     let site = with_a_record().await;
-    for path in [site.data(), site.data().join("kms.key"), site.data().join("token-signer")] {
+    for path in [
+        site.data(),
+        site.data().join("kms.key"),
+        site.data().join("token-signer"),
+    ] {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
     }
-    for (name, mode) in [("kms.key", 0o640), ("kms.key", 0o604), ("token-signer", 0o640)] {
+    for (name, mode) in [
+        ("kms.key", 0o640),
+        ("kms.key", 0o604),
+        ("token-signer", 0o640),
+    ] {
         set_mode(&site.data().join(name), mode);
         says(&site.refused(site.serve()).await, &[name, "chmod 600"]);
         set_mode(&site.data().join(name), 0o600);

@@ -8,7 +8,7 @@ use byokd::{
     contract::v1::{
         self, key_service_client::KeyServiceClient, platform_service_client::PlatformServiceClient,
     },
-    domain::{clock::Clock, names::PurposeName, principal::Role},
+    domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{MintRequest, Signer, mint},
     server::Server,
 };
@@ -87,7 +87,13 @@ impl Byokd {
     /// The same, with other settings.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let provider = FakeProvider::start().await;
-        provider.models_ok(&["small-2030", "small-2029", "large-2030", "haiku-1", "whisper-9"]);
+        provider.models_ok(&[
+            "small-2030",
+            "small-2029",
+            "large-2030",
+            "haiku-1",
+            "whisper-9",
+        ]);
         let folder = tempfile::tempdir().unwrap();
         let catalog_file = folder.path().join("catalog.toml");
         std::fs::write(&catalog_file, catalog(&provider)).unwrap();
@@ -108,7 +114,9 @@ impl Byokd {
         self.stop.take().unwrap().send(()).unwrap();
         self.running.await.unwrap().unwrap();
         change(&mut self.config);
-        let server = Server::start(self.config.clone(), self.clock.clone()).await.unwrap();
+        let server = Server::start(self.config.clone(), self.clock.clone())
+            .await
+            .unwrap();
         Self::connected(server, self.provider, self.clock, self.config, self.folder).await
     }
 
@@ -121,13 +129,25 @@ impl Byokd {
     ) -> Self {
         let (address, admin_address) = (server.address(), server.admin_address());
         // Over TLS a test connects itself, by `ca::connect`: it says as whom.
-        let channel = Endpoint::from_shared(server.url().to_owned()).unwrap().connect_lazy();
+        let channel = Endpoint::from_shared(server.url().to_owned())
+            .unwrap()
+            .connect_lazy();
         let (stop, stopped) = oneshot::channel::<()>();
         let until = async move {
             let _ = stopped.await;
         };
         let running = tokio::spawn(server.run(until, std::future::pending()));
-        Self { provider, clock, config, folder, channel, address, admin_address, stop: Some(stop), running }
+        Self {
+            provider,
+            clock,
+            config,
+            folder,
+            channel,
+            address,
+            admin_address,
+            stop: Some(stop),
+            running,
+        }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -150,19 +170,29 @@ impl Byokd {
             subject: "tests".to_owned(),
             roles: roles.to_vec(),
             workspace: workspace.to_owned(),
-            purposes: purposes.iter().map(|name| PurposeName::parse(name).unwrap()).collect(),
+            purposes: purposes
+                .iter()
+                .map(|name| PurposeName::parse(name).unwrap())
+                .collect(),
         };
         mint(&signer, &request, &self.clock).unwrap()
     }
 
     /// The KeyService as one caller sees it.
     pub(crate) fn keys(&self, role: Role, workspace: &str) -> Keys {
-        self.keys_with(&self.token(&[role], workspace, &["reply", "training", "embedding", "gossip"]))
+        self.keys_with(&self.token(
+            &[role],
+            workspace,
+            &["reply", "training", "embedding", "gossip"],
+        ))
     }
 
     /// The KeyService with this token.
     pub(crate) fn keys_with(&self, token: &str) -> Keys {
-        KeyServiceClient::new(InterceptedService::new(self.channel.clone(), Bearer::new(token)))
+        KeyServiceClient::new(InterceptedService::new(
+            self.channel.clone(),
+            Bearer::new(token),
+        ))
     }
 
     /// The settings page of every workspace.
@@ -182,12 +212,24 @@ impl Byokd {
 
     /// The PlatformService with this token.
     pub(crate) fn platform_with(&self, token: &str) -> Platform {
-        PlatformServiceClient::new(InterceptedService::new(self.channel.clone(), Bearer::new(token)))
+        PlatformServiceClient::new(InterceptedService::new(
+            self.channel.clone(),
+            Bearer::new(token),
+        ))
     }
 
     /// Sets a workspace's key and expects success.
-    pub(crate) async fn set_key(&self, workspace: &str, provider: &str, key: &str) -> v1::SetKeyResponse {
-        self.admin().set_key(new_key(workspace, provider, key)).await.unwrap().into_inner()
+    pub(crate) async fn set_key(
+        &self,
+        workspace: &str,
+        provider: &str,
+        key: &str,
+    ) -> v1::SetKeyResponse {
+        self.admin()
+            .set_key(new_key(workspace, provider, key))
+            .await
+            .unwrap()
+            .into_inner()
     }
 
     /// Sets a platform key and expects success.
@@ -225,13 +267,27 @@ impl Byokd {
 
     /// The secret that a resolve hands out.
     pub(crate) async fn secret(&self, workspace: &str, provider: &str) -> Result<String, Status> {
-        Ok(self.resolve(workspace, "", provider).await?.credential.unwrap().api_key.clone())
+        Ok(self
+            .resolve(workspace, "", provider)
+            .await?
+            .credential
+            .unwrap()
+            .api_key
+            .clone())
     }
 
     /// Reads a workspace.
     pub(crate) async fn workspace(&self, workspace: &str) -> v1::Workspace {
-        let request = v1::GetWorkspaceRequest { workspace_id: workspace.to_owned() };
-        self.admin().get_workspace(request).await.unwrap().into_inner().workspace.unwrap()
+        let request = v1::GetWorkspaceRequest {
+            workspace_id: workspace.to_owned(),
+        };
+        self.admin()
+            .get_workspace(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .workspace
+            .unwrap()
     }
 
     /// The database, as its administrator sees it.
@@ -272,7 +328,9 @@ pub(crate) fn ask(
 
 /// The reason of a status, as the contract promises it.
 pub(crate) fn reason(status: &Status) -> String {
-    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    let info = status
+        .get_details_error_info()
+        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
     assert_eq!(info.domain, "byokd");
     info.reason
 }
@@ -294,7 +352,9 @@ impl Bearer {
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }

@@ -9,8 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -32,8 +32,12 @@ pub(crate) struct Issued {
 impl Ca {
     /// A root.
     pub(crate) fn new(name: &str) -> Self {
-        let signer = CertifiedIssuer::self_signed(authority(name), KeyPair::generate().unwrap()).unwrap();
-        Self { signer, chain: String::new() }
+        let signer =
+            CertifiedIssuer::self_signed(authority(name), KeyPair::generate().unwrap()).unwrap();
+        Self {
+            signer,
+            chain: String::new(),
+        }
     }
 
     /// One that this one signed for.
@@ -42,7 +46,11 @@ impl Ca {
     }
 
     /// The same, changed as a test wants it.
-    pub(crate) fn below_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn below_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let (key, mut params) = (KeyPair::generate().unwrap(), authority(name));
         change(&mut params);
         let signer = CertifiedIssuer::signed_by(params, key, &self.signer).unwrap();
@@ -58,7 +66,8 @@ impl Ca {
     /// For a server on this machine.
     pub(crate) fn server(&self) -> Issued {
         self.issue(|params| {
-            params.subject_alt_names = vec![dns("localhost"), SanType::IpAddress([127, 0, 0, 1].into())];
+            params.subject_alt_names =
+                vec![dns("localhost"), SanType::IpAddress([127, 0, 0, 1].into())];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         })
     }
@@ -74,11 +83,18 @@ impl Ca {
     }
 
     /// The same for this key.
-    pub(crate) fn issue_for(&self, key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+    pub(crate) fn issue_for(
+        &self,
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let mut params = leaf();
         change(&mut params);
         let signed = params.signed_by(key, &self.signer).unwrap();
-        Issued { certificate: format!("{}{}", signed.pem(), self.chain), key: key.serialize_pem() }
+        Issued {
+            certificate: format!("{}{}", signed.pem(), self.chain),
+            key: key.serialize_pem(),
+        }
     }
 }
 
@@ -88,12 +104,18 @@ impl Issued {
         let key = KeyPair::generate().unwrap();
         let mut params = leaf();
         params.subject_alt_names = vec![san(name)];
-        Self { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+        Self {
+            certificate: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     /// Writes it as two files with this name.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
-        let (certificate, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
+        let (certificate, key) = (
+            folder.join(format!("{name}.crt")),
+            folder.join(format!("{name}.key")),
+        );
         std::fs::write(&certificate, &self.certificate).unwrap();
         std::fs::write(&key, &self.key).unwrap();
         (certificate, key)
@@ -102,7 +124,11 @@ impl Issued {
 
 /// A URI or a DNS name.
 pub(crate) fn san(name: &str) -> SanType {
-    if name.contains("://") { SanType::URI(name.try_into().unwrap()) } else { dns(name) }
+    if name.contains("://") {
+        SanType::URI(name.try_into().unwrap())
+    } else {
+        dns(name)
+    }
 }
 
 fn dns(name: &str) -> SanType {
@@ -138,5 +164,8 @@ pub(crate) async fn connect(
     if let Some(issued) = shown {
         tls = tls.identity(Identity::from_pem(&issued.certificate, &issued.key));
     }
-    Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?.connect().await
+    Endpoint::from_shared(format!("https://{address}"))?
+        .tls_config(tls)?
+        .connect()
+        .await
 }

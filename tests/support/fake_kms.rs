@@ -10,7 +10,10 @@
 //! kms.fail(Some(Failure::Dead));
 //! assert_eq!(kms.count("Decrypt"), 256);
 //! ```
-#![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
+#![allow(
+    dead_code,
+    reason = "a vocabulary for all tests, not for those of today only"
+)]
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -83,9 +86,15 @@ impl FakeKms {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::<Mutex<Inner>>::default();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&state));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, state, server }
+        Self {
+            address,
+            state,
+            server,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -116,7 +125,11 @@ impl FakeKms {
     }
 
     pub(crate) fn count(&self, operation: &str) -> usize {
-        self.inner().calls.iter().filter(|call| call.operation == operation).count()
+        self.inner()
+            .calls
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
     }
 
     pub(crate) fn forget_calls(&self) {
@@ -138,7 +151,9 @@ async fn answer(State(state): State<Arc<Mutex<Inner>>>, request: Request<Body>) 
     let (head, body) = request.into_parts();
     let target = head.headers["x-amz-target"].to_str().unwrap().to_owned();
     let operation = target.strip_prefix("TrentService.").unwrap().to_owned();
-    let body = axum::body::to_bytes(body, 1024 * 1024).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, 1024 * 1024)
+        .await
+        .unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let (failure, call) = {
         let mut inner = state.lock().unwrap();
@@ -172,9 +187,13 @@ impl Call {
     fn new(operation: String, body: Value) -> Self {
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         let context = [&body["EncryptionContext"], &body["SourceEncryptionContext"]];
-        let context = context.into_iter().find_map(|context| serde_json::from_value(context.clone()).ok());
+        let context = context
+            .into_iter()
+            .find_map(|context| serde_json::from_value(context.clone()).ok());
         Self {
-            key_id: text("KeyId").or_else(|| text("SourceKeyId")).unwrap_or_default(),
+            key_id: text("KeyId")
+                .or_else(|| text("SourceKeyId"))
+                .unwrap_or_default(),
             context: context.unwrap_or_default(),
             operation,
             body,
@@ -204,14 +223,17 @@ impl Inner {
             }
             "Decrypt" => {
                 let plain = self.unwrap(blob, &arn, &call.context)?;
-                Ok(json!({ "KeyId": arn, "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT" }))
+                Ok(
+                    json!({ "KeyId": arn, "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT" }),
+                )
             }
             "ReEncrypt" => {
                 let plain = self.unwrap(blob, &arn, &call.context)?;
                 let to = self.resolve(call.body["DestinationKeyId"].as_str().unwrap())?;
                 Self::usable(&self.keys[&to])?;
                 let context =
-                    serde_json::from_value(call.body["DestinationEncryptionContext"].clone()).unwrap();
+                    serde_json::from_value(call.body["DestinationEncryptionContext"].clone())
+                        .unwrap();
                 let blob = self.wrap(&to, &context, &plain);
                 Ok(json!({ "KeyId": to, "SourceKeyId": arn, "CiphertextBlob": blob }))
             }
@@ -221,7 +243,10 @@ impl Inner {
 
     fn resolve(&self, name: &str) -> Result<String, &'static str> {
         let arn = self.aliases.get(name).map_or(name, String::as_str);
-        self.keys.contains_key(arn).then(|| arn.to_owned()).ok_or("NotFoundException")
+        self.keys
+            .contains_key(arn)
+            .then(|| arn.to_owned())
+            .ok_or("NotFoundException")
     }
 
     fn usable(state: &str) -> Result<(), &'static str> {
@@ -234,7 +259,10 @@ impl Inner {
 
     fn wrap(&mut self, arn: &str, context: &BTreeMap<String, String>, plain: &str) -> String {
         let blob = base64(120);
-        self.wrapped.insert(blob.clone(), (arn.to_owned(), context.clone(), plain.to_owned()));
+        self.wrapped.insert(
+            blob.clone(),
+            (arn.to_owned(), context.clone(), plain.to_owned()),
+        );
         blob
     }
 
@@ -253,28 +281,45 @@ impl Inner {
 }
 
 fn reply(status: u16, body: &Value) -> Response<Body> {
-    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.1");
+    let response = Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1");
     response.body(Body::from(body.to_string())).unwrap()
 }
 
 fn error(status: u16, code: &str) -> Response<Body> {
-    reply(status, &json!({ "__type": code, "message": format!("the fake says {code}") }))
+    reply(
+        status,
+        &json!({ "__type": code, "message": format!("the fake says {code}") }),
+    )
 }
 
 /// Promises a body and breaks the connection.
 fn broken() -> Response<Body> {
     let cut = tokio_stream::iter([Err::<Vec<u8>, _>(io::Error::other("the fake is dead"))]);
-    Response::builder().status(200).header("content-length", "100").body(Body::from_stream(cut)).unwrap()
+    Response::builder()
+        .status(200)
+        .header("content-length", "100")
+        .body(Body::from_stream(cut))
+        .unwrap()
 }
 
 /// Random characters that stand for three bytes in four.
 fn base64(length: usize) -> String {
-    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
+    let alphabet: Vec<char> = ('A'..='Z')
+        .chain('a'..='z')
+        .chain('0'..='9')
+        .chain(['+', '/'])
+        .collect();
     let mut random = Vec::new();
     while random.len() < length {
         random.extend(Uuid::new_v4().into_bytes());
     }
-    random.iter().take(length).map(|byte| alphabet[usize::from(byte % 64)]).collect()
+    random
+        .iter()
+        .take(length)
+        .map(|byte| alphabet[usize::from(byte % 64)])
+        .collect()
 }
 
 fn base64_of_32_bytes() -> String {

@@ -10,7 +10,10 @@
 //! provider.on_list_once(Reply::hang());
 //! assert_eq!(provider.requests()[0].path, "/v1/models");
 //! ```
-#![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
+#![allow(
+    dead_code,
+    reason = "a vocabulary for all tests, not for those of today only"
+)]
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -73,9 +76,15 @@ impl FakeProvider {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = Arc::<Mutex<Script>>::default();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&script));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, script, server }
+        Self {
+            address,
+            script,
+            server,
+        }
     }
 
     /// For OpenAI's protocol; it ends in `/v1`.
@@ -163,7 +172,12 @@ impl FakeProvider {
 
     /// The models that generations were asked of, in order.
     pub(crate) fn models_tried(&self) -> Vec<String> {
-        let model = |seen: &Seen| seen.body.get("model").and_then(Value::as_str).map(str::to_owned);
+        let model = |seen: &Seen| {
+            seen.body
+                .get("model")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         self.script().seen.iter().filter_map(model).collect()
     }
 
@@ -182,9 +196,14 @@ impl Drop for FakeProvider {
     }
 }
 
-async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request<Body>) -> Response<Body> {
+async fn answer(
+    State(script): State<Arc<Mutex<Script>>>,
+    request: Request<Body>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LONGEST_REQUEST).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, LONGEST_REQUEST)
+        .await
+        .unwrap_or_default();
     let seen = Seen {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -202,11 +221,19 @@ impl Script {
         let anthropic = seen.headers.contains_key("anthropic-version");
         if seen.path.ends_with("/models") {
             let scripted = self.list.next();
-            scripted.or_else(|| self.refuse(&seen, anthropic)).unwrap_or_else(|| self.page(&seen, anthropic))
+            scripted
+                .or_else(|| self.refuse(&seen, anthropic))
+                .unwrap_or_else(|| self.page(&seen, anthropic))
         } else if seen.path.ends_with("/chat/completions") || seen.path.ends_with("/messages") {
             let model = seen.body["model"].as_str().unwrap_or_default();
-            let scripted = self.generate_for.get(model).cloned().or_else(|| self.generate.next());
-            scripted.or_else(|| self.refuse(&seen, anthropic)).unwrap_or_else(|| self.word(model, anthropic))
+            let scripted = self
+                .generate_for
+                .get(model)
+                .cloned()
+                .or_else(|| self.generate.next());
+            scripted
+                .or_else(|| self.refuse(&seen, anthropic))
+                .unwrap_or_else(|| self.word(model, anthropic))
         } else {
             Reply::text(404, "404 page not found")
         }
@@ -224,7 +251,11 @@ impl Script {
         if valid.iter().any(|own| own == key) {
             None
         } else if anthropic {
-            Some(Reply::anthropic_error(401, "authentication_error", "invalid x-api-key"))
+            Some(Reply::anthropic_error(
+                401,
+                "authentication_error",
+                "invalid x-api-key",
+            ))
         } else {
             Some(Reply::openai_wrong_key(key))
         }
@@ -236,13 +267,24 @@ impl Script {
         }
         let asked = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(seen.query.as_bytes());
-            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            pairs
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
         };
-        let after = asked("after_id").and_then(|last| self.models.iter().position(|id| *id == last));
+        let after =
+            asked("after_id").and_then(|last| self.models.iter().position(|id| *id == last));
         let rest = &self.models[after.map_or(0, |at| at + 1)..];
-        let limit = asked("limit").and_then(|limit| limit.parse().ok()).unwrap_or(20);
-        let page = &rest[..rest.len().min(limit).min(self.page_size.unwrap_or(usize::MAX))];
-        let data: Vec<Value> = page.iter().map(|id| json!({ "type": "model", "id": id })).collect();
+        let limit = asked("limit")
+            .and_then(|limit| limit.parse().ok())
+            .unwrap_or(20);
+        let page = &rest[..rest
+            .len()
+            .min(limit)
+            .min(self.page_size.unwrap_or(usize::MAX))];
+        let data: Vec<Value> = page
+            .iter()
+            .map(|id| json!({ "type": "model", "id": id }))
+            .collect();
         let more = page.len() < rest.len();
         Reply::json(
             200,
@@ -255,11 +297,18 @@ impl Script {
         match (known, anthropic) {
             (true, true) => {
                 let content = json!([{ "type": "text", "text": "ok" }]);
-                Reply::json(200, &json!({ "type": "message", "model": model, "content": content }))
+                Reply::json(
+                    200,
+                    &json!({ "type": "message", "model": model, "content": content }),
+                )
             }
             (true, false) => {
-                let choice = json!({ "index": 0, "message": { "role": "assistant", "content": "ok" } });
-                Reply::json(200, &json!({ "object": "chat.completion", "model": model, "choices": [choice] }))
+                let choice =
+                    json!({ "index": 0, "message": { "role": "assistant", "content": "ok" } });
+                Reply::json(
+                    200,
+                    &json!({ "object": "chat.completion", "model": model, "choices": [choice] }),
+                )
             }
             (false, true) => Reply::anthropic_error(404, "not_found_error", "model: not found"),
             (false, false) => Reply::openai_model_not_found(),

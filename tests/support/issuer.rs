@@ -64,8 +64,14 @@ impl Issuer {
             .with_single_cert(chain.collect::<Result<_, _>>().unwrap(), key)
             .unwrap();
         let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://localhost:{}/keys", inner.local_addr().unwrap().port());
-        let listener = TlsListener { inner, acceptor: TlsAcceptor::from(Arc::new(config)) };
+        let url = format!(
+            "https://localhost:{}/keys",
+            inner.local_addr().unwrap().port()
+        );
+        let listener = TlsListener {
+            inner,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        };
         Self::serving(name, keys, listener, url)
     }
 
@@ -74,15 +80,29 @@ impl Issuer {
         L: Listener<Addr = SocketAddr>,
     {
         let answer = Reply::json(200, &key_set(keys));
-        let script = Arc::new(Mutex::new(Script { answer, bearer: None, seen: Vec::new() }));
-        let router = Router::new().fallback(publish).with_state(Arc::clone(&script));
+        let script = Arc::new(Mutex::new(Script {
+            answer,
+            bearer: None,
+            seen: Vec::new(),
+        }));
+        let router = Router::new()
+            .fallback(publish)
+            .with_state(Arc::clone(&script));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { name: name.to_owned(), url, script, server }
+        Self {
+            name: name.to_owned(),
+            url,
+            script,
+            server,
+        }
     }
 
     /// How an operator configures it: every algorithm, and `byokd` as the audience.
     pub(crate) fn config(&self) -> IssuerConfig {
-        IssuerConfig { jwks_url: self.url.clone(), ..issuer_config(&self.name) }
+        IssuerConfig {
+            jwks_url: self.url.clone(),
+            ..issuer_config(&self.name)
+        }
     }
 
     /// Publishes these from now on.
@@ -126,7 +146,11 @@ pub(crate) fn issuer_config(name: &str) -> IssuerConfig {
     IssuerConfig {
         issuer: name.to_owned(),
         audience: "byokd".to_owned(),
-        algorithms: vec![TokenAlgorithm::EdDSA, TokenAlgorithm::ES256, TokenAlgorithm::RS256],
+        algorithms: vec![
+            TokenAlgorithm::EdDSA,
+            TokenAlgorithm::ES256,
+            TokenAlgorithm::RS256,
+        ],
         jwks_url: String::new(),
         jwks_file: Default::default(),
         jwks_ca_file: Default::default(),
@@ -135,11 +159,17 @@ pub(crate) fn issuer_config(name: &str) -> IssuerConfig {
     }
 }
 
-async fn publish(State(script): State<Arc<Mutex<Script>>>, request: Request<Body>) -> Response<Body> {
+async fn publish(
+    State(script): State<Arc<Mutex<Script>>>,
+    request: Request<Body>,
+) -> Response<Body> {
     let reply = {
         let mut script = script.lock().unwrap();
         script.seen.push(request.headers().clone());
-        let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        let shown = request
+            .headers()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
         match &script.bearer {
             Some(wanted) if shown != Some(&format!("Bearer {wanted}")) => Reply::text(401, "no"),
             _ => script.answer.clone(),

@@ -30,7 +30,9 @@ impl KmsCall {
     pub(super) fn new(operation: &str, body: &Value) -> Self {
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let context = |name: &str| {
-            body.get(name).and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default()
+            body.get(name)
+                .and_then(|value| serde_json::from_value(value.clone()).ok())
+                .unwrap_or_default()
         };
         let re_encrypt = operation == "ReEncrypt";
         Self {
@@ -38,7 +40,11 @@ impl KmsCall {
             key_id: text("KeyId"),
             source_key_id: text("SourceKeyId"),
             destination_key_id: text("DestinationKeyId"),
-            context: context(if re_encrypt { "DestinationEncryptionContext" } else { "EncryptionContext" }),
+            context: context(if re_encrypt {
+                "DestinationEncryptionContext"
+            } else {
+                "EncryptionContext"
+            }),
             source_context: context("SourceEncryptionContext"),
             at: Instant::now(),
         }
@@ -60,7 +66,10 @@ impl KmsCall {
                 (vec![("KeyId", &self.key_id)], vec![&self.context])
             }
             "ReEncrypt" => (
-                vec![("SourceKeyId", &self.source_key_id), ("DestinationKeyId", &self.destination_key_id)],
+                vec![
+                    ("SourceKeyId", &self.source_key_id),
+                    ("DestinationKeyId", &self.destination_key_id),
+                ],
                 vec![&self.source_context, &self.context],
             ),
             _ => return Vec::new(),
@@ -74,7 +83,10 @@ impl KmsCall {
         for context in contexts {
             let missing = |name: &&str| context.get(*name).is_none_or(String::is_empty);
             if CONTEXT.iter().any(missing) {
-                found.push(format!("{}: the encryption context is {context:?}", self.operation));
+                found.push(format!(
+                    "{}: the encryption context is {context:?}",
+                    self.operation
+                ));
             }
         }
         found

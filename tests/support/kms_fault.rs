@@ -66,10 +66,16 @@ impl KmsFault {
 
 /// An answer in the protocol's own words.
 pub(super) async fn answer(status: u16, body: &Value) -> Response<Body> {
-    Reply::text(status, body.to_string()).header("content-type", "application/x-amz-json-1.1").send().await
+    Reply::text(status, body.to_string())
+        .header("content-type", "application/x-amz-json-1.1")
+        .send()
+        .await
 }
 
 pub(super) async fn refuse(status: u16, exception: &str) -> Response<Body> {
-    answer(status, &json!({ "__type": exception, "message": format!("{exception}, made by the tests") }))
-        .await
+    answer(
+        status,
+        &json!({ "__type": exception, "message": format!("{exception}, made by the tests") }),
+    )
+    .await
 }

@@ -76,9 +76,15 @@ impl KmsProxy {
                 violations: Vec::new(),
             }),
         });
-        let router = Router::new().fallback(proxied).with_state(Arc::clone(&shared));
+        let router = Router::new()
+            .fallback(proxied)
+            .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, shared, server }
+        Self {
+            address,
+            shared,
+            server,
+        }
     }
 
     /// For `kms.endpoint_url`.
@@ -114,27 +120,43 @@ impl KmsProxy {
     /// A new alias of a KMS key, `alias/…`.
     pub(crate) async fn create_alias(&self, arn: &str) -> String {
         let alias = format!("alias/byokd-{}", uuid::Uuid::new_v4());
-        self.ask("CreateAlias", &json!({ "AliasName": alias, "TargetKeyId": arn })).await;
+        self.ask(
+            "CreateAlias",
+            &json!({ "AliasName": alias, "TargetKeyId": arn }),
+        )
+        .await;
         self.know_alias(&alias, arn);
         alias
     }
 
     /// Points an alias at another KMS key.
     pub(crate) async fn update_alias(&self, alias: &str, arn: &str) {
-        self.ask("UpdateAlias", &json!({ "AliasName": alias, "TargetKeyId": arn })).await;
+        self.ask(
+            "UpdateAlias",
+            &json!({ "AliasName": alias, "TargetKeyId": arn }),
+        )
+        .await;
         self.know_alias(alias, arn);
     }
 
     fn know_alias(&self, alias: &str, arn: &str) {
         let alias_arn = format!("{}:{alias}", arn.rsplit_once(':').unwrap().0);
-        self.state().known.extend([alias.to_owned(), alias_arn].map(|name| (name, arn.to_owned())));
+        self.state()
+            .known
+            .extend([alias.to_owned(), alias_arn].map(|name| (name, arn.to_owned())));
     }
 
     /// Asks moto itself: not recorded, no faults. Panics unless it succeeds.
     pub(crate) async fn ask(&self, operation: &str, body: &Value) -> Value {
         let mut headers = HeaderMap::new();
-        headers.insert("x-amz-target", format!("TrentService.{operation}").parse().unwrap());
-        headers.insert("content-type", "application/x-amz-json-1.1".parse().unwrap());
+        headers.insert(
+            "x-amz-target",
+            format!("TrentService.{operation}").parse().unwrap(),
+        );
+        headers.insert(
+            "content-type",
+            "application/x-amz-json-1.1".parse().unwrap(),
+        );
         headers.insert("authorization", AUTHORIZATION.parse().unwrap());
         let (status, answer) = self.shared.forward(headers, body.to_string()).await;
         assert_eq!(status, 200, "{operation}: {answer}");
@@ -148,7 +170,11 @@ impl KmsProxy {
 
     /// How often an operation was called so far.
     pub(crate) fn count(&self, operation: &str) -> usize {
-        self.state().calls.iter().filter(|call| call.operation == operation).count()
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
     }
 
     /// How often each operation was called so far.
@@ -192,17 +218,24 @@ impl Inside {
         let fault_of = |name: &str| {
             let id = format!(":key/{name}");
             let by_id = || self.known.values().find(|arn| arn.ends_with(&id));
-            let arn = self.known.get(name).or_else(by_id).map_or(name, String::as_str);
+            let arn = self
+                .known
+                .get(name)
+                .or_else(by_id)
+                .map_or(name, String::as_str);
             self.fault_of.get(arn).copied()
         };
         let own: Vec<KmsFault> = call.keys().filter_map(fault_of).collect();
         self.calls.push(call);
         // Of two keys the one that fails decides.
-        own.iter().copied().find(|fault| *fault != KmsFault::Pass).unwrap_or(if own.is_empty() {
-            self.fault
-        } else {
-            KmsFault::Pass
-        })
+        own.iter()
+            .copied()
+            .find(|fault| *fault != KmsFault::Pass)
+            .unwrap_or(if own.is_empty() {
+                self.fault
+            } else {
+                KmsFault::Pass
+            })
     }
 }
 
@@ -211,20 +244,43 @@ impl Shared {
         for of_the_connection in ["host", "content-length", "connection", "transfer-encoding"] {
             headers.remove(of_the_connection);
         }
-        let answer = self.client.post(&self.moto).headers(headers).body(body).send().await.unwrap();
+        let answer = self
+            .client
+            .post(&self.moto)
+            .headers(headers)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         let status = answer.status().as_u16();
         // Some operations answer nothing.
-        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+        (
+            status,
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
+        )
     }
 }
 
 async fn proxied(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LONGEST_REQUEST).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, LONGEST_REQUEST)
+        .await
+        .unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let operation = target.strip_prefix("TrentService.").unwrap_or(target).to_owned();
-    let fault = shared.state.lock().unwrap().take(KmsCall::new(&operation, &body));
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
+    let operation = target
+        .strip_prefix("TrentService.")
+        .unwrap_or(target)
+        .to_owned();
+    let fault = shared
+        .state
+        .lock()
+        .unwrap()
+        .take(KmsCall::new(&operation, &body));
     match fault {
         // Ends this connection's task, and with it the connection, without a word on the standard error.
         KmsFault::Dead => std::panic::resume_unwind(Box::new(())),

@@ -61,9 +61,17 @@ impl OtlpSink {
             .add_service(MetricsServiceServer::new(kept.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+            server
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap();
         });
-        Self { scheme, port, kept, _serving: serving }
+        Self {
+            scheme,
+            port,
+            kept,
+            _serving: serving,
+        }
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -100,7 +108,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// An attribute of a span, as text.
 pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
-    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?;
     match found.value.as_ref()?.value.as_ref()? {
         Value::StringValue(text) => Some(text.clone()),
         other => Some(format!("{other:?}")),
@@ -113,9 +124,14 @@ impl TraceService for Kept {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.bytes.lock().unwrap().extend(request.get_ref().encode_to_vec());
+        self.bytes
+            .lock()
+            .unwrap()
+            .extend(request.get_ref().encode_to_vec());
         let resources = request.into_inner().resource_spans.into_iter();
-        let spans = resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
+        let spans = resources
+            .flat_map(|resource| resource.scope_spans)
+            .flat_map(|scope| scope.spans);
         self.spans.lock().unwrap().extend(spans);
         Ok(Response::new(Default::default()))
     }
@@ -127,10 +143,18 @@ impl MetricsService for Kept {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.bytes.lock().unwrap().extend(request.get_ref().encode_to_vec());
+        self.bytes
+            .lock()
+            .unwrap()
+            .extend(request.get_ref().encode_to_vec());
         let resources = request.into_inner().resource_metrics.into_iter();
-        let metrics = resources.flat_map(|resource| resource.scope_metrics).flat_map(|scope| scope.metrics);
-        self.metrics.lock().unwrap().extend(metrics.map(|metric| metric.name));
+        let metrics = resources
+            .flat_map(|resource| resource.scope_metrics)
+            .flat_map(|scope| scope.metrics);
+        self.metrics
+            .lock()
+            .unwrap()
+            .extend(metrics.map(|metric| metric.name));
         Ok(Response::new(Default::default()))
     }
 }

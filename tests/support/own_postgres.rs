@@ -42,7 +42,13 @@ impl OwnPostgres {
         let folder = folder_for_postgres();
         let data = folder.path().join("data");
         run(as_postgres("initdb")
-            .args(["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args([
+                "-U",
+                "postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ])
             // The settings that are copied below are those of small segments.
             .args(["--wal-segsize=1", "--no-sync", "-D"])
             .arg(&data));
@@ -58,12 +64,21 @@ impl OwnPostgres {
         );
         fs::write(&sql, commands).unwrap();
         let sql = File::open(sql).unwrap();
-        run(as_postgres("postgres").args(["--single", "-D"]).arg(&data).arg("postgres").stdin(sql));
+        run(as_postgres("postgres")
+            .args(["--single", "-D"])
+            .arg(&data)
+            .arg("postgres")
+            .stdin(sql));
         Self::on(folder).await
     }
 
     async fn on(folder: tempfile::TempDir) -> Self {
-        let mut own = Self { folder, port: free_port(), server: None, paused: Vec::new() };
+        let mut own = Self {
+            folder,
+            port: free_port(),
+            server: None,
+            paused: Vec::new(),
+        };
         own.start_again().await;
         own
     }
@@ -113,19 +128,29 @@ impl OwnPostgres {
             .arg(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::options().create(true).append(true).open(&said).unwrap())
+            .stderr(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(&said)
+                    .unwrap(),
+            )
             .spawn();
         let pid = command.as_ref().unwrap().id().to_string();
         let server = self.server.insert(command.unwrap());
         let state = self.folder.path().join("data/postmaster.pid");
         until("PostgreSQL serves", async || {
             if let Some(status) = server.try_wait().unwrap() {
-                panic!("PostgreSQL ended with {status}: {}", fs::read_to_string(&said).unwrap());
+                panic!(
+                    "PostgreSQL ended with {status}: {}",
+                    fs::read_to_string(&said).unwrap()
+                );
             }
             // Its own word: the first line is the process, the eighth what it does. A killed one left the file.
             let state = fs::read_to_string(&state).ok()?;
             let lines: Vec<&str> = state.lines().collect();
-            (lines.first() == Some(&pid.as_str()) && lines.get(7)?.starts_with("ready")).then_some(())
+            (lines.first() == Some(&pid.as_str()) && lines.get(7)?.starts_with("ready"))
+                .then_some(())
         })
         .await;
     }
@@ -178,7 +203,9 @@ impl OwnPostgres {
         }
         run(as_user("touch").arg(self.data().join("standby.signal")));
         self.start_again().await;
-        run(as_postgres("pg_ctl").args(["promote", "--wait", "--silent", "-D"]).arg(self.data()));
+        run(as_postgres("pg_ctl")
+            .args(["promote", "--wait", "--silent", "-D"])
+            .arg(self.data()));
     }
 
     /// Freezes every process of it (SIGSTOP): connections stay open and nothing answers.
@@ -198,7 +225,9 @@ impl OwnPostgres {
 
     /// Its files end here, as if the disk were full; `None`: nowhere. For the processes of the moment and those to come.
     pub(crate) fn limit_files(&self, bytes: Option<u32>) {
-        let Some(server) = self.server.as_ref().map(Child::id) else { return };
+        let Some(server) = self.server.as_ref().map(Child::id) else {
+            return;
+        };
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         // The parent first: what it starts from then on is limited, too.
         for process in std::iter::once(server).chain(children(server)) {
@@ -216,7 +245,10 @@ impl OwnPostgres {
         let admin = self.admin().await;
         let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {read_only}");
         admin.execute_unprepared(&sql).await.unwrap();
-        admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
+        admin
+            .execute_unprepared("SELECT pg_reload_conf()")
+            .await
+            .unwrap();
         // The reload is only a signal: a connection made afterwards may still be born with the old setting.
         let set = format!(
             "SELECT (current_setting('default_transaction_read_only')::bool = {read_only})::int::bigint"
@@ -252,7 +284,10 @@ impl Drop for OwnPostgres {
 /// Where PostgreSQL's user may go and write; removed with the services at the latest.
 fn folder_for_postgres() -> tempfile::TempDir {
     let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-    let folder = tempfile::Builder::new().prefix("own-").tempdir_in(template.parent().unwrap()).unwrap();
+    let folder = tempfile::Builder::new()
+        .prefix("own-")
+        .tempdir_in(template.parent().unwrap())
+        .unwrap();
     let user = service("BYOKD_TEST_POSTGRES_USER");
     if !user.is_empty() {
         run(Command::new("chown").arg(user).arg(folder.path()));
@@ -261,7 +296,9 @@ fn folder_for_postgres() -> tempfile::TempDir {
 }
 
 fn copy(from: &Path, to: &Path) {
-    run(Command::new("cp").args(["-a", "--reflink=auto"]).args([from, to]));
+    run(Command::new("cp")
+        .args(["-a", "--reflink=auto"])
+        .args([from, to]));
 }
 
 /// A program as the user that PostgreSQL runs as; it ends with the thread that starts it.
@@ -269,7 +306,11 @@ fn as_user(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let user = service("BYOKD_TEST_POSTGRES_USER");
     let mut command = Command::new("setpriv");
     if !user.is_empty() {
-        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"]);
+        command.args([
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--init-groups",
+        ]);
     }
     command.args(["--pdeathsig", "QUIT"]).arg(program);
     command
@@ -281,14 +322,22 @@ fn as_postgres(program: &str) -> Command {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A process that has ended meanwhile is no error.
 fn signal(name: &str, processes: &[u32]) {
     let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
     if !processes.is_empty() {
-        let _ = Command::new("kill").arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .arg(format!("-{name}"))
+            .args(processes)
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
@@ -306,6 +355,9 @@ fn children(parent: u32) -> Vec<u32> {
 /// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
 /// is stopped.
 pub(crate) fn free_port() -> u16 {
-    let mut random = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
-    random.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+    let mut random =
+        std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
+    random
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }

@@ -59,14 +59,19 @@ pub(crate) async fn migrated() -> String {
 
 async fn create(how: &str) -> String {
     let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-    execute(&service("BYOKD_TEST_POSTGRES"), &format!("CREATE DATABASE {name}{how}")).await;
+    execute(
+        &service("BYOKD_TEST_POSTGRES"),
+        &format!("CREATE DATABASE {name}{how}"),
+    )
+    .await;
     with_database(&service("BYOKD_TEST_POSTGRES"), &name)
 }
 
 /// Removes databases that [`shared`] made, and whoever is connected to them.
 pub(crate) async fn drop_shared(urls: &[String]) {
-    let connection =
-        Database::connect(with_database(&service("BYOKD_TEST_POSTGRES"), "postgres")).await.unwrap();
+    let connection = Database::connect(with_database(&service("BYOKD_TEST_POSTGRES"), "postgres"))
+        .await
+        .unwrap();
     for url in urls {
         let url: Url = url.parse().unwrap();
         let name = url.path().trim_start_matches('/');
@@ -84,7 +89,9 @@ pub(crate) fn pooled(url: &str) -> String {
 
 /// One statement in the database `postgres` of a server.
 async fn execute(server: &str, sql: &str) {
-    let connection = Database::connect(with_database(server, "postgres")).await.unwrap();
+    let connection = Database::connect(with_database(server, "postgres"))
+        .await
+        .unwrap();
     connection.execute_unprepared(sql).await.unwrap();
     connection.close().await.unwrap();
 }

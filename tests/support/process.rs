@@ -9,7 +9,7 @@ use std::{
 use byokd::{
     audit::ChainKey,
     contract::v1::key_service_client::KeyServiceClient,
-    domain::{clock::Clock, names::PurposeName, principal::Role},
+    domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{MintRequest, Signer, mint},
 };
 use tonic::{
@@ -32,7 +32,8 @@ pub(crate) fn is_root() -> bool {
 
 /// The byokd that is tested; tests/mutants.py names another, which must fail.
 fn binary() -> PathBuf {
-    std::env::var_os("BYOKD_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_byokd").into(), PathBuf::from)
+    std::env::var_os("BYOKD_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_byokd").into(), PathBuf::from)
 }
 
 /// Where a process finds its configuration and keeps its data.
@@ -75,7 +76,11 @@ impl Site {
             // Where byokd puts it unless told otherwise.
             format!("sqlite:{}", folder.path().join("data/byokd.db").display())
         };
-        Self { provider, folder, database_url }
+        Self {
+            provider,
+            folder,
+            database_url,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -97,7 +102,13 @@ impl Site {
 
     /// `byokd serve` on ports of its own, in an environment of its own, with limits that no test meets by accident.
     pub(crate) fn serve(&self) -> Command {
-        self.command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        self.command(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+        ])
     }
 
     /// Any command of byokd, with the same configuration.
@@ -161,8 +172,18 @@ impl Site {
     fn spawn_with(&self, mut command: Command, out: Stdio) -> Process {
         let said = self.path(&format!("said-{}", uuid::Uuid::new_v4()));
         let file = File::create(&said).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(file).spawn().unwrap();
-        Process { child, said, data: self.data(), address: String::new() }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Process {
+            child,
+            said,
+            data: self.data(),
+            address: String::new(),
+        }
     }
 
     /// Starts what must refuse to: exit code 1, and this is what it said.
@@ -207,7 +228,13 @@ impl Process {
 
     /// The KeyService for whoever brings a token of its own, or none.
     pub(crate) async fn stranger(&self) -> KeyServiceClient<Channel> {
-        KeyServiceClient::new(Endpoint::from_shared(self.address.clone()).unwrap().connect().await.unwrap())
+        KeyServiceClient::new(
+            Endpoint::from_shared(self.address.clone())
+                .unwrap()
+                .connect()
+                .await
+                .unwrap(),
+        )
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -254,7 +281,10 @@ impl Process {
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let (id, limit) = (self.id().to_string(), format!("--fsize={limit}:"));
-        let status = Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap();
+        let status = Command::new("prlimit")
+            .args(["--pid", &id, &limit])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 

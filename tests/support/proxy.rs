@@ -60,7 +60,11 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (network, cuts) = (watch::Sender::new(Network::Pass), watch::Sender::new(0));
         let (accepted, open) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let connection = Connection { target, network: network.subscribe(), cuts: cuts.subscribe() };
+        let connection = Connection {
+            target,
+            network: network.subscribe(),
+            cuts: cuts.subscribe(),
+        };
         let counters = (Arc::clone(&accepted), Arc::clone(&open));
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -75,14 +79,29 @@ impl Proxy {
                 });
             }
         });
-        Self { address, network, cuts, accepted, open, listening }
+        Self {
+            address,
+            network,
+            cuts,
+            accepted,
+            open,
+            listening,
+        }
     }
 
     /// A proxy before the server that a URL names, and the URL through it.
     pub(crate) async fn before(url: &str) -> (Self, String) {
         let mut url: Url = url.parse().unwrap();
-        let target = format!("{}:{}", url.host_str().unwrap(), url.port_or_known_default().unwrap_or(5432));
-        let target = tokio::net::lookup_host(target).await.unwrap().next().unwrap();
+        let target = format!(
+            "{}:{}",
+            url.host_str().unwrap(),
+            url.port_or_known_default().unwrap_or(5432)
+        );
+        let target = tokio::net::lookup_host(target)
+            .await
+            .unwrap()
+            .next()
+            .unwrap();
         let proxy = Self::start(target).await;
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(proxy.address.port())).unwrap();

@@ -9,7 +9,10 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    #[expect(clippy::print_stderr, reason = "a test's output is shown when it fails")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a test's output is shown when it fails"
+    )]
     pub(crate) fn new() -> Self {
         let seed = match std::env::var("BYOKD_TEST_SEED") {
             Ok(seed) => seed.parse().unwrap(),

@@ -1,5 +1,8 @@
 //! What a fake provider answers: well, badly, or not at all.
-#![allow(dead_code, reason = "a vocabulary for all tests, not for those of today only")]
+#![allow(
+    dead_code,
+    reason = "a vocabulary for all tests, not for those of today only"
+)]
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -31,7 +34,12 @@ enum Kind {
 
 impl Reply {
     fn new(status: u16, kind: Kind) -> Self {
-        Self { status, headers: Vec::new(), kind, gate: None }
+        Self {
+            status,
+            headers: Vec::new(),
+            kind,
+            gate: None,
+        }
     }
 
     pub(crate) fn text(status: u16, body: impl Into<String>) -> Self {
@@ -43,7 +51,8 @@ impl Reply {
     }
 
     pub(crate) fn html(status: u16) -> Self {
-        Self::text(status, "<!doctype html><h1>Please log in</h1>").header("content-type", "text/html")
+        Self::text(status, "<!doctype html><h1>Please log in</h1>")
+            .header("content-type", "text/html")
     }
 
     pub(crate) fn redirect(location: &str) -> Self {
@@ -78,37 +87,49 @@ impl Reply {
 
     /// A well-formed list that is padded to this many bytes.
     pub(crate) fn padded_list(bytes: usize) -> Self {
-        Self::text(200, json!({ "data": [], "padding": "x".repeat(bytes) }).to_string())
+        Self::text(
+            200,
+            json!({ "data": [], "padding": "x".repeat(bytes) }).to_string(),
+        )
     }
 
     /// A list in OpenAI's shape.
     pub(crate) fn models(ids: &[&str]) -> Self {
-        let data: Vec<Value> = ids.iter().map(|id| json!({ "id": id, "object": "model" })).collect();
+        let data: Vec<Value> = ids
+            .iter()
+            .map(|id| json!({ "id": id, "object": "model" }))
+            .collect();
         Self::json(200, &json!({ "object": "list", "data": data }))
     }
 
     /// A list of `count` models named `model-0` and so on.
     pub(crate) fn many_models(count: usize) -> Self {
-        let data: Vec<Value> = (0..count).map(|n| json!({ "id": format!("model-{n}") })).collect();
+        let data: Vec<Value> = (0..count)
+            .map(|n| json!({ "id": format!("model-{n}") }))
+            .collect();
         Self::json(200, &json!({ "object": "list", "data": data }))
     }
 
     /// A refusal in OpenAI's shape.
     pub(crate) fn openai_error(status: u16, code: Option<&str>, message: &str) -> Self {
-        let error =
-            json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
+        let error = json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
         Self::json(status, &json!({ "error": error }))
     }
 
     /// OpenAI's refusal of a wrong key, which echoes its end.
     pub(crate) fn openai_wrong_key(key: &str) -> Self {
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
-        Self::openai_error(401, Some("invalid_api_key"), &format!("Incorrect API key provided: sk-***{end}."))
+        Self::openai_error(
+            401,
+            Some("invalid_api_key"),
+            &format!("Incorrect API key provided: sk-***{end}."),
+        )
     }
 
     pub(crate) fn openai_missing_scope(scope: &str) -> Self {
-        let message =
-            format!("You have insufficient permissions for this operation. Missing scopes: {scope}.");
+        let message = format!(
+            "You have insufficient permissions for this operation. Missing scopes: {scope}."
+        );
         Self::openai_error(401, None, &message)
     }
 
@@ -118,7 +139,11 @@ impl Reply {
     }
 
     pub(crate) fn openai_no_funds() -> Self {
-        Self::openai_error(429, Some("credit_balance_exhausted"), "You exceeded your current quota.")
+        Self::openai_error(
+            429,
+            Some("credit_balance_exhausted"),
+            "You exceeded your current quota.",
+        )
     }
 
     pub(crate) fn openai_rate_limited(seconds: u64) -> Self {
@@ -133,7 +158,10 @@ impl Reply {
     /// A refusal in Anthropic's shape.
     pub(crate) fn anthropic_error(status: u16, kind: &str, message: &str) -> Self {
         let error = json!({ "type": kind, "message": message });
-        Self::json(status, &json!({ "type": "error", "error": error, "request_id": "req_0" }))
+        Self::json(
+            status,
+            &json!({ "type": "error", "error": error, "request_id": "req_0" }),
+        )
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -149,9 +177,10 @@ impl Reply {
             Kind::Whole(bytes) => Body::from(bytes),
             Kind::Hang => std::future::pending().await,
             Kind::Drip => drip(),
-            Kind::Cut(start) => {
-                Body::from_stream(tokio_stream::iter([Ok(start), Err(io::Error::other("cut off"))]))
-            }
+            Kind::Cut(start) => Body::from_stream(tokio_stream::iter([
+                Ok(start),
+                Err(io::Error::other("cut off")),
+            ])),
             Kind::Endless => {
                 let chunk = Bytes::from(vec![b' '; 64 * 1024]);
                 Body::from_stream(tokio_stream::iter(std::iter::repeat_with(move || {
@@ -172,7 +201,11 @@ impl Reply {
 fn drip() -> Body {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
-        while sender.send(Ok::<_, Infallible>(Bytes::from_static(b" "))).await.is_ok() {
+        while sender
+            .send(Ok::<_, Infallible>(Bytes::from_static(b" ")))
+            .await
+            .is_ok()
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });

@@ -1,6 +1,8 @@
 //! What the database says of one workspace, read in one transaction, and what must hold of it at any moment.
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, TransactionTrait as _,
+};
 use serde_json::Value;
 
 /// One row of keys.
@@ -77,9 +79,10 @@ impl Rows {
                 sealed: key.try_get("", "is_sealed").unwrap(),
             });
         }
-        for (table, order, into) in
-            [("change_log", "sequence", &mut rows.logged), ("audit_events", "revision", &mut rows.audited)]
-        {
+        for (table, order, into) in [
+            ("change_log", "sequence", &mut rows.logged),
+            ("audit_events", "revision", &mut rows.audited),
+        ] {
             let sql = format!(
                 "SELECT revision FROM {table} WHERE scope = 'workspace' AND workspace_id = $1 ORDER BY {order}"
             );
@@ -87,8 +90,11 @@ impl Rows {
                 into.push(row.try_get_by_index(0).unwrap());
             }
         }
-        let results = "SELECT count(*) FROM request_results WHERE scope = 'workspace' AND workspace_id = $1";
-        rows.remembered = select(&snapshot, results, workspace).await[0].try_get_by_index(0).unwrap();
+        let results =
+            "SELECT count(*) FROM request_results WHERE scope = 'workspace' AND workspace_id = $1";
+        rows.remembered = select(&snapshot, results, workspace).await[0]
+            .try_get_by_index(0)
+            .unwrap();
         snapshot.rollback().await.unwrap();
         rows
     }
@@ -107,17 +113,31 @@ impl Rows {
         assert_eq!(self.audited, revisions, "audit: {context}: {self:#?}");
         let counted = self.generations.as_object().unwrap();
         for (provider, count) in counted {
-            let own: Vec<&KeyRow> = self.keys.iter().filter(|key| key.provider == *provider).collect();
+            let own: Vec<&KeyRow> = self
+                .keys
+                .iter()
+                .filter(|key| key.provider == *provider)
+                .collect();
             let generations: Vec<i64> = own.iter().map(|key| key.generation).collect();
             let expected: Vec<i64> = (1..=count.as_i64().unwrap()).collect();
             assert_eq!(generations, expected, "generations: {context}: {self:#?}");
             let (newest, older) = own.split_last().unwrap();
-            assert!(older.iter().all(|key| key.state != "active"), "{context}: {self:#?}");
-            assert!(["active", "deleted"].contains(&newest.state.as_str()), "{context}: {self:#?}");
+            assert!(
+                older.iter().all(|key| key.state != "active"),
+                "{context}: {self:#?}"
+            );
+            assert!(
+                ["active", "deleted"].contains(&newest.state.as_str()),
+                "{context}: {self:#?}"
+            );
         }
         for key in &self.keys {
             assert!(counted.contains_key(&key.provider), "{context}: {self:#?}");
-            assert_eq!(key.sealed, key.state == "active", "sealed bytes: {context}: {self:#?}");
+            assert_eq!(
+                key.sealed,
+                key.state == "active",
+                "sealed bytes: {context}: {self:#?}"
+            );
         }
     }
 }

@@ -6,35 +6,59 @@ use super::{rows::number, store::is_postgres};
 
 /// Bytes in hexadecimal digits, as SQL writes them.
 pub(crate) fn bytes(hex: &str) -> String {
-    if is_postgres() { format!("'\\x{hex}'::bytea") } else { format!("x'{hex}'") }
+    if is_postgres() {
+        format!("'\\x{hex}'::bytea")
+    } else {
+        format!("x'{hex}'")
+    }
 }
 
 /// An id that nothing has yet.
 pub(crate) fn random_id() -> &'static str {
-    if is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" }
+    if is_postgres() {
+        "gen_random_uuid()"
+    } else {
+        "randomblob(16)"
+    }
 }
 
 /// Bytes one after the other.
 pub(crate) fn joined(parts: &[&str]) -> String {
     let parts = parts.join(" || ");
-    if is_postgres() { format!("({parts})") } else { format!("CAST({parts} AS BLOB)") }
+    if is_postgres() {
+        format!("({parts})")
+    } else {
+        format!("CAST({parts} AS BLOB)")
+    }
 }
 
 /// A column of bytes with another byte in this place, counted from 0.
 pub(crate) fn flipped(column: &str, at: usize) -> String {
     let (zero, one) = (bytes("00"), bytes("01"));
-    let other = format!("(CASE WHEN substr({column}, {at} + 1, 1) = {zero} THEN {one} ELSE {zero} END)");
-    joined(&[&format!("substr({column}, 1, {at})"), &other, &format!("substr({column}, {at} + 2)")])
+    let other =
+        format!("(CASE WHEN substr({column}, {at} + 1, 1) = {zero} THEN {one} ELSE {zero} END)");
+    joined(&[
+        &format!("substr({column}, 1, {at})"),
+        &other,
+        &format!("substr({column}, {at} + 2)"),
+    ])
 }
 
 /// A column of bytes that begins with other ones, given in hexadecimal digits.
 pub(crate) fn begun(column: &str, hex: &str) -> String {
-    joined(&[&bytes(hex), &format!("substr({column}, {} + 1)", hex.len() / 2)])
+    joined(&[
+        &bytes(hex),
+        &format!("substr({column}, {} + 1)", hex.len() / 2),
+    ])
 }
 
 /// A text so long that nobody would write it.
 pub(crate) fn long_text(length: usize) -> String {
-    if is_postgres() { format!("repeat('0', {length})") } else { format!("hex(zeroblob({length} / 2))") }
+    if is_postgres() {
+        format!("repeat('0', {length})")
+    } else {
+        format!("hex(zeroblob({length} / 2))")
+    }
 }
 
 /// Bytes as a query wants them that looks for them.
@@ -59,7 +83,14 @@ const COLUMNS_OF_SQLITE: &str = "SELECT t.name AS t, '\"' || c.name || '\"' AS c
 /// The columns that hold these bytes: as they are, or as a text of hexadecimal digits.
 pub(crate) async fn holding(database: &DatabaseConnection, wanted: &[u8]) -> Vec<String> {
     let postgres = database.get_database_backend() == DbBackend::Postgres;
-    let (digits, columns) = (hex(wanted), if postgres { COLUMNS_OF_POSTGRES } else { COLUMNS_OF_SQLITE });
+    let (digits, columns) = (
+        hex(wanted),
+        if postgres {
+            COLUMNS_OF_POSTGRES
+        } else {
+            COLUMNS_OF_SQLITE
+        },
+    );
     let mut found = Vec::new();
     for row in all(database, columns).await {
         let (table, column): (String, String) =
@@ -77,7 +108,13 @@ pub(crate) async fn holding(database: &DatabaseConnection, wanted: &[u8]) -> Vec
                  instr(lower(CAST({column} AS TEXT)), '{digits}') > 0"
             )
         };
-        if number(database, &format!("SELECT count(*) FROM {table} WHERE {there}")).await > 0 {
+        if number(
+            database,
+            &format!("SELECT count(*) FROM {table} WHERE {there}"),
+        )
+        .await
+            > 0
+        {
             found.push(format!("{table}.{}", column.trim_matches('"')));
         }
     }

@@ -31,7 +31,11 @@ pub(crate) fn sqlite(folder: &Path) -> String {
 
 /// The URL of a database of a test's own, ready to be served. It lasts as long as the test's folder.
 pub(crate) async fn url(folder: &Path) -> String {
-    if is_postgres() { last_as_long_as(folder, postgres::migrated().await).await } else { sqlite(folder) }
+    if is_postgres() {
+        last_as_long_as(folder, postgres::migrated().await).await
+    } else {
+        sqlite(folder)
+    }
 }
 
 /// The URL of an empty PostgreSQL database of a test's own.
@@ -45,7 +49,9 @@ async fn last_as_long_as(folder: &Path, url: String) -> String {
         let mut made = MADE.lock().unwrap();
         made.push((folder.to_owned(), url.clone()));
         if made.iter().filter(|(folder, _)| !folder.exists()).count() >= MANY {
-            made.extract_if(.., |(folder, _)| !folder.exists()).map(|(_, url)| url).collect()
+            made.extract_if(.., |(folder, _)| !folder.exists())
+                .map(|(_, url)| url)
+                .collect()
         } else {
             Vec::new()
         }
@@ -60,7 +66,10 @@ async fn last_as_long_as(folder: &Path, url: String) -> String {
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
     let connection = Database::connect(url).await.unwrap();
     if connection.get_database_backend() == DbBackend::Sqlite {
-        connection.execute_unprepared("PRAGMA busy_timeout = 5000").await.unwrap();
+        connection
+            .execute_unprepared("PRAGMA busy_timeout = 5000")
+            .await
+            .unwrap();
     }
     connection
 }

@@ -12,7 +12,10 @@ pub(crate) fn lines(file: &Path) -> Vec<Value> {
     let text = fs::read(file).unwrap_or_default();
     let text = String::from_utf8(text).unwrap();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The lines of a running byokd, once they are as expected.
@@ -22,7 +25,10 @@ pub(crate) async fn lines_until(
     expected: impl Fn(&[Value]) -> bool,
 ) -> Vec<Value> {
     let file = byokd.config.audit_file().unwrap();
-    until(what, async || Some(lines(&file)).filter(|lines| expected(lines))).await
+    until(what, async || {
+        Some(lines(&file)).filter(|lines| expected(lines))
+    })
+    .await
 }
 
 /// What byokd finds of these files, without a database.

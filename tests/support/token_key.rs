@@ -29,26 +29,52 @@ impl TokenKey {
         let document: Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let point = pair.public_key().as_ref().to_vec();
         // RFC 8410, section 10.1.
-        let whole = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", point.as_slice()].concat();
-        Self::new(kid, Algorithm::EdDSA, EncodingKey::from_ed_der(document.as_ref()), [point, whole])
+        let whole = [
+            b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00",
+            point.as_slice(),
+        ]
+        .concat();
+        Self::new(
+            kid,
+            Algorithm::EdDSA,
+            EncodingKey::from_ed_der(document.as_ref()),
+            [point, whole],
+        )
     }
 
     pub(crate) fn es256(kid: &str) -> Self {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        Self::new(kid, Algorithm::ES256, EncodingKey::from_ec_der(pair.serialized_der()), ders(&pair))
+        Self::new(
+            kid,
+            Algorithm::ES256,
+            EncodingKey::from_ec_der(pair.serialized_der()),
+            ders(&pair),
+        )
     }
 
     pub(crate) fn rs256(kid: &str) -> Self {
         let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         // The library signs with the PKCS #1 document that stands behind a fixed beginning of the PKCS #8 one.
-        Self::new(kid, Algorithm::RS256, EncodingKey::from_rsa_der(&pair.serialized_der()[26..]), ders(&pair))
+        Self::new(
+            kid,
+            Algorithm::RS256,
+            EncodingKey::from_rsa_der(&pair.serialized_der()[26..]),
+            ders(&pair),
+        )
     }
 
     fn new(kid: &str, algorithm: Algorithm, signing: EncodingKey, ders: [Vec<u8>; 2]) -> Self {
-        let mut public = serde_json::to_value(Jwk::from_encoding_key(&signing, algorithm).unwrap()).unwrap();
+        let mut public =
+            serde_json::to_value(Jwk::from_encoding_key(&signing, algorithm).unwrap()).unwrap();
         public["kid"] = json!(kid);
         public["use"] = json!("sig");
-        Self { kid: kid.to_owned(), algorithm, signing, public, ders }
+        Self {
+            kid: kid.to_owned(),
+            algorithm,
+            signing,
+            public,
+            ders,
+        }
     }
 
     /// Every form of the public key that somebody may have used as a secret.
@@ -61,7 +87,10 @@ impl TokenKey {
                 .chunks(64)
                 .map(|line| String::from_utf8_lossy(line).into())
                 .collect();
-            let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+            let pem = format!(
+                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----",
+                lines.join("\n")
+            );
             forms.extend([pem.clone().into_bytes(), format!("{pem}\n").into_bytes()]);
         }
         forms.push(self.public.to_string().into_bytes());
@@ -90,25 +119,44 @@ impl TokenKey {
 
     /// The signature behind what it signs.
     pub(crate) fn sign(&self, message: &str) -> String {
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, self.algorithm);
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, self.algorithm);
         format!("{message}.{}", signature.unwrap())
     }
 }
 
 fn ders(pair: &KeyPair) -> [Vec<u8>; 2] {
-    [pair.public_key_raw().to_vec(), pair.subject_public_key_info()]
+    [
+        pair.public_key_raw().to_vec(),
+        pair.subject_public_key_info(),
+    ]
 }
 
 /// What is signed of a token.
 pub(crate) fn message(header: impl ToString, claims: impl ToString) -> String {
-    format!("{}.{}", encoded(header.to_string()), encoded(claims.to_string()))
+    format!(
+        "{}.{}",
+        encoded(header.to_string()),
+        encoded(claims.to_string())
+    )
 }
 
 /// A token signed with a secret.
-pub(crate) fn with_secret(secret: &[u8], algorithm: Algorithm, kid: &str, claims: &Value) -> String {
-    let message = message(json!({"alg": format!("{algorithm:?}"), "typ": "JWT", "kid": kid}), claims);
+pub(crate) fn with_secret(
+    secret: &[u8],
+    algorithm: Algorithm,
+    kid: &str,
+    claims: &Value,
+) -> String {
+    let message = message(
+        json!({"alg": format!("{algorithm:?}"), "typ": "JWT", "kid": kid}),
+        claims,
+    );
     let secret = EncodingKey::from_secret(secret);
-    format!("{message}.{}", jsonwebtoken::crypto::sign(message.as_bytes(), &secret, algorithm).unwrap())
+    format!(
+        "{message}.{}",
+        jsonwebtoken::crypto::sign(message.as_bytes(), &secret, algorithm).unwrap()
+    )
 }
 
 /// A key set of these.

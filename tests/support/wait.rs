@@ -37,7 +37,9 @@ pub(crate) async fn until_within<T>(
 pub(crate) async fn answered<T>(answer: Result<T, Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
-        Err(status) if ["STORE_UNAVAILABLE", "KMS_UNAVAILABLE"].contains(&reason(&status).as_str()) => {
+        Err(status)
+            if ["STORE_UNAVAILABLE", "KMS_UNAVAILABLE"].contains(&reason(&status).as_str()) =>
+        {
             tokio::time::sleep(COME_BACK).await;
             None
         }

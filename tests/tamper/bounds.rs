@@ -22,10 +22,16 @@ async fn the_database_itself_refuses_a_second_active_key() {
              SELECT {id}, 2, {columns} FROM provider_keys WHERE scope = '{scope}'"
         );
         let error = database.execute_unprepared(&insert).await.unwrap_err();
-        assert!(matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{error}");
+        assert!(
+            matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))),
+            "{error}"
+        );
         // It is the state that it minds.
         let source = format!("SELECT {id}, 2, scope, workspace_id, provider,");
-        let inactive = insert.replace(&format!("{source} state"), &format!("{source} 'superseded'"));
+        let inactive = insert.replace(
+            &format!("{source} state"),
+            &format!("{source} 'superseded'"),
+        );
         database.execute_unprepared(&inactive).await.unwrap();
     }
 }
@@ -34,7 +40,9 @@ async fn the_database_itself_refuses_a_second_active_key() {
 async fn not_claimed_replaying_an_old_full_row_is_not_detected() {
     let (byokd, database) = world().await;
     database
-        .execute_unprepared("CREATE TABLE backup AS SELECT * FROM provider_keys WHERE workspace_id = 'acme'")
+        .execute_unprepared(
+            "CREATE TABLE backup AS SELECT * FROM provider_keys WHERE workspace_id = 'acme'",
+        )
         .await
         .unwrap();
     byokd.set_key("acme", "openai", &openai_key(7)).await;
@@ -52,7 +60,10 @@ async fn not_claimed_flipping_who_pays_or_deleting_a_key_is_not_detected() {
     database.execute_unprepared(flip).await.unwrap();
     byokd.pass(STALE);
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(0));
-    database.execute_unprepared("DELETE FROM provider_keys WHERE workspace_id = 'globex'").await.unwrap();
+    database
+        .execute_unprepared("DELETE FROM provider_keys WHERE workspace_id = 'globex'")
+        .await
+        .unwrap();
     byokd.pass(STALE);
     let status = byokd.resolve("globex", "", "openai").await.unwrap_err();
     assert_eq!(reason(&status), "BYO_KEY_MISSING");

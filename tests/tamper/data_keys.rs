@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use byokd::{
     contract::v1,
-    domain::{envelope::DataKeyId, principal::Role},
+    domain::{caller::Role, envelope::DataKeyId},
     kms::{EncryptionContext, Kms, LocalKms, Wrapped},
 };
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
@@ -31,7 +31,10 @@ async fn buckets(database: &DatabaseConnection) -> [i64; 3] {
         );
         *bucket = number(database, &sql).await;
     }
-    assert!(buckets[0] != buckets[1] && !buckets[..2].contains(&buckets[2]), "choose other names");
+    assert!(
+        buckets[0] != buckets[1] && !buckets[..2].contains(&buckets[2]),
+        "choose other names"
+    );
     buckets
 }
 
@@ -51,10 +54,17 @@ async fn both_refused_and_nobody_else(byokd: &Byokd, what: &str) {
     for workspace in ["acme", "globex"] {
         corrupt(byokd, workspace, "openai", what).await;
         // A new record is not sealed under what does not open, either.
-        let set = byokd.admin().set_key(new_key(workspace, "openai", &openai_key(5))).await;
+        let set = byokd
+            .admin()
+            .set_key(new_key(workspace, "openai", &openai_key(5)))
+            .await;
         assert_eq!(refused(set), "RECORD_CORRUPT", "{what}");
     }
-    assert_eq!(byokd.secret("bystander", "openai").await.unwrap(), openai_key(3), "{what}");
+    assert_eq!(
+        byokd.secret("bystander", "openai").await.unwrap(),
+        openai_key(3),
+        "{what}"
+    );
 }
 
 /// Data keys are bound to their bucket: swapped, neither opens; the buckets that were not touched serve on.
@@ -77,9 +87,15 @@ async fn data_keys_swapped_while_serving_are_noticed_once_they_are_unwrapped_aga
     both_refused_and_nobody_else(&byokd, "swapped while serving").await;
     swap(&database, a, b).await;
     byokd.pass(Duration::from_secs(60));
-    until("the data keys that were put back", async || byokd.secret("acme", "openai").await.ok()).await;
+    until("the data keys that were put back", async || {
+        byokd.secret("acme", "openai").await.ok()
+    })
+    .await;
     byokd.set_key("globex", "openai", &openai_key(6)).await;
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(6));
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(6)
+    );
 }
 
 /// A data key whose plaintext the attacker knows, since it was made under a KMS key of the attacker's: nothing is sealed
@@ -91,12 +107,24 @@ async fn nothing_is_sealed_under_a_data_key_of_a_strange_kms_key_planted_while_s
     let file = byokd.folder.path().join("kms-of-the-attacker");
     LocalKms::create(&file).unwrap();
     let kms = Kms::Local(LocalKms::open(&file, &[]).unwrap());
-    let deployment =
-        all(&database, "SELECT deployment_id FROM deployment").await[0].try_get_by_index(0).unwrap();
-    let data_key = DataKeyId { bucket: bucket.try_into().unwrap(), version: 2 };
-    let (_, Wrapped { blob, kms_key_arn }) =
-        kms.generate(EncryptionContext { deployment, data_key }).await.unwrap();
-    let (trusted, blob) = ("SELECT kms_key_arn FROM data_keys WHERE version = 1 LIMIT 1", bytes(&hex(&blob)));
+    let deployment = all(&database, "SELECT deployment_id FROM deployment").await[0]
+        .try_get_by_index(0)
+        .unwrap();
+    let data_key = DataKeyId {
+        bucket: bucket.try_into().unwrap(),
+        version: 2,
+    };
+    let (_, Wrapped { blob, kms_key_arn }) = kms
+        .generate(EncryptionContext {
+            deployment,
+            data_key,
+        })
+        .await
+        .unwrap();
+    let (trusted, blob) = (
+        "SELECT kms_key_arn FROM data_keys WHERE version = 1 LIMIT 1",
+        bytes(&hex(&blob)),
+    );
     // Under its own name, and as if the right KMS key had wrapped it.
     for arn in [format!("'{kms_key_arn}'"), format!("({trusted})")] {
         let plant = format!(
@@ -107,13 +135,21 @@ async fn nothing_is_sealed_under_a_data_key_of_a_strange_kms_key_planted_while_s
              WHERE bucket = {bucket} AND version = 1"
         );
         database.execute_unprepared(&plant).await.unwrap();
-        let set = byokd.admin().set_key(new_key("acme", "openai", &openai_key(5))).await;
+        let set = byokd
+            .admin()
+            .set_key(new_key("acme", "openai", &openai_key(5)))
+            .await;
         assert_eq!(refused(set), "RECORD_CORRUPT", "{arn}");
         byokd.pass(UNWRAPPED_AGAIN);
-        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1), "{arn}");
+        assert_eq!(
+            byokd.secret("acme", "openai").await.unwrap(),
+            openai_key(1),
+            "{arn}"
+        );
         byokd.set_key("bystander", "openai", &openai_key(3)).await;
-        let under =
-            format!("SELECT count(*) FROM provider_keys WHERE bucket = {bucket} AND data_key_version = 2");
+        let under = format!(
+            "SELECT count(*) FROM provider_keys WHERE bucket = {bucket} AND data_key_version = 2"
+        );
         assert_eq!(number(&database, &under).await, 0, "{arn}");
     }
 }
@@ -125,7 +161,10 @@ async fn a_record_that_names_another_data_key_does_not_open() {
     let (byokd, database) = world().await;
     let [_, other, _] = buckets(&database).await;
     let header = format!("01{other:04x}00000001");
-    database.execute_unprepared(&set(&format!("sealed = {}", begun("sealed", &header)))).await.unwrap();
+    database
+        .execute_unprepared(&set(&format!("sealed = {}", begun("sealed", &header))))
+        .await
+        .unwrap();
     byokd.pass(STALE);
     corrupt(&byokd, "acme", "openai", "another bucket's").await;
 }
@@ -153,14 +192,25 @@ async fn a_data_key_that_is_no_data_key_is_nobody_elses_damage() {
 #[tokio::test]
 async fn nothing_is_sealed_under_a_data_key_that_was_retired_meanwhile() {
     let (byokd, database) = world().await;
-    database.execute_unprepared("UPDATE data_keys SET state = 'retired'").await.unwrap();
+    database
+        .execute_unprepared("UPDATE data_keys SET state = 'retired'")
+        .await
+        .unwrap();
     byokd.set_key("acme", "openai", &openai_key(5)).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(5));
-    assert_eq!(byokd.secret("globex", "openai").await.unwrap(), openai_key(2));
-    let version = "SELECT data_key_version FROM provider_keys WHERE workspace_id = $1 AND state = 'active'";
+    assert_eq!(
+        byokd.secret("globex", "openai").await.unwrap(),
+        openai_key(2)
+    );
+    let version =
+        "SELECT data_key_version FROM provider_keys WHERE workspace_id = $1 AND state = 'active'";
     for (workspace, expected) in [("acme", 2_i64), ("globex", 1)] {
         let rows = select(&database, version, workspace).await;
-        assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), expected, "{workspace}");
+        assert_eq!(
+            rows[0].try_get_by_index::<i64>(0).unwrap(),
+            expected,
+            "{workspace}"
+        );
     }
 }
 
@@ -169,18 +219,40 @@ async fn nothing_is_sealed_under_a_data_key_that_was_retired_meanwhile() {
 async fn a_database_under_another_deployments_name_opens_nothing() {
     let site = Site::new().await;
     let mut process = site.start().await;
-    process.keys(Role::Admin).await.set_key(new_key("acme", "openai", &openai_key(1))).await.unwrap();
+    process
+        .keys(Role::Admin)
+        .await
+        .set_key(new_key("acme", "openai", &openai_key(1)))
+        .await
+        .unwrap();
     process.kill();
     let database = site.database().await;
     let rename = |name: &str| format!("UPDATE deployment SET deployment_id = {name}");
     let keep = "CREATE TABLE kept AS SELECT deployment_id FROM deployment";
     database.execute_unprepared(keep).await.unwrap();
-    database.execute_unprepared(&rename(random_id())).await.unwrap();
+    database
+        .execute_unprepared(&rename(random_id()))
+        .await
+        .unwrap();
     let said = site.refused(site.serve()).await;
-    assert!(said.contains("unwraps none of the database's data keys"), "{said}");
-    database.execute_unprepared(&rename("(SELECT deployment_id FROM kept)")).await.unwrap();
+    assert!(
+        said.contains("unwraps none of the database's data keys"),
+        "{said}"
+    );
+    database
+        .execute_unprepared(&rename("(SELECT deployment_id FROM kept)"))
+        .await
+        .unwrap();
     let process = site.start().await;
-    let verify =
-        v1::VerifyKeyRequest { workspace_id: "acme".into(), provider: "openai".into(), ..Default::default() };
-    process.keys(Role::Admin).await.verify_key(verify).await.unwrap();
+    let verify = v1::VerifyKeyRequest {
+        workspace_id: "acme".into(),
+        provider: "openai".into(),
+        ..Default::default()
+    };
+    process
+        .keys(Role::Admin)
+        .await
+        .verify_key(verify)
+        .await
+        .unwrap();
 }

@@ -18,12 +18,18 @@ fn holder(columns: &str) -> String {
 async fn values_of_another_shape_are_damage_of_their_workspace_alone() {
     noticed(&[
         ("headers: a list", set("headers = '[1]'")),
-        ("headers: another value", set("headers = '{\"OpenAI-Organization\": 1e400}'")),
+        (
+            "headers: another value",
+            set("headers = '{\"OpenAI-Organization\": 1e400}'"),
+        ),
         ("an unknown verdict", set("verdict = 'SPLENDID'")),
         ("a negative count", set("refused_count = -1")),
         ("a negative revision", holder("revision = -1")),
         ("selections: a list", holder("selections = '[]'")),
-        ("selections: another value", holder("selections = '{\"openai\": 5}'")),
+        (
+            "selections: another value",
+            holder("selections = '{\"openai\": 5}'"),
+        ),
         ("generations: a text", holder("generations = '\"many\"'")),
     ])
     .await;
@@ -45,7 +51,11 @@ async fn values_of_another_type_are_refused_by_the_database_or_are_damage_too() 
     }
     let (_, database) = world().await;
     for (what, sql) in cases {
-        let error = database.execute_unprepared(&sql).await.expect_err(what).to_string();
+        let error = database
+            .execute_unprepared(&sql)
+            .await
+            .expect_err(what)
+            .to_string();
         assert!(error.contains("type"), "{what}: {error}");
     }
 }
@@ -54,14 +64,21 @@ async fn values_of_another_type_are_refused_by_the_database_or_are_damage_too() 
 #[tokio::test]
 async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
     if !is_postgres() {
-        return noticed(&[("a year of five digits", set("set_at = '12030-06-15T12:00:00Z'"))]).await;
+        return noticed(&[(
+            "a year of five digits",
+            set("set_at = '12030-06-15T12:00:00Z'"),
+        )])
+        .await;
     }
     noticed(&[
         ("for ever", set("set_at = 'infinity'")),
         ("before all time", set("set_at = '-infinity'")),
         ("a check for ever", set("checked_at = 'infinity'")),
         ("a success for ever", set("verified_at = 'infinity'")),
-        ("a refusal before all time", set("refused_since = '-infinity'")),
+        (
+            "a refusal before all time",
+            set("refused_since = '-infinity'"),
+        ),
         ("a list for ever", set("models_as_of = 'infinity'")),
         ("a year of six digits", set("verified_at = '290000-01-01'")),
     ])
@@ -72,30 +89,59 @@ async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
 #[tokio::test]
 async fn times_that_say_nothing_of_a_key_stop_nobody() {
     let (byokd, database) = world().await;
-    let far = if is_postgres() { "infinity" } else { "9999-12-31T23:59:59Z" };
+    let far = if is_postgres() {
+        "infinity"
+    } else {
+        "9999-12-31T23:59:59Z"
+    };
     for (table, columns) in [
         ("holders", &["updated_at"][..]),
         ("data_keys", &["created_at", "retired_at"]),
         ("change_log", &["at"]),
     ] {
-        let columns: Vec<String> = columns.iter().map(|column| format!("{column} = '{far}'")).collect();
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column} = '{far}'"))
+            .collect();
         let sql = format!("UPDATE {table} SET {}", columns.join(", "));
         database.execute_unprepared(&sql).await.unwrap();
     }
     for time in ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"] {
-        let times = ["set_at", "checked_at", "verified_at", "refused_since", "models_as_of"];
-        let columns: Vec<String> = times.iter().map(|column| format!("{column} = '{time}'")).collect();
-        database.execute_unprepared(&set(&columns.join(", "))).await.unwrap();
+        let times = [
+            "set_at",
+            "checked_at",
+            "verified_at",
+            "refused_since",
+            "models_as_of",
+        ];
+        let columns: Vec<String> = times
+            .iter()
+            .map(|column| format!("{column} = '{time}'"))
+            .collect();
+        database
+            .execute_unprepared(&set(&columns.join(", ")))
+            .await
+            .unwrap();
         byokd.pass(STALE);
-        assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1), "{time}");
+        assert_eq!(
+            byokd.secret("acme", "openai").await.unwrap(),
+            openai_key(1),
+            "{time}"
+        );
         assert_eq!(byokd.workspace("acme").await.providers.len(), 1, "{time}");
     }
     let byokd = byokd.restart().await;
     for (n, workspace) in [(4, "acme"), (5, "globex")] {
         byokd.set_key(workspace, "openai", &openai_key(n)).await;
-        assert_eq!(byokd.secret(workspace, "openai").await.unwrap(), openai_key(n));
+        assert_eq!(
+            byokd.secret(workspace, "openai").await.unwrap(),
+            openai_key(n)
+        );
     }
-    assert_eq!(byokd.secret("bystander", "openai").await.unwrap(), openai_key(3));
+    assert_eq!(
+        byokd.secret("bystander", "openai").await.unwrap(),
+        openai_key(3)
+    );
 }
 
 /// A model list is not sealed; garbage in it can only refuse models, and only for the keys that share it.
@@ -106,8 +152,17 @@ async fn a_garbage_model_list_refuses_models_and_nothing_else() {
     byokd.set_key("bystander", "openai", &openai_key(3)).await;
     byokd.set_platform_key("openai", &openai_key(0)).await;
     // PostgreSQL has no bytes that are no text in a text.
-    let no_text = if is_postgres() { "U&'\\FFFE'".to_owned() } else { bytes("fffe00") };
-    for body in ["''".to_owned(), "'\r\n\n\u{fffd}'".to_owned(), no_text, long_text(200_000)] {
+    let no_text = if is_postgres() {
+        "U&'\\FFFE'".to_owned()
+    } else {
+        bytes("fffe00")
+    };
+    for body in [
+        "''".to_owned(),
+        "'\r\n\n\u{fffd}'".to_owned(),
+        no_text,
+        long_text(200_000),
+    ] {
         let sql = format!(
             "UPDATE model_lists SET body = {body} WHERE hash = \
              (SELECT model_list_hash FROM provider_keys WHERE workspace_id = 'acme' AND state = 'active')"
@@ -116,7 +171,14 @@ async fn a_garbage_model_list_refuses_models_and_nothing_else() {
         // A list that is in memory is not read again.
         byokd = byokd.restart().await;
         let refusal = reason(&byokd.resolve("acme", "small", "openai").await.unwrap_err());
-        assert!(["MODEL_NOT_AVAILABLE", "RECORD_CORRUPT"].contains(&refusal.as_str()), "{body}: {refusal}");
-        assert_eq!(byokd.secret("bystander", "openai").await.unwrap(), openai_key(3), "{body}");
+        assert!(
+            ["MODEL_NOT_AVAILABLE", "RECORD_CORRUPT"].contains(&refusal.as_str()),
+            "{body}: {refusal}"
+        );
+        assert_eq!(
+            byokd.secret("bystander", "openai").await.unwrap(),
+            openai_key(3),
+            "{body}"
+        );
     }
 }

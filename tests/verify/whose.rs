@@ -5,7 +5,7 @@ use std::time::Duration;
 use byokd::{
     contract::v1::{self, Badge, Verdict},
     domain::verdict::Condemnation,
-    store::{Duty, Settings, Store},
+    store::{OpenMode, Settings, Store},
 };
 use tonic::Status;
 
@@ -35,18 +35,30 @@ impl Whose {
         byokd
     }
 
-    pub(super) async fn try_verify(self, byokd: &Byokd, model: &str) -> Result<(v1::Key, Verdict), Status> {
+    pub(super) async fn try_verify(
+        self,
+        byokd: &Byokd,
+        model: &str,
+    ) -> Result<(v1::Key, Verdict), Status> {
         let (provider, model) = ("openai".to_owned(), model.to_owned());
         match self {
             Self::Workspace => {
-                let request = v1::VerifyKeyRequest { workspace_id: "acme".into(), provider, model };
+                let request = v1::VerifyKeyRequest {
+                    workspace_id: "acme".into(),
+                    provider,
+                    model,
+                };
                 let answer = byokd.admin().verify_key(request).await?.into_inner();
                 let verdict = answer.verdict();
                 Ok((answer.key.unwrap(), verdict))
             }
             Self::Platform => {
                 let request = v1::VerifyPlatformKeyRequest { provider, model };
-                let answer = byokd.operator().verify_platform_key(request).await?.into_inner();
+                let answer = byokd
+                    .operator()
+                    .verify_platform_key(request)
+                    .await?
+                    .into_inner();
                 let verdict = answer.verdict();
                 Ok((answer.key.unwrap(), verdict))
             }
@@ -56,12 +68,23 @@ impl Whose {
     /// Verifies, and says which badge the key has now; so do the counts that metrics show.
     pub(super) async fn badge(self, byokd: &Byokd) -> Badge {
         let badge = self.try_verify(byokd, "").await.unwrap().0.badge();
-        let store = Store::open(&Settings::at(&byokd.config.database.url), Duty::Maintain).await.unwrap();
+        let store = Store::open(
+            &Settings::at(&byokd.config.database.url),
+            OpenMode::Maintain,
+        )
+        .await
+        .unwrap();
         let counted = store.key_counts(&Condemnation::default()).await.unwrap();
         store.close().await;
         let counted: Vec<(String, String, u64)> = counted
             .into_iter()
-            .map(|alike| (alike.source, format!("BADGE_{}", alike.badge.as_str()), alike.count))
+            .map(|alike| {
+                (
+                    alike.source,
+                    format!("BADGE_{}", alike.badge.as_str()),
+                    alike.count,
+                )
+            })
             .collect();
         let source = format!("{self:?}").to_lowercase();
         assert_eq!(counted, [(source, badge.as_str_name().to_owned(), 1)]);

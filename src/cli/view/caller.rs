@@ -5,13 +5,13 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    domain::principal::{Rights, WorkspaceScope},
+    domain::caller::{Rights, WorkspaceScope},
     identity::Granted,
 };
 
 /// What a caller with these proofs may do.
 #[derive(Serialize)]
-pub(in crate::cli) struct Caller {
+pub(in crate::cli) struct CallerView {
     proofs: Vec<Proof>,
     may_call: Vec<&'static str>,
     purposes: Vec<String>,
@@ -27,15 +27,25 @@ struct Proof {
     rule: Option<usize>,
 }
 
-impl Caller {
+impl CallerView {
     /// What all of these grant together.
     pub(in crate::cli) fn of(granted: &[Granted]) -> Self {
         let proofs = granted
             .iter()
-            .map(|granted| Proof { subject: granted.subject.clone(), rule: granted.rule })
+            .map(|granted| Proof {
+                subject: granted.subject.clone(),
+                rule: granted.rule,
+            })
             .collect();
-        let rights = granted.iter().map(|granted| granted.rights.clone()).reduce(|all, one| all.and(&one));
-        let Rights { rpcs, purposes, scope } = rights.unwrap_or_default();
+        let rights = granted
+            .iter()
+            .map(|granted| granted.rights.clone())
+            .reduce(|all, one| all.and(&one));
+        let Rights {
+            rpcs,
+            purposes,
+            scope,
+        } = rights.unwrap_or_default();
         let (every_workspace, workspaces) = match scope {
             WorkspaceScope::All => (true, Vec::new()),
             WorkspaceScope::Only(ids) => (false, ids.iter().map(ToString::to_string).collect()),
@@ -50,7 +60,7 @@ impl Caller {
     }
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for CallerView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Proof { subject, rule } in &self.proofs {
             match rule {
@@ -58,7 +68,13 @@ impl fmt::Display for Caller {
                 None => writeln!(f, "{subject}, by its token")?,
             }
         }
-        let or_none = |list: String| if list.is_empty() { "nothing".to_owned() } else { list };
+        let or_none = |list: String| {
+            if list.is_empty() {
+                "nothing".to_owned()
+            } else {
+                list
+            }
+        };
         writeln!(f, "  may call    {}", or_none(self.may_call.join(", ")))?;
         writeln!(f, "  for         {}", or_none(self.purposes.join(", ")))?;
         match self.every_workspace {

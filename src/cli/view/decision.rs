@@ -43,7 +43,12 @@ impl fmt::Display for BillingView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&short(self.mode))?;
         match &self.charge {
-            Some(charge) => write!(f, ", {} {} a call", millionths(charge.micros_per_call), charge.unit),
+            Some(charge) => write!(
+                f,
+                ", {} {} a call",
+                millionths(charge.micros_per_call),
+                charge.unit
+            ),
             None => Ok(()),
         }
     }
@@ -77,7 +82,10 @@ impl EndpointView {
             table.field("header", format!("{name}: {value}"));
         }
         if !self.auth_header.is_empty() {
-            table.field("auth", format!("{}: {}<key>", self.auth_header, self.auth_prefix));
+            table.field(
+                "auth",
+                format!("{}: {}<key>", self.auth_header, self.auth_prefix),
+            );
         }
     }
 }
@@ -92,7 +100,11 @@ pub(in super::super) struct KeyReferenceView {
 
 impl From<v1::KeyReference> for KeyReferenceView {
     fn from(key: v1::KeyReference) -> Self {
-        Self { source: key.source().as_str_name(), key_id: key.key_id, generation: key.generation }
+        Self {
+            source: key.source().as_str_name(),
+            key_id: key.key_id,
+            generation: key.generation,
+        }
     }
 }
 
@@ -146,16 +158,35 @@ impl fmt::Display for Models<'_> {
         if self.0.is_empty() {
             return f.write_str("no models\n");
         }
-        let mut table =
-            Table::new(&["PROVIDER", "FAMILY", "MODEL", "AVAILABLE", "SELECTED", "BILLING", "RETIRES"]);
+        let mut table = Table::new(&[
+            "PROVIDER",
+            "FAMILY",
+            "MODEL",
+            "AVAILABLE",
+            "SELECTED",
+            "BILLING",
+            "RETIRES",
+        ]);
         for model in self.0 {
             table.row([
                 model.provider.clone(),
                 model.family.clone(),
                 model.model.clone(),
-                if model.available { "yes".to_owned() } else { model.unavailable_reason.clone() },
-                if model.selected { "yes".to_owned() } else { String::new() },
-                model.billing.as_ref().map(ToString::to_string).unwrap_or_default(),
+                if model.available {
+                    "yes".to_owned()
+                } else {
+                    model.unavailable_reason.clone()
+                },
+                if model.selected {
+                    "yes".to_owned()
+                } else {
+                    String::new()
+                },
+                model
+                    .billing
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 retirement(model),
             ]);
         }
@@ -196,11 +227,15 @@ mod tests {
         })];
         let text = Models(&models).to_string();
         assert!(
-            text.contains("yes        -         BYO, 0.001 USD a call  2027-01-14, then gpt-6-luna"),
+            text.contains(
+                "yes        -         BYO, 0.001 USD a call  2027-01-14, then gpt-6-luna"
+            ),
             "{text}"
         );
         let json = serde_json::to_value(&models)?;
-        let mode = json.pointer("/0/billing/mode").and_then(|mode| mode.as_str());
+        let mode = json
+            .pointer("/0/billing/mode")
+            .and_then(|mode| mode.as_str());
         assert_eq!(mode, Some("BILLING_MODE_BYO"));
         Ok(())
     }

@@ -36,19 +36,20 @@ struct EventView {
 impl Events {
     /// Adds a page.
     pub(in super::super) fn extend(&mut self, events: Vec<v1::AuditEvent>) {
-        self.events.extend(events.into_iter().map(|event| EventView {
-            verdict: event.verdict().as_str_name(),
-            event_id: event.event_id,
-            at: moment(event.at),
-            actor: event.actor,
-            on_behalf_of: event.on_behalf_of,
-            action: event.action,
-            provider: event.provider,
-            before: json(event.before),
-            after: json(event.after),
-            request_id: event.request_id,
-            revision: event.revision,
-        }));
+        self.events
+            .extend(events.into_iter().map(|event| EventView {
+                verdict: event.verdict().as_str_name(),
+                event_id: event.event_id,
+                at: moment(event.at),
+                actor: event.actor,
+                on_behalf_of: event.on_behalf_of,
+                action: event.action,
+                provider: event.provider,
+                before: json(event.before),
+                after: json(event.after),
+                request_id: event.request_id,
+                revision: event.revision,
+            }));
     }
 }
 
@@ -65,8 +66,15 @@ impl fmt::Display for Events {
         if self.events.is_empty() {
             return f.write_str("no changes\n");
         }
-        let mut table =
-            Table::new(&["AT", "REVISION", "ACTION", "PROVIDER", "VERDICT", "ACTOR", "ON BEHALF OF"]);
+        let mut table = Table::new(&[
+            "AT",
+            "REVISION",
+            "ACTION",
+            "PROVIDER",
+            "VERDICT",
+            "ACTOR",
+            "ON BEHALF OF",
+        ]);
         for event in &self.events {
             table.row([
                 when(event.at),

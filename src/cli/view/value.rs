@@ -42,7 +42,9 @@ pub(in super::super) fn when(at: Option<OffsetDateTime>) -> String {
 
 /// A duration as the contract's JSON has it, e.g. "60s"; nothing if it is absent.
 pub(in super::super) fn seconds(duration: Option<Duration>) -> String {
-    duration.map(|duration| duration.to_string()).unwrap_or_default()
+    duration
+        .map(|duration| duration.to_string())
+        .unwrap_or_default()
 }
 
 /// Millionths as a decimal number without superfluous zeros.
@@ -72,7 +74,10 @@ mod tests {
         assert_eq!(when(at(0, -1)), "");
         assert_eq!(older(at(2, 0), None), at(2, 0));
         assert_eq!(older(at(2, 0), at(1, 0)), at(1, 0));
-        let ttl = Duration { seconds: 60, nanos: 0 };
+        let ttl = Duration {
+            seconds: 60,
+            nanos: 0,
+        };
         assert_eq!(seconds(Some(ttl)), "60s");
     }
 

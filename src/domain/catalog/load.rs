@@ -107,11 +107,15 @@ impl Catalog {
 
     /// Reads and checks a catalog.
     pub fn parse(text: &str) -> Result<Self, CatalogFaults> {
-        let text: CatalogText =
-            toml::from_str(text).map_err(|error| CatalogFaults(vec![error.to_string().trim().to_owned()]))?;
+        let text: CatalogText = toml::from_str(text)
+            .map_err(|error| CatalogFaults(vec![error.to_string().trim().to_owned()]))?;
         let mut faults = Faults(Vec::new());
         let catalog = text.build(&mut faults);
-        if faults.0.is_empty() { Ok(catalog) } else { Err(CatalogFaults(faults.0)) }
+        if faults.0.is_empty() {
+            Ok(catalog)
+        } else {
+            Err(CatalogFaults(faults.0))
+        }
     }
 }
 
@@ -126,13 +130,19 @@ impl Faults {
     }
 
     fn name<T>(&mut self, place: &str, parsed: Result<T, &'static str>) -> Option<T> {
-        parsed.map_err(|fault| self.0.push(format!("{place}: the name {fault}"))).ok()
+        parsed
+            .map_err(|fault| self.0.push(format!("{place}: the name {fault}")))
+            .ok()
     }
 }
 
 impl CatalogText {
     fn build(self, faults: &mut Faults) -> Catalog {
-        faults.unless(!self.version.is_empty(), "version", "is empty; name this state of the catalog");
+        faults.unless(
+            !self.version.is_empty(),
+            "version",
+            "is empty; name this state of the catalog",
+        );
         let mut providers = BTreeMap::new();
         for (name, text) in self.providers {
             let place = format!("providers.{name}");
@@ -150,20 +160,31 @@ impl CatalogText {
         }
         for provider in providers.values() {
             if let Some(default) = &provider.default_model {
-                let own = families.get(default).is_some_and(|family| family.provider == provider.name);
+                let own = families
+                    .get(default)
+                    .is_some_and(|family| family.provider == provider.name);
                 let place = format!("providers.{}.default_model", provider.name);
-                faults.unless(own, &place, "is not one of the provider's families under [models]");
+                faults.unless(
+                    own,
+                    &place,
+                    "is not one of the provider's families under [models]",
+                );
             }
         }
         let known = families.contains_key(&self.default_model);
         faults.unless(known, "default_model", "is not a family under [models]");
         let ids = index(&families, faults);
-        let mut purposes = BTreeMap::from([(PurposeName::reply().to_string(), Payer::FollowsToggle)]);
+        let mut purposes =
+            BTreeMap::from([(PurposeName::reply().to_string(), Payer::FollowsToggle)]);
         for (name, text) in self.purposes {
             let place = format!("purposes.{name}");
             faults.name(&place, PurposeName::parse(&name));
             let reply = name == PurposeName::reply().as_str() && text.payer != Payer::FollowsToggle;
-            faults.unless(!reply, &place, "the purpose of every ordinary call follows the toggle");
+            faults.unless(
+                !reply,
+                &place,
+                "the purpose of every ordinary call follows the toggle",
+            );
             purposes.insert(name, text.payer);
         }
         Catalog {
@@ -179,7 +200,11 @@ impl CatalogText {
 
 impl ProviderText {
     fn build(self, name: ProviderName, place: &str, faults: &mut Faults) -> Provider {
-        faults.unless(!self.hosts.is_empty(), place, "needs at least one base URL in `hosts`");
+        faults.unless(
+            !self.hosts.is_empty(),
+            place,
+            "needs at least one base URL in `hosts`",
+        );
         for host in &self.hosts {
             let place = format!("{place}.hosts \"{host}\"");
             faults.unless(
@@ -189,7 +214,10 @@ impl ProviderText {
             );
         }
         for header in &self.headers {
-            let token = header.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !header.is_empty();
+            let token = header
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !header.is_empty();
             let free = !RESERVED_HEADERS.contains(&header.to_ascii_lowercase().as_str());
             faults.unless(
                 token && free,
@@ -197,9 +225,15 @@ impl ProviderText {
                 "may not be set by callers",
             );
         }
-        let byo_fee = self.byo_fee.map(|price| price.build(&format!("{place}.byo_fee"), faults));
+        let byo_fee = self
+            .byo_fee
+            .map(|price| price.build(&format!("{place}.byo_fee"), faults));
         let billed = self.protocol != Protocol::Local || byo_fee.is_none();
-        faults.unless(billed, place, "a local provider is never metered; remove `byo_fee`");
+        faults.unless(
+            billed,
+            place,
+            "a local provider is never metered; remove `byo_fee`",
+        );
         Provider {
             name,
             protocol: self.protocol,
@@ -219,13 +253,27 @@ impl FamilyText {
         providers: &BTreeMap<ProviderName, Provider>,
         faults: &mut Faults,
     ) -> Option<Family> {
-        faults.unless(!self.ids.is_empty(), place, "needs at least one concrete id in `ids`");
-        let provider = ProviderName::parse(&self.provider).ok().and_then(|name| providers.get(&name));
-        faults.unless(provider.is_some(), place, "its provider is not under [providers]");
+        faults.unless(
+            !self.ids.is_empty(),
+            place,
+            "needs at least one concrete id in `ids`",
+        );
+        let provider = ProviderName::parse(&self.provider)
+            .ok()
+            .and_then(|name| providers.get(&name));
+        faults.unless(
+            provider.is_some(),
+            place,
+            "its provider is not under [providers]",
+        );
         let provider = provider?;
         let metered = provider.protocol != Protocol::Local;
         let priced = self.credits.is_some() || self.byo_fee.is_some();
-        faults.unless(metered || !priced, place, "a local model is never metered; remove its prices");
+        faults.unless(
+            metered || !priced,
+            place,
+            "a local model is never metered; remove its prices",
+        );
         faults.unless(
             !metered || self.credits.is_some(),
             place,
@@ -234,9 +282,17 @@ impl FamilyText {
         Some(Family {
             name,
             provider: provider.name.clone(),
-            ids: self.ids.into_iter().filter_map(|id| id.build(place, faults)).collect(),
-            credits: self.credits.map(|price| price.build(&format!("{place}.credits"), faults)),
-            byo_fee: self.byo_fee.map(|price| price.build(&format!("{place}.byo_fee"), faults)),
+            ids: self
+                .ids
+                .into_iter()
+                .filter_map(|id| id.build(place, faults))
+                .collect(),
+            credits: self
+                .credits
+                .map(|price| price.build(&format!("{place}.credits"), faults)),
+            byo_fee: self
+                .byo_fee
+                .map(|price| price.build(&format!("{place}.byo_fee"), faults)),
         })
     }
 }
@@ -258,27 +314,46 @@ impl IdText {
                 Some(day?)
             }
         };
-        Some(ConcreteId { id: self.id, aliases: self.aliases, retires, successor: self.successor })
+        Some(ConcreteId {
+            id: self.id,
+            aliases: self.aliases,
+            retires,
+            successor: self.successor,
+        })
     }
 }
 
 impl PriceText {
     fn build(self, place: &str, faults: &mut Faults) -> Price {
         faults.unless(!self.unit.is_empty(), place, "`unit` is empty");
-        faults.unless(self.micros_per_call >= 0, place, "`micros_per_call` is negative");
-        Price { unit: self.unit, micros_per_call: self.micros_per_call }
+        faults.unless(
+            self.micros_per_call >= 0,
+            place,
+            "`micros_per_call` is negative",
+        );
+        Price {
+            unit: self.unit,
+            micros_per_call: self.micros_per_call,
+        }
     }
 }
 
 /// Every id and alias with its family; one that two families name is a fault.
-fn index(families: &BTreeMap<String, Family>, faults: &mut Faults) -> HashMap<String, (String, usize)> {
+fn index(
+    families: &BTreeMap<String, Family>,
+    faults: &mut Faults,
+) -> HashMap<String, (String, usize)> {
     let mut ids = HashMap::new();
     for family in families.values() {
         for (position, id) in family.ids.iter().enumerate() {
             for name in id.aliases.iter().chain([&id.id]) {
                 let before = ids.insert(name.clone(), (family.name.clone(), position));
                 let place = format!("models.\"{}\".ids", family.name);
-                faults.unless(before.is_none(), &place, &format!("\"{name}\" is named twice in the catalog"));
+                faults.unless(
+                    before.is_none(),
+                    &place,
+                    &format!("\"{name}\" is named twice in the catalog"),
+                );
             }
         }
     }
@@ -286,7 +361,9 @@ fn index(families: &BTreeMap<String, Family>, faults: &mut Faults) -> HashMap<St
 }
 
 fn is_base_url(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
+    let Ok(url) = Url::parse(text) else {
+        return false;
+    };
     matches!(url.scheme(), "https" | "http")
         && url.host().is_some()
         && url.username().is_empty()
@@ -301,9 +378,13 @@ fn calendar_day(written: &toml::value::Datetime) -> Option<Date> {
     if written.time.is_some() {
         return None;
     }
-    Date::from_calendar_date(i32::from(date.year), Month::try_from(date.month).ok()?, date.day).ok()
+    Date::from_calendar_date(
+        i32::from(date.year),
+        Month::try_from(date.month).ok()?,
+        date.day,
+    )
+    .ok()
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
 mod tests;

@@ -28,16 +28,25 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
         return Vec::new();
     };
     let outcome = decide(facts, ask);
-    let mut found =
-        keys_not_taken(facts, &wanted, payer, outcome.as_ref().ok().map(|decision| &decision.grant));
+    let mut found = keys_not_taken(
+        facts,
+        &wanted,
+        payer,
+        outcome.as_ref().ok().map(|decision| &decision.grant),
+    );
     let paying = match byo {
         true => facts.workspace.keys.get(wanted.provider()),
         false => facts.platform.keys.get(wanted.provider()),
     };
     let fresh = paying.and_then(|key| key.fresh_models(facts.now));
-    let taken = outcome.as_ref().ok().map(|decision| decision.model.as_str());
+    let taken = outcome
+        .as_ref()
+        .ok()
+        .map(|decision| decision.model.as_str());
     for id in wanted.family().into_iter().flat_map(|family| &family.ids) {
-        if taken.is_some_and(|taken| id.id == taken || id.aliases.iter().any(|alias| alias == taken)) {
+        if taken
+            .is_some_and(|taken| id.id == taken || id.aliases.iter().any(|alias| alias == taken))
+        {
             continue;
         }
         let reason = match (model::unfit(id, fresh, byo, facts.now.date()), &wanted) {
@@ -47,7 +56,11 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
             (None, _) if taken.is_some() => "an id before it in the catalog was taken",
             (None, _) => "it could be used, but no key may pay for it",
         };
-        found.push(Candidate { kind: "model", name: id.id.clone(), reason: reason.to_owned() });
+        found.push(Candidate {
+            kind: "model",
+            name: id.id.clone(),
+            reason: reason.to_owned(),
+        });
     }
     found
 }
@@ -59,12 +72,18 @@ fn keys_not_taken(
     grant: Option<&Grant<'_>>,
 ) -> Vec<Candidate> {
     let provider = wanted.provider();
-    let local = facts.catalog.providers.get(provider).is_some_and(|found| found.protocol == Protocol::Local);
+    let local = facts
+        .catalog
+        .providers
+        .get(provider)
+        .is_some_and(|found| found.protocol == Protocol::Local);
     let mut found = Vec::new();
     if facts.workspace.keys.contains_key(provider) && !matches!(grant, Some(Grant::Byo(..))) {
         let reason = match payer {
             _ if local => "the provider is local and needs no key",
-            Payer::Free | Payer::Platform => "the purpose is paid by the platform, whatever the toggle",
+            Payer::Free | Payer::Platform => {
+                "the purpose is paid by the platform, whatever the toggle"
+            }
             Payer::FollowsToggle if !facts.workspace.byo_enabled => "BYO is off",
             Payer::FollowsToggle => "it is refused",
         };

@@ -97,14 +97,20 @@ fn asked<'a>(
         .in_field("provider")),
         (Some(listed), _) => Ok(Wanted::of(listed)),
         (None, Some(provider)) => Ok(Wanted::Outside(provider.clone(), model.clone())),
-        (None, None) => Err(model_unknown(model.as_str(), "name its provider to use it outside the catalog")),
+        (None, None) => Err(model_unknown(
+            model.as_str(),
+            "name its provider to use it outside the catalog",
+        )),
     }
 }
 
 fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a>, Error> {
     match facts.catalog.providers.get(provider) {
         None => Err(provider_disabled(provider)),
-        Some(Provider { default_model: Some(name), .. }) => family(facts, name),
+        Some(Provider {
+            default_model: Some(name),
+            ..
+        }) => family(facts, name),
         Some(_) => Err(Error::new(
             Reason::ModelUnknown,
             format!("the catalog names no default model for {provider}; name a model"),
@@ -208,14 +214,20 @@ impl<'a> Wanted<'a> {
                     // A successor within the family was judged like the others.
                     let successors = family.ids.iter().filter_map(|id| id.successor.as_deref());
                     let successor = successors.into_iter().find(|name| !family.has(name));
-                    unavailable(&family.name, "no id of it is both served and listed for the key", successor)
+                    unavailable(
+                        &family.name,
+                        "no id of it is both served and listed for the key",
+                        successor,
+                    )
                 }),
             Self::Pinned(_, id) => {
                 let shown = fresh.is_some_and(|list| listed(id, list).is_some());
                 match unfit(id, fresh, byo, today) {
-                    Some(Unfit::Retired) if !shown => {
-                        Err(unavailable(&id.id, "its provider has retired it", id.successor.as_deref()))
-                    }
+                    Some(Unfit::Retired) if !shown => Err(unavailable(
+                        &id.id,
+                        "its provider has retired it",
+                        id.successor.as_deref(),
+                    )),
                     Some(Unfit::NotListed) => Err(unavailable(
                         &id.id,
                         "the key's own list does not show it",
@@ -225,9 +237,11 @@ impl<'a> Wanted<'a> {
                 }
             }
             Self::Outside(_, model) => match fresh {
-                Some(list) if byo && !list.contains(model.as_str()) => {
-                    Err(unavailable(model.as_str(), "the key's own list does not show it", None))
-                }
+                Some(list) if byo && !list.contains(model.as_str()) => Err(unavailable(
+                    model.as_str(),
+                    "the key's own list does not show it",
+                    None,
+                )),
                 _ => Ok(model.as_str().to_owned()),
             },
         }
@@ -241,7 +255,12 @@ pub(super) enum Unfit {
     NotListed,
 }
 
-pub(super) fn unfit(id: &ConcreteId, fresh: Option<&ModelList>, byo: bool, today: Date) -> Option<Unfit> {
+pub(super) fn unfit(
+    id: &ConcreteId,
+    fresh: Option<&ModelList>,
+    byo: bool,
+    today: Date,
+) -> Option<Unfit> {
     if id.retired(today) {
         return Some(Unfit::Retired);
     }
@@ -255,14 +274,21 @@ fn spelling<'i>(id: &'i ConcreteId, fresh: Option<&ModelList>) -> &'i str {
 }
 
 fn listed<'i>(id: &'i ConcreteId, list: &ModelList) -> Option<&'i str> {
-    std::iter::once(&id.id).chain(&id.aliases).map(String::as_str).find(|name| list.contains(name))
+    std::iter::once(&id.id)
+        .chain(&id.aliases)
+        .map(String::as_str)
+        .find(|name| list.contains(name))
 }
 
 fn unavailable(model: &str, why: &str, successor: Option<&str>) -> Error {
-    let mend = successor.map_or_else(String::new, |successor| format!("; use {successor} instead"));
-    let error =
-        Error::new(Reason::ModelNotAvailable, format!("the model {model} cannot be used: {why}{mend}"))
-            .with("model", model);
+    let mend = successor.map_or_else(String::new, |successor| {
+        format!("; use {successor} instead")
+    });
+    let error = Error::new(
+        Reason::ModelNotAvailable,
+        format!("the model {model} cannot be used: {why}{mend}"),
+    )
+    .with("model", model);
     match successor {
         Some(successor) => error.with("successor", successor),
         None => error,

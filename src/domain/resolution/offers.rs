@@ -36,21 +36,37 @@ pub struct Offer<'a> {
 /// and id; one provider's only, if one is given.
 pub fn offers<'a>(facts: Facts<'a>, provider: Option<&ProviderName>) -> Vec<Offer<'a>> {
     let shown = |name: &ProviderName| provider.is_none_or(|only| only == name);
-    let families = facts.catalog.families().filter(|family| shown(&family.provider));
+    let families = facts
+        .catalog
+        .families()
+        .filter(|family| shown(&family.provider));
     let workspace = facts.workspace;
-    let known: BTreeSet<&ProviderName> = workspace.keys.keys().chain(workspace.selections.keys()).collect();
+    let known: BTreeSet<&ProviderName> = workspace
+        .keys
+        .keys()
+        .chain(workspace.selections.keys())
+        .collect();
     let outside = known
         .into_iter()
         .filter(|name| shown(name) && facts.catalog.providers.contains_key(name))
         .flat_map(|name| outside(facts, name));
-    families.filter_map(|family| of_family(facts, family)).chain(outside).collect()
+    families
+        .filter_map(|family| of_family(facts, family))
+        .chain(outside)
+        .collect()
 }
 
 fn of_family<'a>(facts: Facts<'a>, family: &'a Family) -> Option<Offer<'a>> {
-    let selection = facts.workspace.selections.get(&family.provider).filter(|selection| {
-        let wanted = Wanted::named(facts, &family.provider, &selection.model);
-        wanted.family().is_some_and(|selected| selected.name == family.name)
-    });
+    let selection = facts
+        .workspace
+        .selections
+        .get(&family.provider)
+        .filter(|selection| {
+            let wanted = Wanted::named(facts, &family.provider, &selection.model);
+            wanted
+                .family()
+                .is_some_and(|selected| selected.name == family.name)
+        });
     let asked = match selection {
         Some(selection) => selection.model.clone(),
         None => ModelName::parse(&family.name).ok()?,
@@ -59,11 +75,15 @@ fn of_family<'a>(facts: Facts<'a>, family: &'a Family) -> Option<Offer<'a>> {
     let today = facts.now.date();
     let first = match Wanted::named(facts, &family.provider, &asked) {
         Wanted::Pinned(_, id) => Some(id),
-        Wanted::Family(_) | Wanted::Outside(..) => {
-            family.ids.iter().find(|id| !id.retired(today)).or_else(|| family.ids.first())
-        }
+        Wanted::Family(_) | Wanted::Outside(..) => family
+            .ids
+            .iter()
+            .find(|id| !id.retired(today))
+            .or_else(|| family.ids.first()),
     }?;
-    let model = outcome.as_ref().map_or_else(|_| first.id.clone(), |decision| decision.model.clone());
+    let model = outcome
+        .as_ref()
+        .map_or_else(|_| first.id.clone(), |decision| decision.model.clone());
     Some(Offer {
         family: Some(&family.name),
         provider: &family.provider,
@@ -76,10 +96,23 @@ fn of_family<'a>(facts: Facts<'a>, family: &'a Family) -> Option<Offer<'a>> {
 }
 
 fn outside<'a>(facts: Facts<'a>, provider: &'a ProviderName) -> Vec<Offer<'a>> {
-    let listing = facts.workspace.keys.get(provider).and_then(|key| key.models.as_ref());
-    let selected = facts.workspace.selections.get(provider).map(|selection| selection.model.as_str());
-    let listed = listing.into_iter().flat_map(|listing| listing.models.iter());
-    let ids: BTreeSet<&str> = listed.chain(selected).filter(|id| facts.catalog.find(id).is_none()).collect();
+    let listing = facts
+        .workspace
+        .keys
+        .get(provider)
+        .and_then(|key| key.models.as_ref());
+    let selected = facts
+        .workspace
+        .selections
+        .get(provider)
+        .map(|selection| selection.model.as_str());
+    let listed = listing
+        .into_iter()
+        .flat_map(|listing| listing.models.iter());
+    let ids: BTreeSet<&str> = listed
+        .chain(selected)
+        .filter(|id| facts.catalog.find(id).is_none())
+        .collect();
     ids.into_iter()
         .filter_map(|id| {
             let asked = ModelName::parse(id).ok()?;
@@ -96,8 +129,15 @@ fn outside<'a>(facts: Facts<'a>, provider: &'a ProviderName) -> Vec<Offer<'a>> {
         .collect()
 }
 
-fn ask<'a>(facts: Facts<'a>, provider: &ProviderName, model: &ModelName) -> Result<Decision<'a>, Error> {
-    let ask =
-        Ask { model: Some(model.clone()), provider: Some(provider.clone()), purpose: PurposeName::reply() };
+fn ask<'a>(
+    facts: Facts<'a>,
+    provider: &ProviderName,
+    model: &ModelName,
+) -> Result<Decision<'a>, Error> {
+    let ask = Ask {
+        model: Some(model.clone()),
+        provider: Some(provider.clone()),
+        purpose: PurposeName::reply(),
+    };
     decide(facts, &ask)
 }

@@ -15,12 +15,25 @@ use crate::domain::{
     workspace::{ByProvider, Listing, StoredKey},
 };
 
-const MODELS: [&str; 10] =
-    ["", "small", "small-2029", "small-2030", "small-new", "old", "haiku", "llama", "ft:mine", "no such"];
+const MODELS: [&str; 10] = [
+    "",
+    "small",
+    "small-2029",
+    "small-2030",
+    "small-new",
+    "old",
+    "haiku",
+    "llama",
+    "ft:mine",
+    "no such",
+];
 const PROVIDERS: [&str; 6] = ["", "openai", "anthropic", "home", "gone", "nobody"];
 const PURPOSES: [&str; 4] = ["", "training", "embedding", "gossip"];
-const HOSTS: [&str; 3] =
-    ["https://api.openai.example/v1", "https://api.anthropic.example", "https://elsewhere.example/v1"];
+const HOSTS: [&str; 3] = [
+    "https://api.openai.example/v1",
+    "https://api.anthropic.example",
+    "https://elsewhere.example/v1",
+];
 
 prop_compose! {
     fn keys()(

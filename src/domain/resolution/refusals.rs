@@ -9,9 +9,12 @@ use crate::domain::{
 
 /// `PROVIDER_UNKNOWN`: the catalog does not have it.
 pub fn provider_unknown(provider: &ProviderName) -> Error {
-    Error::new(Reason::ProviderUnknown, format!("no provider {provider} is configured"))
-        .in_field("provider")
-        .with("provider", provider.as_str())
+    Error::new(
+        Reason::ProviderUnknown,
+        format!("no provider {provider} is configured"),
+    )
+    .in_field("provider")
+    .with("provider", provider.as_str())
 }
 
 /// `PROVIDER_DISABLED`: it left the catalog.
@@ -36,9 +39,12 @@ pub fn endpoint_no_longer_allowed(provider: &ProviderName) -> Error {
 
 /// `MODEL_UNKNOWN`, with what would mend it.
 pub fn model_unknown(model: &str, mend: &str) -> Error {
-    Error::new(Reason::ModelUnknown, format!("the catalog does not know the model {model}; {mend}"))
-        .in_field("model")
-        .with("model", model)
+    Error::new(
+        Reason::ModelUnknown,
+        format!("the catalog does not know the model {model}; {mend}"),
+    )
+    .in_field("model")
+    .with("model", model)
 }
 
 /// `PURPOSE_UNKNOWN`.

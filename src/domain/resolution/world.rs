@@ -87,7 +87,10 @@ pub(super) fn key(id: u128, base_url: &str, listed: &[&str]) -> StoredKey {
         key_id: Uuid::from_u128(id),
         generation: 1,
         masked: "…".into(),
-        binding: Binding { base_url: base_url.into(), headers: BTreeMap::new() },
+        binding: Binding {
+            base_url: base_url.into(),
+            headers: BTreeMap::new(),
+        },
         health: Health::new_saved(Some(Verdict::Valid), NOW),
         models: (!listed.is_empty()).then(|| Listing {
             models: Arc::new(ModelList::new(listed.iter().map(ToString::to_string))),
@@ -103,7 +106,10 @@ pub(super) fn key(id: u128, base_url: &str, listed: &[&str]) -> StoredKey {
 pub(super) fn condemned() -> Health {
     let first = Health::new_saved(Some(Verdict::Valid), NOW - Duration::hours(1));
     let at = |minutes| NOW - Duration::minutes(minutes);
-    first.after(Verdict::Invalid, at(20)).after(Verdict::Invalid, at(10)).after(Verdict::Invalid, at(1))
+    first
+        .after(Verdict::Invalid, at(20))
+        .after(Verdict::Invalid, at(10))
+        .after(Verdict::Invalid, at(1))
 }
 
 impl World {
@@ -113,8 +119,14 @@ impl World {
         workspace.exists = true;
         workspace.revision = 1;
         let mut platform = Platform::default();
-        platform.keys.insert(provider("openai"), key(1, "https://api.openai.example/v1", &[]));
-        platform.keys.insert(provider("anthropic"), key(2, "https://api.anthropic.example", &[]));
+        platform.keys.insert(
+            provider("openai"),
+            key(1, "https://api.openai.example/v1", &[]),
+        );
+        platform.keys.insert(
+            provider("anthropic"),
+            key(2, "https://api.anthropic.example", &[]),
+        );
         Self {
             catalog: Catalog::parse(CATALOG).unwrap(),
             workspace,
@@ -140,7 +152,9 @@ impl World {
 
     pub(super) fn select(&mut self, name: &str, model: &str, revision: u64) {
         let model = ModelName::parse(model).unwrap();
-        self.workspace.selections.insert(provider(name), Selection { model, revision });
+        self.workspace
+            .selections
+            .insert(provider(name), Selection { model, revision });
     }
 
     pub(super) fn facts(&self) -> Facts<'_> {
@@ -153,7 +167,12 @@ impl World {
         }
     }
 
-    pub(super) fn decide(&self, model: &str, provider: &str, purpose: &str) -> Result<Decision<'_>, Error> {
+    pub(super) fn decide(
+        &self,
+        model: &str,
+        provider: &str,
+        purpose: &str,
+    ) -> Result<Decision<'_>, Error> {
         decide(self.facts(), &ask(model, provider, purpose))
     }
 

@@ -5,14 +5,28 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn id_of(scope: &Scope) -> DataKeyId {
-    DataKeyId { bucket: bucket(scope), version: 1 }
+    DataKeyId {
+        bucket: bucket(scope),
+        version: 1,
+    }
 }
 
 async fn rewrap_all(world: &World, ring: &Keyring) {
     for row in world.store.data_keys().await.unwrap() {
-        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
-        let moved = ring.kms.rewrap(&wrapped, ring.context(row.id)).await.unwrap();
-        let row = DataKeyRow { wrapped: moved.blob, kms_key_arn: moved.kms_key_arn, ..row };
+        let wrapped = Wrapped {
+            blob: row.wrapped.clone(),
+            kms_key_arn: row.kms_key_arn.clone(),
+        };
+        let moved = ring
+            .kms
+            .rewrap(&wrapped, ring.context(row.id))
+            .await
+            .unwrap();
+        let row = DataKeyRow {
+            wrapped: moved.blob,
+            kms_key_arn: moved.kms_key_arn,
+            ..row
+        };
         world.store.overwrite_data_key(row).await;
     }
 }
@@ -75,16 +89,34 @@ async fn what_is_held_of_a_row_that_moved_to_a_stranger_is_served_within_its_age
     let held = ring.active(&acme).await.unwrap();
     let row = world.store.data_key(held.id).await.unwrap().unwrap();
     let stranger = world.fake.add_key("alias/stranger");
-    let moved = DataKeyRow { wrapped: vec![7; 120], kms_key_arn: stranger.clone(), ..row.clone() };
+    let moved = DataKeyRow {
+        wrapped: vec![7; 120],
+        kms_key_arn: stranger.clone(),
+        ..row.clone()
+    };
     world.store.overwrite_data_key(moved).await;
     world.pass(&ring, 74 * MINUTE, 2 * SECOND).await;
     assert!(Arc::ptr_eq(&held, &ring.active(&acme).await.unwrap()));
     assert!(Arc::ptr_eq(&held, &ring.get(held.id).await.unwrap()));
-    assert!(world.fake.count("DescribeKey") <= 3 * 74, "{}", world.fake.count("DescribeKey"));
+    assert!(
+        world.fake.count("DescribeKey") <= 3 * 74,
+        "{}",
+        world.fake.count("DescribeKey")
+    );
     world.pass(&ring, 2 * MINUTE, 2 * SECOND).await;
-    assert_eq!(reason(ring.active(&acme).await), Some(Reason::RecordCorrupt));
+    assert_eq!(
+        reason(ring.active(&acme).await),
+        Some(Reason::RecordCorrupt)
+    );
     assert_eq!(reason(ring.get(held.id).await), Some(Reason::RecordCorrupt));
-    assert!(world.fake.calls().iter().all(|call| call.key_id != stranger), "no call for a stranger's key");
+    assert!(
+        world
+            .fake
+            .calls()
+            .iter()
+            .all(|call| call.key_id != stranger),
+        "no call for a stranger's key"
+    );
     ring.active(&workspace("globex")).await.unwrap();
     world.store.overwrite_data_key(row).await;
     ring.active(&acme).await.unwrap();
@@ -113,10 +145,16 @@ async fn a_successor_is_held_and_whoever_found_the_one_before_retired_reads_noth
     let old = ring.active(&acme).await.unwrap();
     let new = ring.succeed(bucket(&acme)).await.unwrap();
     assert!(Arc::ptr_eq(&new, &ring.get(new.id).await.unwrap()));
-    let planted = DataKeyId { version: 9, ..new.id };
+    let planted = DataKeyId {
+        version: 9,
+        ..new.id
+    };
     world.insert(&ring, planted, true).await;
     // Version 9 is seen by nobody who does not read.
-    assert!(Arc::ptr_eq(&new, &ring.renew_active(&acme, old.id).await.unwrap()));
+    assert!(Arc::ptr_eq(
+        &new,
+        &ring.renew_active(&acme, old.id).await.unwrap()
+    ));
     assert_eq!(world.fake.count("Decrypt"), 0);
     assert_eq!(ring.renew_active(&acme, new.id).await.unwrap().id, planted);
 }

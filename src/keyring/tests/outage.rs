@@ -73,15 +73,25 @@ async fn a_warm_keyring_outlives_an_outage_of_an_hour_and_no_key_its_seventy_fiv
     world.fake.fail(DOWN);
     world.pass(&ring, 60 * MINUTE, 2 * SECOND).await;
     let during = world.fake.calls().len();
-    assert!(during < 3_000, "{during} calls to a KMS that does not answer");
+    assert!(
+        during < 3_000,
+        "{during} calls to a KMS that does not answer"
+    );
     for scope in of_each_bucket() {
         let key = ring.active(&scope).await.unwrap();
         ring.get(key.id).await.unwrap();
     }
-    assert_eq!(world.fake.calls().len(), during, "nobody waits for a KMS that does not answer");
+    assert_eq!(
+        world.fake.calls().len(),
+        during,
+        "nobody waits for a KMS that does not answer"
+    );
     world.pass(&ring, 5 * MINUTE + SECOND, 10 * SECOND).await;
     for scope in of_each_bucket() {
-        assert_eq!(reason(ring.active(&scope).await), Some(Reason::KmsUnavailable));
+        assert_eq!(
+            reason(ring.active(&scope).await),
+            Some(Reason::KmsUnavailable)
+        );
     }
     assert!(!ring.is_warm());
     let error = ring.active(&workspace("acme")).await.unwrap_err();
@@ -140,12 +150,21 @@ async fn recovery_is_no_burst() {
 async fn a_refusal_by_the_kms_is_outlived_like_an_outage() {
     let world = World::new().await;
     let ring = world.warm().await;
-    world.fake.fail(Some(Failure::Answer(400, "AccessDeniedException")));
+    world
+        .fake
+        .fail(Some(Failure::Answer(400, "AccessDeniedException")));
     world.pass(&ring, 74 * MINUTE, 5 * SECOND).await;
     ring.active(&workspace("acme")).await.unwrap();
-    assert!(world.fake.calls().len() < 3_000, "{}", world.fake.calls().len());
+    assert!(
+        world.fake.calls().len() < 3_000,
+        "{}",
+        world.fake.calls().len()
+    );
     world.pass(&ring, 2 * MINUTE, 5 * SECOND).await;
-    assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
+    assert_eq!(
+        reason(ring.active(&workspace("acme")).await),
+        Some(Reason::KmsUnavailable)
+    );
     world.fake.fail(None);
     world.pass(&ring, 10 * SECOND, SECOND).await;
     assert!(ring.is_warm());

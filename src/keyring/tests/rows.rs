@@ -5,7 +5,10 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn id_of(scope: &Scope) -> DataKeyId {
-    DataKeyId { bucket: bucket(scope), version: 1 }
+    DataKeyId {
+        bucket: bucket(scope),
+        version: 1,
+    }
 }
 
 #[tokio::test]
@@ -16,19 +19,35 @@ async fn the_newest_active_data_key_seals_and_one_that_is_damaged_keeps_none_col
     ring.active(&workspace("globex")).await.unwrap();
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 1);
     for (version, active) in [(2, true), (3, false), (4, false)] {
-        let id = DataKeyId { bucket: bucket(&acme), version };
+        let id = DataKeyId {
+            bucket: bucket(&acme),
+            version,
+        };
         let mut row = world.insert(&ring, id, active).await;
         if version == 4 {
             row.wrapped.pop();
             world.store.overwrite_data_key(row).await;
         }
     }
-    assert_eq!(world.open_local().await.active(&acme).await.unwrap().id.version, 2);
+    assert_eq!(
+        world
+            .open_local()
+            .await
+            .active(&acme)
+            .await
+            .unwrap()
+            .id
+            .version,
+        2
+    );
     let ring = world.open_local().await;
     ring.tick().await;
     assert!(ring.is_warm());
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 2);
-    let damaged = DataKeyId { bucket: bucket(&acme), version: 4 };
+    let damaged = DataKeyId {
+        bucket: bucket(&acme),
+        version: 4,
+    };
     assert_eq!(reason(ring.get(damaged).await), Some(Reason::RecordCorrupt));
 }
 
@@ -40,23 +59,56 @@ async fn what_was_retired_seals_no_more_and_opens_on() {
     ring.tick().await;
     let old = ring.active(&acme).await.unwrap();
     let retire = async |version| {
-        let mut row = world.store.data_key(DataKeyId { version, ..old.id }).await.unwrap().unwrap();
+        let mut row = world
+            .store
+            .data_key(DataKeyId { version, ..old.id })
+            .await
+            .unwrap()
+            .unwrap();
         row.active = false;
         world.store.overwrite_data_key(row).await;
     };
-    world.insert(&ring, DataKeyId { version: 2, ..old.id }, true).await;
+    world
+        .insert(
+            &ring,
+            DataKeyId {
+                version: 2,
+                ..old.id
+            },
+            true,
+        )
+        .await;
     retire(1).await;
-    assert_eq!(ring.active(&acme).await.unwrap().id.version, 1, "nobody said anything yet");
-    assert_eq!(ring.renew_active(&acme, old.id).await.unwrap().id.version, 2);
+    assert_eq!(
+        ring.active(&acme).await.unwrap().id.version,
+        1,
+        "nobody said anything yet"
+    );
+    assert_eq!(
+        ring.renew_active(&acme, old.id).await.unwrap().id.version,
+        2
+    );
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 2);
     assert!(Arc::ptr_eq(&old, &ring.get(old.id).await.unwrap()));
 
-    world.insert(&ring, DataKeyId { version: 3, ..old.id }, true).await;
+    world
+        .insert(
+            &ring,
+            DataKeyId {
+                version: 3,
+                ..old.id
+            },
+            true,
+        )
+        .await;
     retire(2).await;
     world.pass(&ring, 61 * SECOND, SECOND).await;
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 3);
     // None is left: the next one is made.
-    let v3 = DataKeyId { version: 3, ..old.id };
+    let v3 = DataKeyId {
+        version: 3,
+        ..old.id
+    };
     retire(3).await;
     assert_eq!(ring.renew_active(&acme, v3).await.unwrap().id.version, 4);
     retire(4).await;
@@ -72,25 +124,52 @@ async fn swapped_and_foreign_data_keys_are_refused_at_the_next_unwrapping() {
     let (acme, globex, other) = (workspace("acme"), workspace("globex"), Scope::Platform);
     let a = world.store.data_key(id_of(&acme)).await.unwrap().unwrap();
     let b = world.store.data_key(id_of(&globex)).await.unwrap().unwrap();
-    world.store.overwrite_data_key(DataKeyRow { wrapped: b.wrapped.clone(), ..a.clone() }).await;
+    world
+        .store
+        .overwrite_data_key(DataKeyRow {
+            wrapped: b.wrapped.clone(),
+            ..a.clone()
+        })
+        .await;
     let foreign = world.fake.add_key("alias/stranger");
-    world.store.overwrite_data_key(DataKeyRow { kms_key_arn: foreign.clone(), ..b.clone() }).await;
+    world
+        .store
+        .overwrite_data_key(DataKeyRow {
+            kms_key_arn: foreign.clone(),
+            ..b.clone()
+        })
+        .await;
     world.pass(&ring, 11 * MINUTE + SECOND, SECOND).await;
     for scope in [&acme, &globex] {
-        assert_eq!(reason(ring.active(scope).await), Some(Reason::RecordCorrupt));
-        assert_eq!(reason(ring.get(id_of(scope)).await), Some(Reason::RecordCorrupt));
-        assert_eq!(reason(ring.renew_active(scope, id_of(scope)).await), Some(Reason::RecordCorrupt));
+        assert_eq!(
+            reason(ring.active(scope).await),
+            Some(Reason::RecordCorrupt)
+        );
+        assert_eq!(
+            reason(ring.get(id_of(scope)).await),
+            Some(Reason::RecordCorrupt)
+        );
+        assert_eq!(
+            reason(ring.renew_active(scope, id_of(scope)).await),
+            Some(Reason::RecordCorrupt)
+        );
     }
     for scope in of_each_bucket() {
         if ![bucket(&acme), bucket(&globex)].contains(&bucket(&scope)) {
             ring.active(&scope).await.unwrap();
         }
     }
-    assert!(world.fake.calls().iter().all(|call| call.key_id != foreign), "no call for a stranger's key");
+    assert!(
+        world.fake.calls().iter().all(|call| call.key_id != foreign),
+        "no call for a stranger's key"
+    );
     // Callers of what is damaged are not calls to the KMS.
     world.fake.forget_calls();
     for _ in 0..100 {
-        assert_eq!(reason(ring.get(id_of(&acme)).await), Some(Reason::RecordCorrupt));
+        assert_eq!(
+            reason(ring.get(id_of(&acme)).await),
+            Some(Reason::RecordCorrupt)
+        );
     }
     assert_eq!(world.fake.calls().len(), 0);
     ring.active(&other).await.unwrap();
@@ -104,11 +183,21 @@ async fn swapped_and_foreign_data_keys_are_refused_at_the_next_unwrapping() {
 #[tokio::test]
 async fn data_keys_under_a_strangers_kms_key_refuse_the_start_by_name() {
     let world = World::new().await;
-    world.open_local().await.active(&workspace("acme")).await.unwrap();
+    world
+        .open_local()
+        .await
+        .active(&workspace("acme"))
+        .await
+        .unwrap();
     let arn = world.store.data_keys().await.unwrap().remove(0).kms_key_arn;
     let kms = world.kms(&[]).await;
-    let error = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone()).await.unwrap_err();
-    assert!(error.message().contains(&arn) && error.message().contains("kms.previous_keys"), "{error}");
+    let error = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone())
+        .await
+        .unwrap_err();
+    assert!(
+        error.message().contains(&arn) && error.message().contains("kms.previous_keys"),
+        "{error}"
+    );
 }
 
 /// All of them damaged is another KMS key's doing; one of them is not.
@@ -118,12 +207,26 @@ async fn a_kms_key_that_unwraps_none_refuses_the_start() {
     world.warm().await;
     let rows = world.store.data_keys().await.unwrap();
     for row in rows.iter().skip(1) {
-        world.store.overwrite_data_key(DataKeyRow { wrapped: vec![1], ..row.clone() }).await;
+        world
+            .store
+            .overwrite_data_key(DataKeyRow {
+                wrapped: vec![1],
+                ..row.clone()
+            })
+            .await;
     }
     world.open().await;
-    world.store.overwrite_data_key(DataKeyRow { wrapped: vec![1], ..rows[0].clone() }).await;
+    world
+        .store
+        .overwrite_data_key(DataKeyRow {
+            wrapped: vec![1],
+            ..rows[0].clone()
+        })
+        .await;
     let kms = world.kms(&[]).await;
-    let error = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone()).await.unwrap_err();
+    let error = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone())
+        .await
+        .unwrap_err();
     assert!(error.message().contains("unwraps none"), "{error}");
 }
 
@@ -136,9 +239,20 @@ async fn a_row_that_was_rewrapped_is_used_on() {
     let new = world.fake.add_key(ALIAS);
     world.pass(&ring, 61 * SECOND, SECOND).await;
     for row in world.store.data_keys().await.unwrap() {
-        let wrapped = Wrapped { blob: row.wrapped.clone(), kms_key_arn: row.kms_key_arn.clone() };
-        let moved = ring.kms.rewrap(&wrapped, ring.context(row.id)).await.unwrap();
-        let row = DataKeyRow { wrapped: moved.blob, kms_key_arn: moved.kms_key_arn, ..row };
+        let wrapped = Wrapped {
+            blob: row.wrapped.clone(),
+            kms_key_arn: row.kms_key_arn.clone(),
+        };
+        let moved = ring
+            .kms
+            .rewrap(&wrapped, ring.context(row.id))
+            .await
+            .unwrap();
+        let row = DataKeyRow {
+            wrapped: moved.blob,
+            kms_key_arn: moved.kms_key_arn,
+            ..row
+        };
         world.store.overwrite_data_key(row).await;
     }
     world.pass(&ring, 12 * MINUTE, SECOND).await;
@@ -147,7 +261,15 @@ async fn a_row_that_was_rewrapped_is_used_on() {
     let after = ring.active(&acme).await.unwrap();
     assert_eq!(before.fingerprint(b"same"), after.fingerprint(b"same"));
     assert!(ring.is_warm());
-    assert!(world.fake.calls().iter().rev().take(256).all(|call| call.key_id == new || call.key_id == ALIAS));
+    assert!(
+        world
+            .fake
+            .calls()
+            .iter()
+            .rev()
+            .take(256)
+            .all(|call| call.key_id == new || call.key_id == ALIAS)
+    );
 }
 
 /// A change that waits for its turn holds a data key that may be unwrapped anew meanwhile, from another blob.

@@ -16,7 +16,11 @@ async fn a_kms_key_that_is_disabled_takes_its_data_keys_with_it() {
         assert!(!ring.is_warm());
         world.fake.forget_calls();
         for scope in of_each_bucket() {
-            assert_eq!(reason(ring.active(&scope).await), Some(Reason::KmsUnavailable), "{state}");
+            assert_eq!(
+                reason(ring.active(&scope).await),
+                Some(Reason::KmsUnavailable),
+                "{state}"
+            );
         }
         assert_eq!(world.fake.calls().len(), 0, "closed without asking");
         world.fake.set_state(&world.arn, "Enabled");
@@ -32,15 +36,22 @@ async fn what_is_seen_once_or_twice_at_once_drops_nothing() {
     let ring = world.warm().await;
     world.pass(&ring, 9 * MINUTE, MINUTE).await;
     let key = ring.active(&workspace("acme")).await.unwrap();
-    world.fake.fail(Some(Failure::Answer(400, "DisabledException")));
+    world
+        .fake
+        .fail(Some(Failure::Answer(400, "DisabledException")));
     world.clock.advance(MINUTE);
     ring.tick().await;
     world.pass(&ring, 25 * SECOND, SECOND).await;
-    assert!(Arc::ptr_eq(&key, &ring.active(&workspace("acme")).await.unwrap()));
+    assert!(Arc::ptr_eq(
+        &key,
+        &ring.active(&workspace("acme")).await.unwrap()
+    ));
     // A success between, and the count begins anew.
     world.fake.fail(None);
     world.pass(&ring, 7 * SECOND, SECOND).await;
-    world.fake.fail(Some(Failure::Answer(400, "DisabledException")));
+    world
+        .fake
+        .fail(Some(Failure::Answer(400, "DisabledException")));
     world.pass(&ring, 25 * SECOND, SECOND).await;
     assert!(ring.is_warm());
     world.fake.fail(None);
@@ -54,11 +65,21 @@ async fn an_old_data_key_is_not_used_once_its_kms_key_was_seen_disabled() {
     let (world, acme) = (World::new().await, workspace("acme"));
     let ring = world.warm().await;
     world.clock.advance(16 * MINUTE);
-    world.fake.fail(Some(Failure::Answer(400, "DisabledException")));
-    assert_eq!(reason(ring.active(&acme).await), Some(Reason::KmsUnavailable));
+    world
+        .fake
+        .fail(Some(Failure::Answer(400, "DisabledException")));
+    assert_eq!(
+        reason(ring.active(&acme).await),
+        Some(Reason::KmsUnavailable)
+    );
     // Nor if the KMS falls silent after that.
-    world.fake.fail(Some(Failure::Answer(500, "KMSInternalException")));
-    assert_eq!(reason(ring.active(&acme).await), Some(Reason::KmsUnavailable));
+    world
+        .fake
+        .fail(Some(Failure::Answer(500, "KMSInternalException")));
+    assert_eq!(
+        reason(ring.active(&acme).await),
+        Some(Reason::KmsUnavailable)
+    );
     world.fake.fail(None);
     ring.active(&acme).await.unwrap();
 }
@@ -70,7 +91,10 @@ async fn a_description_as_disabled_outweighs_calls_that_succeed() {
     let ring = world.warm().await;
     world.fake.fail(Some(Failure::Described("Disabled")));
     world.pass(&ring, 95 * SECOND, SECOND).await;
-    assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
+    assert_eq!(
+        reason(ring.active(&workspace("acme")).await),
+        Some(Reason::KmsUnavailable)
+    );
     // Nor does the background try it by calls that would succeed.
     world.fake.forget_calls();
     for _ in 0..20 {
@@ -79,8 +103,17 @@ async fn a_description_as_disabled_outweighs_calls_that_succeed() {
     }
     assert_eq!(world.fake.count("Decrypt"), 0);
     // What was on its way as the KMS key was closed is not held either.
-    let row = ring.held.row(DataKeyId { bucket: 7, version: 1 }).unwrap();
-    assert_eq!(ring.unwrap_and_hold(row).await.unwrap_err().reason(), Reason::KmsUnavailable);
+    let row = ring
+        .held
+        .row(DataKeyId {
+            bucket: 7,
+            version: 1,
+        })
+        .unwrap();
+    assert_eq!(
+        ring.unwrap_and_hold(row).await.unwrap_err().reason(),
+        Reason::KmsUnavailable
+    );
     assert_eq!(ring.held.count(world.clock.elapsed()).0, 0);
     world.fake.fail(None);
     world.pass(&ring, 40 * SECOND, SECOND).await;
@@ -94,7 +127,10 @@ async fn an_alias_that_moved_wraps_under_its_new_key_and_unwraps_under_both() {
     let new = world.fake.add_key(ALIAS);
     world.pass(&ring, 61 * SECOND, SECOND).await;
     assert_eq!(world.fake.count("DescribeKey"), 1);
-    let id = DataKeyId { bucket: 7, version: 2 };
+    let id = DataKeyId {
+        bucket: 7,
+        version: 2,
+    };
     assert_eq!(world.insert(&ring, id, false).await.kms_key_arn, new);
     ring.get(id).await.unwrap();
     world.pass(&ring, 12 * MINUTE, SECOND).await;
@@ -104,5 +140,8 @@ async fn an_alias_that_moved_wraps_under_its_new_key_and_unwraps_under_both() {
     world.pass(&ring, 12 * MINUTE, SECOND).await;
     assert!(!ring.is_warm());
     ring.get(id).await.unwrap();
-    assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
+    assert_eq!(
+        reason(ring.active(&workspace("acme")).await),
+        Some(Reason::KmsUnavailable)
+    );
 }

@@ -12,10 +12,19 @@ async fn warming_up_makes_each_data_key_by_one_call_and_unwraps_each_by_one() {
     assert!(!ring.is_warm());
     ring.tick().await;
     assert!(ring.is_warm());
-    assert_eq!((world.fake.count("GenerateDataKey"), world.fake.count("Decrypt")), (256, 0));
+    assert_eq!(
+        (
+            world.fake.count("GenerateDataKey"),
+            world.fake.count("Decrypt")
+        ),
+        (256, 0)
+    );
     assert_eq!(world.fake.count("DescribeKey"), 1);
     for row in world.store.data_keys().await.unwrap() {
-        assert_eq!((row.kms_key_arn, row.active, row.id.version), (world.arn.clone(), true, 1));
+        assert_eq!(
+            (row.kms_key_arn, row.active, row.id.version),
+            (world.arn.clone(), true, 1)
+        );
     }
     for scope in of_each_bucket() {
         ring.active(&scope).await.unwrap();
@@ -25,15 +34,38 @@ async fn warming_up_makes_each_data_key_by_one_call_and_unwraps_each_by_one() {
     let second = world.open().await;
     second.tick().await;
     assert!(second.is_warm());
-    assert_eq!((world.fake.count("GenerateDataKey"), world.fake.count("Decrypt")), (0, 256));
+    assert_eq!(
+        (
+            world.fake.count("GenerateDataKey"),
+            world.fake.count("Decrypt")
+        ),
+        (0, 256)
+    );
     for scope in of_each_bucket() {
-        let (a, b) = (ring.active(&scope).await.unwrap(), second.active(&scope).await.unwrap());
+        let (a, b) = (
+            ring.active(&scope).await.unwrap(),
+            second.active(&scope).await.unwrap(),
+        );
         assert_eq!(a.fingerprint(b"same"), b.fingerprint(b"same"));
     }
-    for call in world.fake.calls().iter().filter(|call| call.operation == "Decrypt") {
+    for call in world
+        .fake
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "Decrypt")
+    {
         assert_eq!(call.key_id, world.arn);
-        assert_eq!(call.context["deployment"], world.store.deployment().to_string());
-        assert_eq!((call.context["service"].as_str(), call.context["version"].as_str()), ("byokd", "1"));
+        assert_eq!(
+            call.context["deployment"],
+            world.store.deployment().to_string()
+        );
+        assert_eq!(
+            (
+                call.context["service"].as_str(),
+                call.context["version"].as_str()
+            ),
+            ("byokd", "1")
+        );
     }
 }
 
@@ -42,19 +74,36 @@ async fn warming_up_makes_each_data_key_by_one_call_and_unwraps_each_by_one() {
 async fn what_is_held_is_counted_with_its_age_and_can_be_forgotten() {
     let world = World::new().await;
     let ring = world.open().await;
-    assert_eq!((ring.held(), ring.oldest_age()), ((0, 0), None), "none is made yet");
+    assert_eq!(
+        (ring.held(), ring.oldest_age()),
+        ((0, 0), None),
+        "none is made yet"
+    );
     ring.tick().await;
-    assert_eq!((ring.held(), ring.oldest_age()), ((256, 256), Some(Duration::ZERO)));
+    assert_eq!(
+        (ring.held(), ring.oldest_age()),
+        ((256, 256), Some(Duration::ZERO))
+    );
     world.fake.fail(Some(Failure::Dead));
     world.clock.advance(Duration::from_secs(75 * 60 - 1));
-    assert_eq!((ring.held(), ring.oldest_age()), ((256, 256), Some(Duration::from_secs(75 * 60 - 1))));
+    assert_eq!(
+        (ring.held(), ring.oldest_age()),
+        ((256, 256), Some(Duration::from_secs(75 * 60 - 1)))
+    );
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!((ring.held(), ring.oldest_age()), ((0, 256), None), "too old to be used");
+    assert_eq!(
+        (ring.held(), ring.oldest_age()),
+        ((0, 256), None),
+        "too old to be used"
+    );
     world.fake.fail(None);
     let cold = world.open().await;
     cold.active(&of_each_bucket()[0]).await.unwrap();
     let (held, known) = cold.held();
-    assert!((1..256).contains(&held) && known == 256, "{held} of {known}");
+    assert!(
+        (1..256).contains(&held) && known == 256,
+        "{held} of {known}"
+    );
     cold.forget();
     assert_eq!(cold.held(), (0, 256));
 }
@@ -88,15 +137,25 @@ async fn many_first_callers_of_a_kms_that_fails_share_its_failure() {
     let world = World::new().await;
     let ring = Arc::new(world.open().await);
     world.fake.forget_calls();
-    world.fake.fail(Some(Failure::Answer(400, "AccessDeniedException")));
+    world
+        .fake
+        .fail(Some(Failure::Answer(400, "AccessDeniedException")));
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..1_000 {
         let ring = Arc::clone(&ring);
         callers.spawn(async move { reason(ring.active(&workspace("acme")).await) });
     }
     let reasons = callers.join_all().await;
-    assert!(reasons.iter().all(|reason| *reason == Some(Reason::KmsUnavailable)));
-    assert!(world.fake.calls().len() < 20, "{}", world.fake.calls().len());
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| *reason == Some(Reason::KmsUnavailable))
+    );
+    assert!(
+        world.fake.calls().len() < 20,
+        "{}",
+        world.fake.calls().len()
+    );
     world.fake.fail(None);
     ring.active(&workspace("acme")).await.unwrap();
 }
@@ -111,8 +170,14 @@ async fn of_two_that_create_at_once_both_hold_the_same() {
     assert!(a.is_warm() && b.is_warm());
     assert_eq!(world.store.data_keys().await.unwrap().len(), 256);
     for scope in of_each_bucket() {
-        let (a, b) = (a.active(&scope).await.unwrap(), b.active(&scope).await.unwrap());
-        assert_eq!((a.id, a.fingerprint(b"same")), (b.id, b.fingerprint(b"same")));
+        let (a, b) = (
+            a.active(&scope).await.unwrap(),
+            b.active(&scope).await.unwrap(),
+        );
+        assert_eq!(
+            (a.id, a.fingerprint(b"same")),
+            (b.id, b.fingerprint(b"same"))
+        );
     }
 }
 
@@ -145,10 +210,22 @@ async fn callers_during_the_warm_up_cost_no_call_more_and_one_who_is_gone_harms_
         assert!(ring.is_warm());
     };
     together(ring).await;
-    assert_eq!((world.fake.count("GenerateDataKey"), world.fake.count("Decrypt")), (256, 0));
+    assert_eq!(
+        (
+            world.fake.count("GenerateDataKey"),
+            world.fake.count("Decrypt")
+        ),
+        (256, 0)
+    );
     let second = Arc::new(world.open().await);
     together(second).await;
-    assert_eq!((world.fake.count("GenerateDataKey"), world.fake.count("Decrypt")), (256, 256));
+    assert_eq!(
+        (
+            world.fake.count("GenerateDataKey"),
+            world.fake.count("Decrypt")
+        ),
+        (256, 256)
+    );
 }
 
 /// A start without the KMS: nothing is held, and all is well once it answers.
@@ -156,12 +233,19 @@ async fn callers_during_the_warm_up_cost_no_call_more_and_one_who_is_gone_harms_
 async fn a_cold_start_without_the_kms_mends_itself() {
     let world = World::new().await;
     world.open().await.tick().await;
-    world.fake.fail(Some(Failure::Answer(500, "KMSInternalException")));
+    world
+        .fake
+        .fail(Some(Failure::Answer(500, "KMSInternalException")));
     let ring = world.open().await;
     world.pass(&ring, MINUTE, Duration::from_secs(1)).await;
-    assert_eq!(reason(ring.active(&workspace("acme")).await), Some(Reason::KmsUnavailable));
+    assert_eq!(
+        reason(ring.active(&workspace("acme")).await),
+        Some(Reason::KmsUnavailable)
+    );
     world.fake.fail(None);
-    world.pass(&ring, Duration::from_secs(12), Duration::from_secs(1)).await;
+    world
+        .pass(&ring, Duration::from_secs(12), Duration::from_secs(1))
+        .await;
     assert!(ring.is_warm());
 }
 
@@ -172,10 +256,18 @@ async fn a_previous_key_file_unwraps_and_wraps_no_more() {
     let local = world.open_local().await;
     let before = local.active(&workspace("acme")).await.unwrap();
     let kms = world.kms(&[world.key_file()]).await;
-    let ring = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone()).await.unwrap();
+    let ring = Keyring::open(Arc::clone(&world.store), kms, world.clock.clone())
+        .await
+        .unwrap();
     ring.tick().await;
     let after = ring.get(before.id).await.unwrap();
     assert_eq!(after.fingerprint(b"same"), before.fingerprint(b"same"));
-    assert_eq!((world.fake.count("GenerateDataKey"), world.fake.count("Decrypt")), (255, 0));
+    assert_eq!(
+        (
+            world.fake.count("GenerateDataKey"),
+            world.fake.count("Decrypt")
+        ),
+        (255, 0)
+    );
     assert!(ring.is_warm());
 }

@@ -32,23 +32,28 @@ pub(super) struct Patient {
 
 impl Patient {
     pub(super) fn of(sdk: &SdkConfig) -> Result<Self, KmsError> {
-        let source = sdk
-            .credentials_provider()
-            .ok_or_else(|| KmsError::new(KmsFault::Denied, "the AWS SDK has no source of credentials"))?;
-        Ok(Self { source, fetching: Arc::default() })
+        let source = sdk.credentials_provider().ok_or_else(|| {
+            KmsError::new(KmsFault::Denied, "the AWS SDK has no source of credentials")
+        })?;
+        Ok(Self {
+            source,
+            fetching: Arc::default(),
+        })
     }
 
     /// Fetches them once, so that the operator reads of missing ones, and not of a call that took too long.
     pub(super) async fn try_once(&self, key: &str, region: &str) -> Result<(), KmsError> {
         match tokio::time::timeout(FIRST, self.fetch()).await {
-            Ok(Err(error)) if !matches!(error, CredentialsError::ProviderTimedOut(_)) => Err(KmsError::new(
-                KmsFault::Denied,
-                format!(
-                    "no AWS credentials for the KMS key {key} in {region}: {}; {}",
-                    fault::chain(&error),
-                    fault::GIVE_CREDENTIALS
-                ),
-            )),
+            Ok(Err(error)) if !matches!(error, CredentialsError::ProviderTimedOut(_)) => {
+                Err(KmsError::new(
+                    KmsFault::Denied,
+                    format!(
+                        "no AWS credentials for the KMS key {key} in {region}: {}; {}",
+                        fault::chain(&error),
+                        fault::GIVE_CREDENTIALS
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }

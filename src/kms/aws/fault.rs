@@ -42,7 +42,10 @@ impl Asked<'_> {
                 }
                 other => self.told(
                     KmsFault::Denied,
-                    &format!("there are no good AWS credentials: {}; {GIVE_CREDENTIALS}", chain(other)),
+                    &format!(
+                        "there are no good AWS credentials: {}; {GIVE_CREDENTIALS}",
+                        chain(other)
+                    ),
                 ),
             };
         }
@@ -50,22 +53,41 @@ impl Asked<'_> {
             SdkError::ServiceError(answer) => {
                 let code = answer.err().code().unwrap_or("an unknown error");
                 let fault = self.fault_of(code, answer.raw().status().as_u16());
-                let words: String =
-                    answer.err().message().unwrap_or_default().chars().take(LONGEST).collect();
-                self.told(fault, &format!("{code} {words}; {}", self.advice(fault, code)))
+                let words: String = answer
+                    .err()
+                    .message()
+                    .unwrap_or_default()
+                    .chars()
+                    .take(LONGEST)
+                    .collect();
+                self.told(
+                    fault,
+                    &format!("{code} {words}; {}", self.advice(fault, code)),
+                )
             }
             SdkError::ConstructionFailure(_) => self.told(
                 KmsFault::Denied,
-                &format!("the call cannot be made: {}; check kms.region and kms.endpoint_url", chain(error)),
+                &format!(
+                    "the call cannot be made: {}; check kms.region and kms.endpoint_url",
+                    chain(error)
+                ),
             ),
-            SdkError::TimeoutError(_) => self.told(KmsFault::Outage, "no answer in time; byokd tries again"),
-            other => self.told(KmsFault::Outage, &format!("{}; byokd tries again", chain(other))),
+            SdkError::TimeoutError(_) => {
+                self.told(KmsFault::Outage, "no answer in time; byokd tries again")
+            }
+            other => self.told(
+                KmsFault::Outage,
+                &format!("{}; byokd tries again", chain(other)),
+            ),
         }
     }
 
     /// An answer that lacks what this operation always has.
     pub(super) fn incomplete(&self) -> KmsError {
-        self.told(KmsFault::Outage, "the answer is incomplete; check kms.endpoint_url")
+        self.told(
+            KmsFault::Outage,
+            "the answer is incomplete; check kms.endpoint_url",
+        )
     }
 
     /// The KMS key that an answer names; it must be the one that was asked for.
@@ -74,31 +96,50 @@ impl Asked<'_> {
         if answered == arn {
             return Ok(answered);
         }
-        let what = format!("the answer is under {answered}, not under {arn}; check kms.endpoint_url");
+        let what =
+            format!("the answer is under {answered}, not under {arn}; check kms.endpoint_url");
         Err(self.told(KmsFault::Denied, &what))
     }
 
     /// An alias that is gone says nothing of the key that it named.
     pub(super) fn of_an_alias(&self, error: KmsError, name: &KmsKeyName) -> KmsError {
-        if name.as_str().contains("alias/") { error.of_a_name() } else { error }
+        if name.as_str().contains("alias/") {
+            error.of_a_name()
+        } else {
+            error
+        }
     }
 
     pub(super) fn in_state(&self, arn: &str, state: &str) -> KmsError {
         let asked = Asked { key: arn, ..*self };
-        asked.told(KmsFault::KeyState, &format!("the key is {state}; {}", ENABLE))
+        asked.told(
+            KmsFault::KeyState,
+            &format!("the key is {state}; {}", ENABLE),
+        )
     }
 
     fn told(&self, fault: KmsFault, what: &str) -> KmsError {
-        let Self { operation, key, region } = self;
-        KmsError::new(fault, format!("AWS KMS, {operation} with {key} in {region}: {what}"))
+        let Self {
+            operation,
+            key,
+            region,
+        } = self;
+        KmsError::new(
+            fault,
+            format!("AWS KMS, {operation} with {key} in {region}: {what}"),
+        )
     }
 
     fn fault_of(&self, code: &str, status: u16) -> KmsFault {
         match code {
             "InvalidCiphertextException" | "IncorrectKeyException" => KmsFault::Corrupt,
             // All that a row brings along is its blob.
-            "ValidationException" if matches!(self.operation, "Decrypt" | "ReEncrypt") => KmsFault::Corrupt,
-            "DisabledException" | "KMSInvalidStateException" | "NotFoundException" => KmsFault::KeyState,
+            "ValidationException" if matches!(self.operation, "Decrypt" | "ReEncrypt") => {
+                KmsFault::Corrupt
+            }
+            "DisabledException" | "KMSInvalidStateException" | "NotFoundException" => {
+                KmsFault::KeyState
+            }
             "DependencyTimeoutException"
             | "KMSInternalException"
             | "KeyUnavailableException"
@@ -113,7 +154,9 @@ impl Asked<'_> {
     }
 
     fn advice(&self, fault: KmsFault, code: &str) -> String {
-        let Self { operation, region, .. } = self;
+        let Self {
+            operation, region, ..
+        } = self;
         match (fault, code) {
             (KmsFault::Outage, _) => "byokd tries again".to_owned(),
             (KmsFault::Corrupt, _) => {
@@ -142,7 +185,8 @@ impl Asked<'_> {
     }
 }
 
-const ENABLE: &str = "enable it or cancel its deletion; until then byokd opens nothing that is under it";
+const ENABLE: &str =
+    "enable it or cancel its deletion; until then byokd opens nothing that is under it";
 
 /// The fetching of credentials that a call failed by, if it did.
 fn credentials_fault<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e CredentialsError> {
@@ -161,7 +205,9 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     words.join(": ").chars().take(LONGEST).collect()
 }
 
-fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let this = next?;

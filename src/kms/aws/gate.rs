@@ -67,7 +67,11 @@ impl Gate {
         self.wait().await?;
         let turn = self.take_turn()?;
         let result = call.await;
-        turn.settle(result.as_ref().is_err_and(|error| error.fault() == KmsFault::Outage));
+        turn.settle(
+            result
+                .as_ref()
+                .is_err_and(|error| error.fault() == KmsFault::Outage),
+        );
         result
     }
 
@@ -127,10 +131,18 @@ impl Turn<'_> {
         *breaker = match *breaker {
             _ if !outage => Breaker::Closed { failures: 0 },
             Breaker::Closed { failures } if failures.saturating_add(1) < FAILURES => {
-                Breaker::Closed { failures: failures.saturating_add(1) }
+                Breaker::Closed {
+                    failures: failures.saturating_add(1),
+                }
             }
-            Breaker::Closed { .. } => Breaker::Open { until, probing: false },
-            Breaker::Open { .. } if self.probe => Breaker::Open { until, probing: false },
+            Breaker::Closed { .. } => Breaker::Open {
+                until,
+                probing: false,
+            },
+            Breaker::Open { .. } if self.probe => Breaker::Open {
+                until,
+                probing: false,
+            },
             // A call from before it opened says nothing new.
             open @ Breaker::Open { .. } => open,
         };

@@ -29,14 +29,21 @@ struct Seen {
 
 impl Names {
     pub(super) fn new(key: KmsKeyName, previous: Vec<KmsKeyName>) -> Self {
-        let mut seen = Seen { current: key.key_arn().map(str::to_owned), ..Seen::default() };
+        let mut seen = Seen {
+            current: key.key_arn().map(str::to_owned),
+            ..Seen::default()
+        };
         for name in std::iter::once(&key).chain(&previous) {
             match name.key_arn() {
                 Some(arn) => seen.allowed.insert(arn.to_owned()),
                 None => seen.not_yet_known.insert(name.as_str().to_owned()),
             };
         }
-        Self { key, previous, seen: RwLock::new(seen) }
+        Self {
+            key,
+            previous,
+            seen: RwLock::new(seen),
+        }
     }
 
     pub(super) fn key(&self) -> &KmsKeyName {
@@ -59,7 +66,11 @@ impl Names {
     /// Previous keys whose names are still to be looked up.
     pub(super) fn not_yet_known(&self) -> Vec<KmsKeyName> {
         let seen = self.read();
-        self.previous.iter().filter(|name| seen.not_yet_known.contains(name.as_str())).cloned().collect()
+        self.previous
+            .iter()
+            .filter(|name| seen.not_yet_known.contains(name.as_str()))
+            .cloned()
+            .collect()
     }
 
     /// The KMS said which key a name stands for.
@@ -71,7 +82,11 @@ impl Names {
             && let Some(before) = seen.current.replace(arn.to_owned())
             && before != arn
         {
-            tracing::info!(before, now = arn, "kms.key names another KMS key; it wraps from now on");
+            tracing::info!(
+                before,
+                now = arn,
+                "kms.key names another KMS key; it wraps from now on"
+            );
         }
     }
 

@@ -17,7 +17,10 @@ use crate::{
 fn settings(fake: &FakeKms, key: &str, previous: &[&str]) -> AwsSettings {
     AwsSettings {
         key: KmsKeyName::parse(key).unwrap(),
-        previous: previous.iter().map(|name| KmsKeyName::parse(name).unwrap()).collect(),
+        previous: previous
+            .iter()
+            .map(|name| KmsKeyName::parse(name).unwrap())
+            .collect(),
         region: Some(REGION.to_owned()),
         endpoint_url: Some(fake.url()),
         calls_per_second: NonZeroU32::new(10_000).unwrap(),
@@ -35,7 +38,10 @@ async fn open(fake: &FakeKms, key: &str, previous: &[&str]) -> Result<Kms, KmsEr
 }
 
 fn context(bucket: u16) -> EncryptionContext {
-    EncryptionContext { deployment: Uuid::from_u128(7), data_key: DataKeyId { bucket, version: 3 } }
+    EncryptionContext {
+        deployment: Uuid::from_u128(7),
+        data_key: DataKeyId { bucket, version: 3 },
+    }
 }
 
 #[tokio::test]
@@ -52,11 +58,19 @@ async fn every_call_names_the_key_by_its_arn_and_the_whole_context() {
     let moved = kms.rewrap(&wrapped, context(9)).await.unwrap();
     assert_eq!(moved.kms_key_arn, to);
     assert_eq!(*kms.unwrap(&moved, context(9)).await.unwrap(), *secret);
-    assert_eq!(*kms.unwrap(&wrapped, context(9)).await.unwrap(), *secret, "the key before stays allowed");
+    assert_eq!(
+        *kms.unwrap(&wrapped, context(9)).await.unwrap(),
+        *secret,
+        "the key before stays allowed"
+    );
 
-    let expected: BTreeMap<String, String> = context(9).pairs().map(|(k, v)| (k.to_owned(), v)).into();
-    let named: Vec<(String, String)> =
-        fake.calls().into_iter().map(|call| (call.operation, call.key_id)).collect();
+    let expected: BTreeMap<String, String> =
+        context(9).pairs().map(|(k, v)| (k.to_owned(), v)).into();
+    let named: Vec<(String, String)> = fake
+        .calls()
+        .into_iter()
+        .map(|call| (call.operation, call.key_id))
+        .collect();
     let rows = [
         ("DescribeKey", "alias/byokd"),
         ("GenerateDataKey", &arn),
@@ -66,13 +80,27 @@ async fn every_call_names_the_key_by_its_arn_and_the_whole_context() {
         ("Decrypt", &to),
         ("Decrypt", &arn),
     ];
-    assert_eq!(named, rows.map(|(operation, key)| (operation.to_owned(), key.to_owned())));
-    for call in fake.calls().into_iter().filter(|call| call.operation != "DescribeKey") {
+    assert_eq!(
+        named,
+        rows.map(|(operation, key)| (operation.to_owned(), key.to_owned()))
+    );
+    for call in fake
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation != "DescribeKey")
+    {
         assert_eq!(call.context, expected, "{}", call.operation);
     }
-    let rewrap = fake.calls().into_iter().find(|call| call.operation == "ReEncrypt").unwrap();
+    let rewrap = fake
+        .calls()
+        .into_iter()
+        .find(|call| call.operation == "ReEncrypt")
+        .unwrap();
     assert_eq!(rewrap.body["DestinationKeyId"], *to);
-    assert_eq!(rewrap.body["DestinationEncryptionContext"], rewrap.body["SourceEncryptionContext"]);
+    assert_eq!(
+        rewrap.body["DestinationEncryptionContext"],
+        rewrap.body["SourceEncryptionContext"]
+    );
 }
 
 #[tokio::test]
@@ -82,21 +110,63 @@ async fn each_failure_is_what_it_means() {
     let rows = [
         (Failure::Dead, KmsFault::Outage),
         (Failure::Hang, KmsFault::Outage),
-        (Failure::Answer(500, "KMSInternalException"), KmsFault::Outage),
-        (Failure::Answer(400, "KMSInternalException"), KmsFault::Outage),
+        (
+            Failure::Answer(500, "KMSInternalException"),
+            KmsFault::Outage,
+        ),
+        (
+            Failure::Answer(400, "KMSInternalException"),
+            KmsFault::Outage,
+        ),
         (Failure::Answer(503, "SomethingElse"), KmsFault::Outage),
-        (Failure::Answer(400, "ThrottlingException"), KmsFault::Outage),
-        (Failure::Answer(400, "DependencyTimeoutException"), KmsFault::Outage),
-        (Failure::Answer(400, "KeyUnavailableException"), KmsFault::Outage),
-        (Failure::Answer(400, "AccessDeniedException"), KmsFault::Denied),
-        (Failure::Answer(400, "UnrecognizedClientException"), KmsFault::Denied),
-        (Failure::Answer(400, "ExpiredTokenException"), KmsFault::Denied),
-        (Failure::Answer(400, "DisabledException"), KmsFault::KeyState),
-        (Failure::Answer(400, "KMSInvalidStateException"), KmsFault::KeyState),
-        (Failure::Answer(400, "NotFoundException"), KmsFault::KeyState),
-        (Failure::Answer(400, "InvalidCiphertextException"), KmsFault::Corrupt),
-        (Failure::Answer(400, "IncorrectKeyException"), KmsFault::Corrupt),
-        (Failure::Answer(400, "ValidationException"), KmsFault::Corrupt),
+        (
+            Failure::Answer(400, "ThrottlingException"),
+            KmsFault::Outage,
+        ),
+        (
+            Failure::Answer(400, "DependencyTimeoutException"),
+            KmsFault::Outage,
+        ),
+        (
+            Failure::Answer(400, "KeyUnavailableException"),
+            KmsFault::Outage,
+        ),
+        (
+            Failure::Answer(400, "AccessDeniedException"),
+            KmsFault::Denied,
+        ),
+        (
+            Failure::Answer(400, "UnrecognizedClientException"),
+            KmsFault::Denied,
+        ),
+        (
+            Failure::Answer(400, "ExpiredTokenException"),
+            KmsFault::Denied,
+        ),
+        (
+            Failure::Answer(400, "DisabledException"),
+            KmsFault::KeyState,
+        ),
+        (
+            Failure::Answer(400, "KMSInvalidStateException"),
+            KmsFault::KeyState,
+        ),
+        (
+            Failure::Answer(400, "NotFoundException"),
+            KmsFault::KeyState,
+        ),
+        (
+            Failure::Answer(400, "InvalidCiphertextException"),
+            KmsFault::Corrupt,
+        ),
+        (
+            Failure::Answer(400, "IncorrectKeyException"),
+            KmsFault::Corrupt,
+        ),
+        (
+            Failure::Answer(400, "ValidationException"),
+            KmsFault::Corrupt,
+        ),
     ];
     for (failure, fault) in rows {
         fake.fail(None);
@@ -120,14 +190,24 @@ async fn a_blob_in_another_place_or_under_a_strangers_key_is_corruption() {
     fake.add_key("alias/byokd");
     let kms = open(&fake, "alias/byokd", &[]).await.unwrap();
     let (_, wrapped) = kms.generate(context(1)).await.unwrap();
-    let fault = async |wrapped: &Wrapped, context| kms.unwrap(wrapped, context).await.unwrap_err().fault();
+    let fault =
+        async |wrapped: &Wrapped, context| kms.unwrap(wrapped, context).await.unwrap_err().fault();
     assert_eq!(fault(&wrapped, context(2)).await, KmsFault::Corrupt);
-    let cut = Wrapped { blob: Vec::new(), ..wrapped.clone() };
+    let cut = Wrapped {
+        blob: Vec::new(),
+        ..wrapped.clone()
+    };
     assert_eq!(fault(&cut, context(1)).await, KmsFault::Corrupt);
     fake.forget_calls();
-    let foreign = Wrapped { kms_key_arn: stranger, ..wrapped };
+    let foreign = Wrapped {
+        kms_key_arn: stranger,
+        ..wrapped
+    };
     assert_eq!(fault(&foreign, context(1)).await, KmsFault::Corrupt);
-    assert_eq!(kms.rewrap(&foreign, context(1)).await.unwrap_err().fault(), KmsFault::Corrupt);
+    assert_eq!(
+        kms.rewrap(&foreign, context(1)).await.unwrap_err().fault(),
+        KmsFault::Corrupt
+    );
     assert_eq!(fake.calls().len(), 0, "no call for a stranger's key");
 }
 
@@ -142,16 +222,31 @@ async fn what_the_operator_must_mend_refuses_the_start_and_says_how() {
             assert!(error.contains(word), "{word}: {error}");
         }
     };
-    refused("alias/none", None, &["alias/none", REGION, "check kms.key and kms.region"]).await;
+    refused(
+        "alias/none",
+        None,
+        &["alias/none", REGION, "check kms.key and kms.region"],
+    )
+    .await;
     let denied = Failure::Only("DescribeKey", 400, "AccessDeniedException");
-    refused("alias/byokd", Some(denied), &["kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"]).await;
+    refused(
+        "alias/byokd",
+        Some(denied),
+        &["kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"],
+    )
+    .await;
     let token = Failure::Answer(400, "UnrecognizedClientException");
     refused("alias/byokd", Some(token), &["AWS_ACCESS_KEY_ID", "IRSA"]).await;
     let arn_of_elsewhere = Failure::Answer(400, "InvalidArnException");
     refused(&arn, Some(arn_of_elsewhere), &["kms.region", REGION]).await;
     for state in ["Disabled", "PendingDeletion", "PendingImport"] {
         fake.set_state(&arn, state);
-        refused("alias/byokd", None, &[state, &arn, "enable it or cancel its deletion"]).await;
+        refused(
+            "alias/byokd",
+            None,
+            &[state, &arn, "enable it or cancel its deletion"],
+        )
+        .await;
         refused(&arn, None, &[state]).await;
     }
 }
@@ -163,12 +258,24 @@ async fn an_outage_does_not_refuse_the_start_and_condemns_nobody() {
     let arn = fake.add_key("alias/byokd");
     fake.fail(Some(Failure::Answer(500, "KMSInternalException")));
     let by_arn = open(&fake, &arn, &[]).await.unwrap();
-    assert_eq!((by_arn.allows(&arn), by_arn.current()), (Allowed::Yes, arn.clone()));
+    assert_eq!(
+        (by_arn.allows(&arn), by_arn.current()),
+        (Allowed::Yes, arn.clone())
+    );
     let kms = open(&fake, "alias/byokd", &[]).await.unwrap();
     assert!(!kms.is_looked_up());
-    let wrapped = Wrapped { blob: vec![1], kms_key_arn: arn.clone() };
-    assert_eq!(kms.unwrap(&wrapped, context(1)).await.unwrap_err().fault(), KmsFault::Outage);
-    assert_eq!(kms.generate(context(1)).await.unwrap_err().fault(), KmsFault::Outage);
+    let wrapped = Wrapped {
+        blob: vec![1],
+        kms_key_arn: arn.clone(),
+    };
+    assert_eq!(
+        kms.unwrap(&wrapped, context(1)).await.unwrap_err().fault(),
+        KmsFault::Outage
+    );
+    assert_eq!(
+        kms.generate(context(1)).await.unwrap_err().fault(),
+        KmsFault::Outage
+    );
     fake.fail(None);
     kms.look_up().await.all().unwrap();
     assert!(kms.is_looked_up());
@@ -192,7 +299,9 @@ async fn previous_keys_unwrap_and_a_key_file_needs_new_data_keys() {
     LocalKms::create(&path).unwrap();
     let local = Kms::Local(LocalKms::open(&path, &[]).unwrap());
     let (secret, wrapped) = local.generate(context(2)).await.unwrap();
-    let aws = AwsKms::open(settings(&fake, "alias/byokd", &[]), clock()).await.unwrap();
+    let aws = AwsKms::open(settings(&fake, "alias/byokd", &[]), clock())
+        .await
+        .unwrap();
     let kms = Kms::Aws(Box::new(aws), KeyFiles::open(&[path]).unwrap());
     assert_eq!(*kms.unwrap(&wrapped, context(2)).await.unwrap(), *secret);
     let error = kms.rewrap(&wrapped, context(2)).await.unwrap_err();
@@ -218,12 +327,17 @@ async fn a_kms_that_does_not_answer_is_left_in_peace() {
     let fake = FakeKms::start().await;
     fake.add_key("alias/byokd");
     let clock = clock();
-    let kms = AwsKms::open(settings(&fake, "alias/byokd", &[]), clock.clone()).await.unwrap();
+    let kms = AwsKms::open(settings(&fake, "alias/byokd", &[]), clock.clone())
+        .await
+        .unwrap();
     fake.fail(Some(Failure::Answer(400, "KeyUnavailableException")));
     let calls = async |times: usize| {
         fake.forget_calls();
         for _ in 0..times {
-            assert_eq!(kms.generate(context(1)).await.unwrap_err().fault(), KmsFault::Outage);
+            assert_eq!(
+                kms.generate(context(1)).await.unwrap_err().fault(),
+                KmsFault::Outage
+            );
         }
         fake.calls().len()
     };
@@ -234,7 +348,10 @@ async fn a_kms_that_does_not_answer_is_left_in_peace() {
     assert_eq!(calls(10).await, 0);
     clock.advance(Duration::from_millis(1));
     let probes = calls(10).await;
-    assert!((1..=2).contains(&probes), "one call, tried twice at the most: {probes}");
+    assert!(
+        (1..=2).contains(&probes),
+        "one call, tried twice at the most: {probes}"
+    );
     clock.advance(Duration::from_secs(5));
     // A probe whose caller is gone is no answer: the next one may try.
     fake.fail(Some(Failure::Hang));
@@ -249,14 +366,23 @@ async fn a_kms_that_does_not_answer_is_left_in_peace() {
 async fn calls_beyond_the_limit_wait_for_a_bounded_time() {
     let fake = FakeKms::start().await;
     fake.add_key("alias/byokd");
-    let slow = AwsSettings { calls_per_second: NonZeroU32::MIN, ..settings(&fake, "alias/byokd", &[]) };
+    let slow = AwsSettings {
+        calls_per_second: NonZeroU32::MIN,
+        ..settings(&fake, "alias/byokd", &[])
+    };
     let kms = AwsKms::open(slow, clock()).await.unwrap();
-    let (a, b, c) =
-        tokio::join!(kms.generate(context(1)), kms.generate(context(2)), kms.generate(context(3)));
+    let (a, b, c) = tokio::join!(
+        kms.generate(context(1)),
+        kms.generate(context(2)),
+        kms.generate(context(3))
+    );
     let refused: Vec<_> = [a, b, c].into_iter().filter_map(Result::err).collect();
     assert!(!refused.is_empty() && refused.len() < 3);
     for error in refused {
-        assert!(error.to_string().contains("kms.calls_per_second"), "{error}");
+        assert!(
+            error.to_string().contains("kms.calls_per_second"),
+            "{error}"
+        );
     }
 }
 
@@ -266,8 +392,13 @@ async fn a_name_that_stands_for_nothing_keeps_no_other_from_being_looked_up() {
     let old = fake.add_key("alias/old");
     fake.add_key("alias/byokd");
     let gone = "01234567-89ab-cdef-0123-456789abcdef";
-    let kms = open(&fake, "alias/byokd", &[gone, "alias/old"]).await.unwrap();
-    assert_eq!((kms.allows(&old), kms.is_looked_up()), (Allowed::Yes, false));
+    let kms = open(&fake, "alias/byokd", &[gone, "alias/old"])
+        .await
+        .unwrap();
+    assert_eq!(
+        (kms.allows(&old), kms.is_looked_up()),
+        (Allowed::Yes, false)
+    );
     let LookedUp { current, previous } = kms.look_up().await;
     current.unwrap();
     assert_eq!(previous.unwrap_err().fault(), KmsFault::Denied);
@@ -280,9 +411,19 @@ async fn each_region_is_by_itself() {
     let arn = fake.add_key("alias/byokd");
     let far = arn.replace(REGION, "us-east-1");
     let kms = open(&fake, "alias/byokd", &[&far]).await.unwrap();
-    assert_eq!((kms.can_rewrap(&arn), kms.can_rewrap(&far), kms.can_rewrap("local:x")), (true, false, false));
+    assert_eq!(
+        (
+            kms.can_rewrap(&arn),
+            kms.can_rewrap(&far),
+            kms.can_rewrap("local:x")
+        ),
+        (true, false, false)
+    );
     fake.fail(Some(Failure::Only("Decrypt", 500, "KMSInternalException")));
-    let wrapped = Wrapped { blob: vec![1], kms_key_arn: far };
+    let wrapped = Wrapped {
+        blob: vec![1],
+        kms_key_arn: far,
+    };
     for _ in 0..5 {
         let error = kms.unwrap(&wrapped, context(1)).await.unwrap_err();
         assert_eq!(error.fault(), KmsFault::Outage);

@@ -23,17 +23,33 @@ struct Case {
 }
 
 fn recorded() -> Vec<Case> {
-    toml::from_str::<Cases>(include_str!("../../../tests/verdicts/cases.toml")).unwrap().case
+    toml::from_str::<Cases>(include_str!("../../../tests/verdicts/cases.toml"))
+        .unwrap()
+        .case
 }
 
 #[test]
 fn every_recorded_body_means_what_is_recorded() {
     let rules = Rules::shipped().unwrap();
-    for Case { protocol, probe, status, body, means, host } in recorded() {
+    for Case {
+        protocol,
+        probe,
+        status,
+        body,
+        means,
+        host,
+    } in recorded()
+    {
         for probe in probe {
             let judgement = rules.judge(protocol, probe, status, body.as_bytes());
-            let expected = Judgement { meaning: means, named_host: host.clone() };
-            assert_eq!(judgement, expected, "{protocol:?} {probe:?} {status} {body}");
+            let expected = Judgement {
+                meaning: means,
+                named_host: host.clone(),
+            };
+            assert_eq!(
+                judgement, expected,
+                "{protocol:?} {probe:?} {status} {body}"
+            );
         }
     }
 }
@@ -41,13 +57,17 @@ fn every_recorded_body_means_what_is_recorded() {
 #[test]
 fn every_rule_and_every_word_of_it_has_a_recorded_body() {
     let rules = Rules::shipped().unwrap().rule;
-    let mut unseen: BTreeSet<(usize, String)> =
-        rules.iter().enumerate().flat_map(|(at, rule)| words(rule).map(move |word| (at, word))).collect();
+    let mut unseen: BTreeSet<(usize, String)> = rules
+        .iter()
+        .enumerate()
+        .flat_map(|(at, rule)| words(rule).map(move |word| (at, word)))
+        .collect();
     for case in recorded() {
         let complaint = Complaint::read(case.body.as_bytes());
         for probe in case.probe {
-            let hit =
-                rules.iter().position(|rule| rule.matches(case.protocol, probe, case.status, &complaint));
+            let hit = rules
+                .iter()
+                .position(|rule| rule.matches(case.protocol, probe, case.status, &complaint));
             let Some(at) = hit else { continue };
             unseen.retain(|(rule, word)| *rule != at || !said(&complaint, case.status, word));
         }
@@ -58,15 +78,29 @@ fn every_rule_and_every_word_of_it_has_a_recorded_body() {
 /// A rule's statuses, codes, types and texts, each named by its kind.
 fn words(rule: &Rule) -> impl Iterator<Item = String> + use<> {
     let of = |kind: &str, words: &Option<Vec<String>>| {
-        words.iter().flatten().map(|word| format!("{kind} {word}")).collect::<Vec<_>>()
+        words
+            .iter()
+            .flatten()
+            .map(|word| format!("{kind} {word}"))
+            .collect::<Vec<_>>()
     };
     // One recorded server error stands for all of them.
     let statuses = if rule.means == Meaning::Verdict(Verdict::ProviderDown) {
         vec!["any".to_owned()]
     } else {
-        rule.status.iter().map(|status| format!("status {status}")).collect()
+        rule.status
+            .iter()
+            .map(|status| format!("status {status}"))
+            .collect()
     };
-    [statuses, of("code", &rule.code), of("type", &rule.r#type), of("text", &rule.text)].into_iter().flatten()
+    [
+        statuses,
+        of("code", &rule.code),
+        of("type", &rule.r#type),
+        of("text", &rule.text),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn said(complaint: &Complaint, status: u16, word: &str) -> bool {
@@ -91,17 +125,29 @@ fn texts_are_in_lower_case_as_they_are_compared() {
 #[test]
 fn a_host_is_a_host_name_or_nothing() {
     let host = |text: &str| host_after(text, "request to ");
-    assert_eq!(host("make your request to us.api.openai.com.").as_deref(), Some("us.api.openai.com"));
-    assert_eq!(host("request to https://eu.api.openai.com/v1 now").as_deref(), Some("eu.api.openai.com"));
+    assert_eq!(
+        host("make your request to us.api.openai.com.").as_deref(),
+        Some("us.api.openai.com")
+    );
+    assert_eq!(
+        host("request to https://eu.api.openai.com/v1 now").as_deref(),
+        Some("eu.api.openai.com")
+    );
     assert_eq!(host("request to a.b@evil.example").as_deref(), Some("a.b"));
-    for text in ["request to localhost", "request to ", "request to é.com", "nothing of it"] {
+    for text in [
+        "request to localhost",
+        "request to ",
+        "request to é.com",
+        "nothing of it",
+    ] {
         assert_eq!(host(text), None, "{text}");
     }
 }
 
 #[test]
 fn a_table_with_a_word_that_we_do_not_know_is_refused() {
-    let table = |rule: &str| toml::from_str::<Rules>(&format!("[[rule]]\nprotocol = \"openai\"\n{rule}"));
+    let table =
+        |rule: &str| toml::from_str::<Rules>(&format!("[[rule]]\nprotocol = \"openai\"\n{rule}"));
     assert!(table("status = [401]\nmeans = \"INVALID\"").is_ok());
     assert!(table("status = [401]\nmeans = \"BAD\"").is_err());
     assert!(table("status = [401]\nmeans = \"INVALID\"\ncodes = []").is_err());

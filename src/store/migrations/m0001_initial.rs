@@ -3,9 +3,9 @@
 use sea_orm_migration::{
     prelude::*,
     schema::{
-        big_integer, big_integer_null, big_pk_auto, binary, binary_null, boolean, integer, integer_null,
-        json_binary, string, string_null, text, timestamp_with_time_zone, timestamp_with_time_zone_null,
-        uuid,
+        big_integer, big_integer_null, big_pk_auto, binary, binary_null, boolean, integer,
+        integer_null, json_binary, string, string_null, text, timestamp_with_time_zone,
+        timestamp_with_time_zone_null, uuid,
     },
     sea_orm::Statement,
 };
@@ -20,7 +20,10 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 
-    #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
+    #[expect(
+        elided_lifetimes_in_paths,
+        reason = "async_trait matches the trait's own spelling only"
+    )]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
             deployment(),
@@ -111,7 +114,11 @@ fn holders() -> TableCreateStatement {
 }
 
 fn model_lists() -> TableCreateStatement {
-    table("model_lists").col(binary("hash")).col(text("body")).primary_key(&mut key(&["hash"])).to_owned()
+    table("model_lists")
+        .col(binary("hash"))
+        .col(text("body"))
+        .primary_key(&mut key(&["hash"]))
+        .to_owned()
 }
 
 fn provider_keys() -> TableCreateStatement {
@@ -140,7 +147,11 @@ fn provider_keys() -> TableCreateStatement {
         .col(timestamp_with_time_zone("set_at"))
         .col(timestamp_with_time_zone_null("ended_at"))
         .foreign_key(&mut data_key_reference("provider_keys"))
-        .foreign_key(ForeignKey::create().from("provider_keys", "model_list_hash").to("model_lists", "hash"))
+        .foreign_key(
+            ForeignKey::create()
+                .from("provider_keys", "model_list_hash")
+                .to("model_lists", "hash"),
+        )
         .foreign_key(
             ForeignKey::create()
                 .from("provider_keys", ("scope", "workspace_id"))
@@ -203,10 +214,22 @@ fn indexes() -> [IndexCreateStatement; 5] {
         index
     };
     [
-        index("keys_by_holder", "provider_keys", &["scope", "workspace_id", "provider"]),
-        index("keys_by_data_key", "provider_keys", &["bucket", "data_key_version"]),
+        index(
+            "keys_by_holder",
+            "provider_keys",
+            &["scope", "workspace_id", "provider"],
+        ),
+        index(
+            "keys_by_data_key",
+            "provider_keys",
+            &["bucket", "data_key_version"],
+        ),
         index("keys_by_model_list", "provider_keys", &["model_list_hash"]),
-        index("audit_by_holder", "audit_events", &["scope", "workspace_id", "at"]),
+        index(
+            "audit_by_holder",
+            "audit_events",
+            &["scope", "workspace_id", "at"],
+        ),
         index("results_by_expiry", "request_results", &["expires_at"]),
     ]
 }

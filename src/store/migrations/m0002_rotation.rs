@@ -4,7 +4,9 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, boolean, integer, string, text, timestamp_with_time_zone_null, uuid, uuid_null},
+    schema::{
+        big_integer, boolean, integer, string, text, timestamp_with_time_zone_null, uuid, uuid_null,
+    },
 };
 
 #[derive(DeriveMigrationName)]
@@ -16,7 +18,10 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 
-    #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
+    #[expect(
+        elided_lifetimes_in_paths,
+        reason = "async_trait matches the trait's own spelling only"
+    )]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let retired_at = Table::alter()
             .table("data_keys")
@@ -37,7 +42,10 @@ impl MigrationTrait for Migration {
             .col(boolean("finished"))
             .to_owned();
         manager.create_table(rewraps).await?;
-        let level = Query::update().table("deployment").value("schema_level", 2).to_owned();
+        let level = Query::update()
+            .table("deployment")
+            .value("schema_level", 2)
+            .to_owned();
         manager.execute(level).await
     }
 }

@@ -17,12 +17,19 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 
-    #[expect(elided_lifetimes_in_paths, reason = "async_trait matches the trait's own spelling only")]
+    #[expect(
+        elided_lifetimes_in_paths,
+        reason = "async_trait matches the trait's own spelling only"
+    )]
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(audit_chains()).await?;
         manager.create_table(key_usage()).await?;
         for (name, table, columns) in [
-            ("audit_by_revision", "audit_events", &["scope", "workspace_id", "revision"][..]),
+            (
+                "audit_by_revision",
+                "audit_events",
+                &["scope", "workspace_id", "revision"][..],
+            ),
             ("audit_by_time", "audit_events", &["at"]),
             ("usage_by_hour", "key_usage", &["hour"]),
         ] {
@@ -32,7 +39,10 @@ impl MigrationTrait for Migration {
             }
             manager.create_index(index).await?;
         }
-        let level = Query::update().table("deployment").value("schema_level", 3).to_owned();
+        let level = Query::update()
+            .table("deployment")
+            .value("schema_level", 3)
+            .to_owned();
         manager.execute(level).await
     }
 }

@@ -43,7 +43,16 @@ pub(super) fn said(world: &World) -> Named {
                 json!(-1.5),
             ],
         ),
-        ("iat", vec![json!(now + 31), json!(now.to_string()), json!(null), json!({}), json!(1e300)]),
+        (
+            "iat",
+            vec![
+                json!(now + 31),
+                json!(now.to_string()),
+                json!(null),
+                json!({}),
+                json!(1e300),
+            ],
+        ),
         (
             "aud",
             vec![
@@ -182,9 +191,15 @@ pub(super) fn said(world: &World) -> Named {
         ("for", json!("training")),
     ] {
         for value in [good[name].clone(), other] {
-            let (last, first) =
-                (format!("{open},\"{name}\":{value}}}"), format!("{{\"{name}\":{value},{}", &text[1..]));
-            let escaped = format!("{open},\"\\u00{:02x}{}\":{value}}}", name.as_bytes()[0], &name[1..]);
+            let (last, first) = (
+                format!("{open},\"{name}\":{value}}}"),
+                format!("{{\"{name}\":{value},{}", &text[1..]),
+            );
+            let escaped = format!(
+                "{open},\"\\u00{:02x}{}\":{value}}}",
+                name.as_bytes()[0],
+                &name[1..]
+            );
             for (how, text) in [("last", last), ("first", first), ("escaped", escaped)] {
                 found.push((
                     format!("{name} twice, {how}: {value}"),
@@ -201,7 +216,12 @@ pub(super) fn said(world: &World) -> Named {
         ("an endless number", r#""x":1e999"#),
         ("an exp beyond all numbers", r#""exp":1e999"#),
     ] {
-        found.push((what.into(), world.ed.signed(world.ed.header(), format!("{open},{more}}}"))));
+        found.push((
+            what.into(),
+            world
+                .ed
+                .signed(world.ed.header(), format!("{open},{more}}}")),
+        ));
     }
     let deep = format!("{open},\"x\":{}{}}}", "[".repeat(2000), "]".repeat(2000));
     for (what, text) in [
@@ -215,7 +235,10 @@ pub(super) fn said(world: &World) -> Named {
         ("half of it", &text[..text.len() / 2]),
         ("a mark before it", &format!("\u{feff}{text}")),
     ] {
-        found.push((format!("claims that are {what}"), world.ed.signed(world.ed.header(), text)));
+        found.push((
+            format!("claims that are {what}"),
+            world.ed.signed(world.ed.header(), text),
+        ));
     }
     found
 }

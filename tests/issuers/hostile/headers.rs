@@ -36,11 +36,23 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
         json!("dir"),
     ] {
         let message = message(json!({"alg": alg, "kid": "ed-1"}), &good);
-        found.push((format!("alg {alg} without a signature"), format!("{message}.")));
-        found.push((format!("alg {alg} with a signature of EdDSA"), world.ed.sign(&message)));
-        found.push((format!("alg {alg} with another token's signature"), format!("{message}.{signature}")));
+        found.push((
+            format!("alg {alg} without a signature"),
+            format!("{message}."),
+        ));
+        found.push((
+            format!("alg {alg} with a signature of EdDSA"),
+            world.ed.sign(&message),
+        ));
+        found.push((
+            format!("alg {alg} with another token's signature"),
+            format!("{message}.{signature}"),
+        ));
     }
-    found.push(("no alg".into(), world.ed.signed(json!({"kid": "ed-1"}), &good)));
+    found.push((
+        "no alg".into(),
+        world.ed.signed(json!({"kid": "ed-1"}), &good),
+    ));
     for key in [&world.ed, &world.es, &world.rs] {
         for (at, form) in key.public_forms().iter().enumerate() {
             for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
@@ -65,8 +77,12 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
             }
         }
     }
-    found
-        .push(("PS256 by an RSA key".into(), world.rs.signed(json!({"alg": "PS256", "kid": "rs-1"}), &good)));
+    found.push((
+        "PS256 by an RSA key".into(),
+        world
+            .rs
+            .signed(json!({"alg": "PS256", "kid": "rs-1"}), &good),
+    ));
     // Who signs with a key that the token brings itself.
     for kid in [json!("ed-1"), json!(attacker.kid), json!(null)] {
         for (name, value) in [
@@ -77,7 +93,10 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
             ("x5t", json!("x")),
         ] {
             let header = json!({"alg": "EdDSA", "kid": kid, name: value});
-            found.push((format!("{name} of an attacker under kid {kid}"), attacker.signed(header, &good)));
+            found.push((
+                format!("{name} of an attacker under kid {kid}"),
+                attacker.signed(header, &good),
+            ));
         }
     }
     for (what, more) in [
@@ -88,7 +107,10 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
         ("b64", json!({"crit": ["b64"], "b64": false})),
     ] {
         let mut header = world.ed.header();
-        header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        header
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         found.push((what.into(), world.ed.signed(header, &good)));
     }
     for kid in [
@@ -116,7 +138,10 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
             world.ed.signed(json!({"alg": "EdDSA", "kid": kid}), &good),
         ));
     }
-    found.push(("no kid, and several keys".into(), world.ed.signed(json!({"alg": "EdDSA"}), &good)));
+    found.push((
+        "no kid, and several keys".into(),
+        world.ed.signed(json!({"alg": "EdDSA"}), &good),
+    ));
     for raw in [
         r#"{"alg":"EdDSA","kid":"ed-1","alg":"EdDSA"}"#,
         r#"{"alg":"none","alg":"EdDSA","kid":"ed-1"}"#,

@@ -12,7 +12,9 @@ use crate::support::token_key::{encoded, message};
 pub(super) fn written(world: &World) -> Named {
     let good = world.ed.token(&world.claims());
     let parts: Vec<&str> = good.split('.').collect();
-    let [header, payload, signature] = parts[..] else { panic!("{good}") };
+    let [header, payload, signature] = parts[..] else {
+        panic!("{good}")
+    };
     let less = |part: &str| part[..part.len() - 1].to_owned();
     let other = |part: &str| {
         // The last letter of a signature has four bits that mean nothing; written otherwise it is another text.
@@ -23,10 +25,22 @@ pub(super) fn written(world: &World) -> Named {
     };
     let nested = encoded(&good);
     let mut found: Named = [
-        ("the header cut", format!("{}.{payload}.{signature}", less(header))),
-        ("the claims cut", format!("{header}.{}.{signature}", less(payload))),
-        ("the signature cut", format!("{header}.{payload}.{}", less(signature))),
-        ("half a signature", format!("{header}.{payload}.{}", &signature[..signature.len() / 2])),
+        (
+            "the header cut",
+            format!("{}.{payload}.{signature}", less(header)),
+        ),
+        (
+            "the claims cut",
+            format!("{header}.{}.{signature}", less(payload)),
+        ),
+        (
+            "the signature cut",
+            format!("{header}.{payload}.{}", less(signature)),
+        ),
+        (
+            "half a signature",
+            format!("{header}.{payload}.{}", &signature[..signature.len() / 2]),
+        ),
         ("no header", format!(".{payload}.{signature}")),
         ("no claims", format!("{header}..{signature}")),
         ("no signature", format!("{header}.{payload}.")),
@@ -39,7 +53,10 @@ pub(super) fn written(world: &World) -> Named {
         ("two dots behind it", format!("{good}..")),
         ("a dot before it", format!(".{good}")),
         ("a part more", format!("{good}.{signature}")),
-        ("five parts, as a JWE has", format!("{header}.{payload}.{signature}.{payload}.{signature}")),
+        (
+            "five parts, as a JWE has",
+            format!("{header}.{payload}.{signature}.{payload}.{signature}"),
+        ),
         (
             "a JWE",
             format!(
@@ -51,34 +68,66 @@ pub(super) fn written(world: &World) -> Named {
                 encoded([2; 16])
             ),
         ),
-        ("white space inside", format!("{header}. {payload}.{signature}")),
+        (
+            "white space inside",
+            format!("{header}. {payload}.{signature}"),
+        ),
         ("a tab inside", format!("{header}.{payload}.\t{signature}")),
         ("padding", format!("{header}.{payload}.{signature}==")),
-        ("a signature that is not canonical", format!("{header}.{payload}.{}", other(signature))),
-        ("the alphabet of MIME", format!("{header}.{payload}.+/{}", &signature[2..])),
+        (
+            "a signature that is not canonical",
+            format!("{header}.{payload}.{}", other(signature)),
+        ),
+        (
+            "the alphabet of MIME",
+            format!("{header}.{payload}.+/{}", &signature[2..]),
+        ),
         ("a list of two", format!("{good},{good}")),
         ("the scheme twice", format!("Bearer {good}")),
         ("the scheme behind it", format!("{good} Bearer")),
         ("in quotes", format!("\"{good}\"")),
-        ("a signature of zeros", format!("{header}.{payload}.{}", encoded([0; 64]))),
+        (
+            "a signature of zeros",
+            format!("{header}.{payload}.{}", encoded([0; 64])),
+        ),
         (
             "as bytes of JSON",
-            encoded(json!({"protected": header, "payload": payload, "signature": signature}).to_string()),
+            encoded(
+                json!({"protected": header, "payload": payload, "signature": signature})
+                    .to_string(),
+            ),
         ),
         (
             "a token inside a token",
-            world.ed.signed(json!({"alg": "EdDSA", "kid": "ed-1", "cty": "JWT"}), &good),
+            world
+                .ed
+                .signed(json!({"alg": "EdDSA", "kid": "ed-1", "cty": "JWT"}), &good),
         ),
-        ("a token as the claims", world.ed.sign(&format!("{header}.{nested}"))),
+        (
+            "a token as the claims",
+            world.ed.sign(&format!("{header}.{nested}")),
+        ),
     ]
     .map(|(what, token)| (what.to_owned(), token))
     .into();
     let second = world.second_ed.token(&world.claims());
     let (other_message, other_signature) = second.rsplit_once('.').unwrap();
-    found.push(("another key's signature".into(), format!("{header}.{payload}.{other_signature}")));
-    found.push(("a signature over another header".into(), format!("{other_message}.{signature}")));
-    let admin = message(world.ed.header(), with(&world.claims(), "roles", json!(["admin", "resolver"])));
-    found.push(("a signature over other claims".into(), format!("{admin}.{signature}")));
+    found.push((
+        "another key's signature".into(),
+        format!("{header}.{payload}.{other_signature}"),
+    ));
+    found.push((
+        "a signature over another header".into(),
+        format!("{other_message}.{signature}"),
+    ));
+    let admin = message(
+        world.ed.header(),
+        with(&world.claims(), "roles", json!(["admin", "resolver"])),
+    );
+    found.push((
+        "a signature over other claims".into(),
+        format!("{admin}.{signature}"),
+    ));
     for (what, bytes) in [
         ("r = s = 0", vec![0; 64]),
         ("none", Vec::new()),
@@ -90,10 +139,17 @@ pub(super) fn written(world: &World) -> Named {
         }),
     ] {
         let message = message(world.es.header(), world.claims());
-        found.push((format!("a signature of ES256 that is {what}"), format!("{message}.{}", encoded(bytes))));
+        found.push((
+            format!("a signature of ES256 that is {what}"),
+            format!("{message}.{}", encoded(bytes)),
+        ));
     }
     for bytes in [9 * 1024, 12 * 1024] {
-        let token = world.ed.token(&with(&world.claims(), "x", json!("x".repeat(bytes * 3 / 4))));
+        let token = world.ed.token(&with(
+            &world.claims(),
+            "x",
+            json!("x".repeat(bytes * 3 / 4)),
+        ));
         found.push((format!("{} bytes", token.len()), token));
     }
     found

@@ -3,8 +3,10 @@
 use std::{fs, process::Command};
 
 use byokd::{
-    contract::v1::{key_service_client::KeyServiceClient, platform_service_client::PlatformServiceClient},
-    domain::{clock::Clock, names::PurposeName, principal::Role},
+    contract::v1::{
+        key_service_client::KeyServiceClient, platform_service_client::PlatformServiceClient,
+    },
+    domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{MintRequest, Signer, mint},
 };
 use sea_orm::DatabaseConnection;
@@ -54,13 +56,22 @@ impl Deployment {
         }
         let ports = (0..REPLICAS).map(|_| free_port()).collect();
         let network = std::sync::Arc::new(network);
-        let mut all =
-            Self { postgres, network, kms, kms_key, sites, processes: Vec::new(), ports, database_url };
+        let mut all = Self {
+            postgres,
+            network,
+            kms,
+            kms_key,
+            sites,
+            processes: Vec::new(),
+            ports,
+            database_url,
+        };
         all.processes.resize_with(REPLICAS, || None);
         all.start_replica(0).await;
         let database = all.database().await;
         until_within(PATIENCE, "the data keys are made", async || {
-            (number(&database, "SELECT count(*) FROM data_keys").await == BUCKETS as i64).then_some(())
+            (number(&database, "SELECT count(*) FROM data_keys").await == BUCKETS as i64)
+                .then_some(())
         })
         .await;
         database.close().await.unwrap();
@@ -85,8 +96,13 @@ impl Deployment {
 
     fn serve(&self, replica: usize) -> Command {
         let listen = format!("127.0.0.1:{}", self.ports[replica]);
-        let mut serve =
-            self.sites[replica].command(&["serve", "--listen", &listen, "--admin-listen", "127.0.0.1:0"]);
+        let mut serve = self.sites[replica].command(&[
+            "serve",
+            "--listen",
+            &listen,
+            "--admin-listen",
+            "127.0.0.1:0",
+        ]);
         serve
             .env("BYOKD__CATALOG__FILE", self.sites[0].path("catalog.toml"))
             .env("BYOKD__DATABASE__URL", &self.database_url)
@@ -119,16 +135,26 @@ impl Deployment {
     /// A caller of one replica; it connects when it must.
     pub(super) fn keys(&self, replica: usize) -> Keys {
         let roles = [Role::Resolver, Role::Admin];
-        KeyServiceClient::new(InterceptedService::new(self.channel(replica), self.bearer(&roles)))
+        KeyServiceClient::new(InterceptedService::new(
+            self.channel(replica),
+            self.bearer(&roles),
+        ))
     }
 
     pub(super) fn platform(&self) -> Platform {
-        PlatformServiceClient::new(InterceptedService::new(self.channel(0), self.bearer(&[Role::Operator])))
+        PlatformServiceClient::new(InterceptedService::new(
+            self.channel(0),
+            self.bearer(&[Role::Operator]),
+        ))
     }
 
     fn channel(&self, replica: usize) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[replica])).unwrap();
-        endpoint.timeout(DEADLINE).connect_timeout(std::time::Duration::from_secs(2)).connect_lazy()
+        let endpoint =
+            Endpoint::from_shared(format!("http://127.0.0.1:{}", self.ports[replica])).unwrap();
+        endpoint
+            .timeout(DEADLINE)
+            .connect_timeout(std::time::Duration::from_secs(2))
+            .connect_lazy()
     }
 
     fn bearer(&self, roles: &[Role]) -> Bearer {
@@ -203,7 +229,9 @@ impl Deployment {
         for replica in 0..REPLICAS {
             until("the replica answers", async || {
                 let mut keys = self.keys(replica);
-                let asked = byokd::contract::v1::GetWorkspaceRequest { workspace_id: "nobody".to_owned() };
+                let asked = byokd::contract::v1::GetWorkspaceRequest {
+                    workspace_id: "nobody".to_owned(),
+                };
                 keys.get_workspace(asked).await.ok()
             })
             .await;

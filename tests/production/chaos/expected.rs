@@ -101,7 +101,9 @@ impl Seen {
     pub(super) fn of(status: &Status) -> Self {
         match status.get_details_error_info() {
             None => Gone,
-            Some(info) if info.domain != "byokd" || status.code() != Code::Unavailable => Self::Other,
+            Some(info) if info.domain != "byokd" || status.code() != Code::Unavailable => {
+                Self::Other
+            }
             Some(info) => match info.reason.as_str() {
                 "STORE_UNAVAILABLE" => Store,
                 "KMS_UNAVAILABLE" => Kms,
@@ -183,7 +185,10 @@ pub(super) struct Cell {
 }
 
 const fn only(may: &'static [Seen]) -> Cell {
-    Cell { may, must: Some(may[0]) }
+    Cell {
+        may,
+        must: Some(may[0]),
+    }
 }
 
 const fn any(may: &'static [Seen]) -> Cell {
@@ -238,9 +243,16 @@ const STRUCK: &[Row] = &[
 pub(super) fn expected(fault: Fault, call: Call, struck: bool) -> Cell {
     let of = |table: &[Row]| {
         let column = Call::ALL.iter().position(|one| *one == call).unwrap();
-        table.iter().find(|row| row.0 == fault).map(|row| row.1[column])
+        table
+            .iter()
+            .find(|row| row.0 == fault)
+            .map(|row| row.1[column])
     };
-    struck.then(|| of(STRUCK)).flatten().or_else(|| of(TABLE)).unwrap()
+    struck
+        .then(|| of(STRUCK))
+        .flatten()
+        .or_else(|| of(TABLE))
+        .unwrap()
 }
 
 /// Whether this may be seen while the fault comes or goes.

@@ -39,10 +39,14 @@ pub(super) async fn inject(all: &mut Deployment, fault: Fault) -> Option<JoinHan
         Fault::DatabaseSlow => all.network.set(Network::Delay(HELD)),
         Fault::ReplicaKilled => all.kill_replica(0),
         Fault::ProviderFails => {
-            all.provider().on_list(Reply::text(503, "")).on_generate(Reply::text(503, ""));
+            all.provider()
+                .on_list(Reply::text(503, ""))
+                .on_generate(Reply::text(503, ""));
         }
         Fault::ProviderCuts => {
-            all.provider().on_list(Reply::cut(200)).on_generate(Reply::cut(200));
+            all.provider()
+                .on_list(Reply::cut(200))
+                .on_generate(Reply::cut(200));
         }
     }
     None

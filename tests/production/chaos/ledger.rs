@@ -78,18 +78,26 @@ struct Possible {
 impl State {
     fn after(self, change: Change) -> Self {
         match change {
-            Change::Set(key) => Self { byo: true, generation: self.generation + 1, key: Some(key) },
+            Change::Set(key) => Self {
+                byo: true,
+                generation: self.generation + 1,
+                key: Some(key),
+            },
             Change::Toggle(byo) => Self { byo, ..self },
             Change::Delete => Self { key: None, ..self },
         }
     }
 
     fn shown_by(self, workspace: &v1::Workspace) -> bool {
-        let entry = workspace.providers.iter().find(|entry| entry.provider == "openai");
+        let entry = workspace
+            .providers
+            .iter()
+            .find(|entry| entry.provider == "openai");
         let key = match (self.key, entry.and_then(|entry| entry.key.as_ref())) {
             (None, None) => true,
             (Some(number), Some(key)) => {
-                key.generation == self.generation && key.masked.ends_with(&format!("{:04}", number % 10_000))
+                key.generation == self.generation
+                    && key.masked.ends_with(&format!("{:04}", number % 10_000))
             }
             _ => false,
         };
@@ -100,9 +108,21 @@ impl State {
 impl Tracked {
     /// One that nobody has touched yet.
     pub(super) fn new(id: String, number: u32) -> Self {
-        let untouched = State { byo: false, generation: 0, key: None };
-        let states = Mutex::new(vec![Possible { state: untouched, gone: None }]);
-        Self { id, number, turn: tokio::sync::Mutex::default(), states }
+        let untouched = State {
+            byo: false,
+            generation: 0,
+            key: None,
+        };
+        let states = Mutex::new(vec![Possible {
+            state: untouched,
+            gone: None,
+        }]);
+        Self {
+            id,
+            number,
+            turn: tokio::sync::Mutex::default(),
+            states,
+        }
     }
 
     /// A key that says whose it is.
@@ -111,7 +131,9 @@ impl Tracked {
     }
 
     pub(super) fn byo_is_on(&self) -> bool {
-        self.states().iter().any(|possible| possible.gone.is_none() && possible.state.byo)
+        self.states()
+            .iter()
+            .any(|possible| possible.gone.is_none() && possible.state.byo)
     }
 
     pub(super) fn sending(&self, change: Change) -> Sent {
@@ -127,9 +149,18 @@ impl Tracked {
                 added.push(state);
             }
         }
-        states.extend(added.iter().map(|state| Possible { state: *state, gone: None }));
+        states.extend(added.iter().map(|state| Possible {
+            state: *state,
+            gone: None,
+        }));
         let request_id = uuid::Uuid::new_v4().to_string();
-        Sent { change, request_id, in_doubt: false, added, after }
+        Sent {
+            change,
+            request_id,
+            in_doubt: false,
+            added,
+            after,
+        }
     }
 
     /// The change was acknowledged with this workspace.
@@ -139,7 +170,8 @@ impl Tracked {
 
     /// The change was refused for good before anything was written.
     pub(super) fn refused(&self, sent: &Sent) {
-        self.states().retain(|possible| possible.gone.is_some() || !sent.added.contains(&possible.state));
+        self.states()
+            .retain(|possible| possible.gone.is_some() || !sent.added.contains(&possible.state));
     }
 
     /// Nothing is on its way, and the database shows this.
@@ -167,9 +199,15 @@ impl Tracked {
     pub(super) fn read(&self, asked: Instant, shown: &v1::Workspace) -> Result<(), String> {
         let states = self.states();
         let possible = |possible: &&Possible| possible.gone.is_none_or(|gone| gone >= asked);
-        match states.iter().filter(possible).any(|possible| possible.state.shown_by(shown)) {
+        match states
+            .iter()
+            .filter(possible)
+            .any(|possible| possible.state.shown_by(shown))
+        {
             true => Ok(()),
-            false => Err(format!("GetWorkspace shows {shown:?}, possible is {states:?}")),
+            false => Err(format!(
+                "GetWorkspace shows {shown:?}, possible is {states:?}"
+            )),
         }
     }
 
@@ -183,7 +221,9 @@ impl Tracked {
         let number = match answer {
             Answer::Own { api_key, .. } => {
                 let own = format!("{PREFIX}{:06}-", self.number);
-                let number = api_key.strip_prefix(&own).and_then(|number| number.parse::<u32>().ok());
+                let number = api_key
+                    .strip_prefix(&own)
+                    .and_then(|number| number.parse::<u32>().ok());
                 Some(number.ok_or_else(|| format!("a foreign key for {}: {api_key}", self.id))?)
             }
             Answer::Platform | Answer::KeyMissing => None,
@@ -196,11 +236,22 @@ impl Tracked {
             Answer::KeyMissing => state.byo && state.key.is_none(),
         };
         let states = self.states();
-        let lag = |possible: &Possible| possible.gone.map_or(Duration::ZERO, |gone| asked - gone.min(asked));
-        let lag = states.iter().filter(|possible| shows(possible.state)).map(lag).min();
+        let lag = |possible: &Possible| {
+            possible
+                .gone
+                .map_or(Duration::ZERO, |gone| asked - gone.min(asked))
+        };
+        let lag = states
+            .iter()
+            .filter(|possible| shows(possible.state))
+            .map(lag)
+            .min();
         match lag {
             Some(lag) if lag <= bound => Ok(lag),
-            late => Err(format!("{}: {answer:?}, {late:?} late, possible is {states:?}", self.id)),
+            late => Err(format!(
+                "{}: {answer:?}, {late:?} late, possible is {states:?}",
+                self.id
+            )),
         }
     }
 
@@ -210,5 +261,8 @@ impl Tracked {
 }
 
 fn live(states: &[Possible]) -> impl Iterator<Item = State> {
-    states.iter().filter(|possible| possible.gone.is_none()).map(|possible| possible.state)
+    states
+        .iter()
+        .filter(|possible| possible.gone.is_none())
+        .map(|possible| possible.state)
 }

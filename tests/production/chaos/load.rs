@@ -48,7 +48,9 @@ impl World {
         let mut numbers = 0..;
         let mut group = |name: &str, count: u32| -> Vec<Arc<Tracked>> {
             let numbers = numbers.by_ref().take(count as usize);
-            numbers.map(|number| Arc::new(Tracked::new(format!("{name}-{number}"), number))).collect()
+            numbers
+                .map(|number| Arc::new(Tracked::new(format!("{name}-{number}"), number)))
+                .collect()
         };
         Self {
             recorder: Recorder::new(),
@@ -63,7 +65,11 @@ impl World {
     }
 
     pub(super) fn everyone(&self) -> impl Iterator<Item = &Arc<Tracked>> {
-        self.calm.iter().chain(&self.verified).chain(&self.changing).chain(&self.stock)
+        self.calm
+            .iter()
+            .chain(&self.verified)
+            .chain(&self.changing)
+            .chain(&self.stock)
     }
 
     /// Starts the callers; they end with the value.
@@ -73,7 +79,9 @@ impl World {
             let world = Arc::clone(self);
             tasks.spawn(async move {
                 for turn in 0.. {
-                    world.resolve(Call::Warm, replica, &world.calm[turn % world.calm.len()]).await;
+                    world
+                        .resolve(Call::Warm, replica, &world.calm[turn % world.calm.len()])
+                        .await;
                     tokio::time::sleep(PACE).await;
                 }
             });
@@ -81,7 +89,11 @@ impl World {
             tasks.spawn(async move {
                 for turn in 0.. {
                     world
-                        .resolve(Call::Changing, replica, &world.changing[turn % world.changing.len()])
+                        .resolve(
+                            Call::Changing,
+                            replica,
+                            &world.changing[turn % world.changing.len()],
+                        )
                         .await;
                     tokio::time::sleep(PACE).await;
                 }
@@ -107,7 +119,9 @@ impl World {
                 for step in 0.. {
                     // Every change meets every replica within nine steps.
                     let (kind, replica) = ((step + caller) % 3, (step / 3 + caller) % REPLICAS);
-                    world.change(kind, replica, &world.changing[caller * 3 + kind]).await;
+                    world
+                        .change(kind, replica, &world.changing[caller * 3 + kind])
+                        .await;
                     tokio::time::sleep(PACE_OF_CHANGES).await;
                 }
             });
@@ -118,11 +132,13 @@ impl World {
     async fn resolve(&self, call: Call, replica: usize, tracked: &Tracked) -> Seen {
         let begun = self.recorder.begin();
         let mut keys = self.clients[replica].clone();
-        let result = keys.resolve_credentials(ask(&tracked.id, "", "openai", "")).await;
+        let result = keys
+            .resolve_credentials(ask(&tracked.id, "", "openai", ""))
+            .await;
         let (seen, answer) = self.answered(call, replica, begun, result);
         if let Some(answer) = answer {
-            let checked =
-                answer.and_then(|answer| tracked.resolved(begun.at, &answer, self.recorder.bound(begun)));
+            let checked = answer
+                .and_then(|answer| tracked.resolved(begun.at, &answer, self.recorder.bound(begun)));
             self.recorder.checked(begun, checked);
         }
         seen
@@ -154,10 +170,16 @@ impl World {
         let (seen, said, answer) = match result {
             Ok(response) => {
                 let response = response.into_inner();
-                let seen = if response.degraded { Seen::Degraded } else { Seen::Ok };
+                let seen = if response.degraded {
+                    Seen::Degraded
+                } else {
+                    Seen::Ok
+                };
                 (seen, String::new(), Some(meaning(&response)))
             }
-            Err(status) if is_missing(&status) => (Seen::Ok, String::new(), Some(Ok(Answer::KeyMissing))),
+            Err(status) if is_missing(&status) => {
+                (Seen::Ok, String::new(), Some(Ok(Answer::KeyMissing)))
+            }
             Err(status) => (Seen::of(&status), status.message().to_owned(), None),
         };
         self.recorder.note(call, replica, begun, seen, &said);
@@ -176,8 +198,14 @@ impl World {
             }
             1 => {
                 let workspace_id = self.calm[0].id.clone();
-                let request = v1::ListModelsRequest { workspace_id, ..Default::default() };
-                (Call::ListModels, keys.list_models(request).await.map(|_| ()))
+                let request = v1::ListModelsRequest {
+                    workspace_id,
+                    ..Default::default()
+                };
+                (
+                    Call::ListModels,
+                    keys.list_models(request).await.map(|_| ()),
+                )
             }
             _ => {
                 let workspace_id = self.verified[replica].id.clone();
@@ -195,7 +223,8 @@ impl World {
     async fn read(&self, keys: &mut Keys, tracked: &Tracked) -> Result<(), Status> {
         let asked = Instant::now();
         let shown = workspace(keys, tracked).await?;
-        self.recorder.must(tracked.read(asked, &shown), |figures| figures.reads += 1);
+        self.recorder
+            .must(tracked.read(asked, &shown), |figures| figures.reads += 1);
         Ok(())
     }
 
@@ -206,7 +235,9 @@ impl World {
             replica,
             begun,
             seen,
-            &failed.map(|status| status.message().to_owned()).unwrap_or_default(),
+            &failed
+                .map(|status| status.message().to_owned())
+                .unwrap_or_default(),
         );
         seen
     }
@@ -239,7 +270,8 @@ impl World {
         match result {
             Ok(shown) => {
                 let told = tracked.acknowledged(&sent, &shown);
-                self.recorder.must(told, |figures| figures.acknowledged += 1);
+                self.recorder
+                    .must(told, |figures| figures.acknowledged += 1);
             }
             // Nothing was written; unless an earlier try of the same change was.
             Err(_) if !sent.in_doubt && matches!(seen, Seen::Provider | Seen::Kms) => {
@@ -248,7 +280,8 @@ impl World {
             }
             Err(_) => {
                 let news = u64::from(!sent.in_doubt);
-                self.recorder.must(Ok(()), |figures| figures.in_doubt += news);
+                self.recorder
+                    .must(Ok(()), |figures| figures.in_doubt += news);
                 sent.in_doubt = true;
                 turn.again = (kind != 2).then_some(sent);
             }
@@ -257,25 +290,43 @@ impl World {
 }
 
 fn is_missing(status: &Status) -> bool {
-    status.code() == tonic::Code::FailedPrecondition && crate::support::reason(status) == "BYO_KEY_MISSING"
+    status.code() == tonic::Code::FailedPrecondition
+        && crate::support::reason(status) == "BYO_KEY_MISSING"
 }
 
 fn meaning(response: &v1::ResolveCredentialsResponse) -> Result<Answer, String> {
-    let key = response.key.as_ref().ok_or("an answer without a key reference")?;
-    let api_key = response.credential.as_ref().ok_or("an answer without a credential")?.api_key.clone();
+    let key = response
+        .key
+        .as_ref()
+        .ok_or("an answer without a key reference")?;
+    let api_key = response
+        .credential
+        .as_ref()
+        .ok_or("an answer without a credential")?
+        .api_key
+        .clone();
     let mode = response.billing.as_ref().map(v1::Billing::mode);
     match (key.source(), mode) {
         (KeySource::Workspace, Some(BillingMode::Byo)) if api_key != PLATFORM_KEY => {
-            Ok(Answer::Own { generation: key.generation, api_key })
+            Ok(Answer::Own {
+                generation: key.generation,
+                api_key,
+            })
         }
-        (KeySource::Platform, Some(BillingMode::Credits)) if api_key == PLATFORM_KEY => Ok(Answer::Platform),
+        (KeySource::Platform, Some(BillingMode::Credits)) if api_key == PLATFORM_KEY => {
+            Ok(Answer::Platform)
+        }
         (source, mode) => Err(format!("{source:?} pays as {mode:?} with {api_key}")),
     }
 }
 
 pub(super) async fn workspace(keys: &mut Keys, tracked: &Tracked) -> Result<v1::Workspace, Status> {
-    let request = v1::GetWorkspaceRequest { workspace_id: tracked.id.clone() };
-    keys.get_workspace(request).await.map(|response| response.into_inner().workspace.unwrap())
+    let request = v1::GetWorkspaceRequest {
+        workspace_id: tracked.id.clone(),
+    };
+    keys.get_workspace(request)
+        .await
+        .map(|response| response.into_inner().workspace.unwrap())
 }
 
 /// Sends a change; the workspace after it.
@@ -297,7 +348,10 @@ pub(super) async fn make(
                 ..Default::default()
             };
             let set = keys.set_key(request).await;
-            (Call::SetKey, set.map(|response| response.into_inner().workspace.unwrap()))
+            (
+                Call::SetKey,
+                set.map(|response| response.into_inner().workspace.unwrap()),
+            )
         }
         Change::Toggle(enabled) => {
             let request = v1::ToggleByoRequest {
@@ -307,12 +361,23 @@ pub(super) async fn make(
                 ..Default::default()
             };
             let toggled = keys.toggle_byo(request).await;
-            (Call::ToggleByo, toggled.map(|response| response.into_inner().workspace.unwrap()))
+            (
+                Call::ToggleByo,
+                toggled.map(|response| response.into_inner().workspace.unwrap()),
+            )
         }
         Change::Delete => {
-            let request = v1::DeleteKeyRequest { workspace_id, provider, request_id, ..Default::default() };
+            let request = v1::DeleteKeyRequest {
+                workspace_id,
+                provider,
+                request_id,
+                ..Default::default()
+            };
             let deleted = keys.delete_key(request).await;
-            (Call::DeleteKey, deleted.map(|response| response.into_inner().workspace.unwrap()))
+            (
+                Call::DeleteKey,
+                deleted.map(|response| response.into_inner().workspace.unwrap()),
+            )
         }
     }
 }

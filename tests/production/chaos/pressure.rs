@@ -32,7 +32,9 @@ impl Pressure {
     }
 
     pub(super) fn is_high(&self) -> bool {
-        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else { return false };
+        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
+            return false;
+        };
         let time = last.0.duration_since(first.0).as_micros() as f64;
         time > 0.0 && (last.1 - first.1) as f64 / time > HIGH
     }
@@ -41,5 +43,11 @@ impl Pressure {
 /// For how many microseconds somebody had to wait, since the machine started.
 fn waited() -> Option<u64> {
     let pressure = fs::read_to_string("/proc/pressure/cpu").ok()?;
-    pressure.lines().find(|line| line.starts_with("some"))?.rsplit_once("total=")?.1.parse().ok()
+    pressure
+        .lines()
+        .find(|line| line.starts_with("some"))?
+        .rsplit_once("total=")?
+        .1
+        .parse()
+        .ok()
 }

@@ -80,7 +80,11 @@ pub(super) struct Inner {
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        let phase = Phase { number: 0, fault: Fault::None, stage: Stage::Coming };
+        let phase = Phase {
+            number: 0,
+            fault: Fault::None,
+            stage: Stage::Coming,
+        };
         let now = Instant::now();
         Self(Mutex::new(Inner {
             phase,
@@ -97,12 +101,19 @@ impl Recorder {
 
     pub(super) fn enter(&self, fault: Fault, stage: Stage) {
         let mut inner = self.inner();
-        inner.phase = Phase { number: inner.phase.number + 1, fault, stage };
+        inner.phase = Phase {
+            number: inner.phase.number + 1,
+            fault,
+            stage,
+        };
         inner.began = Instant::now();
     }
 
     pub(super) fn begin(&self) -> Begun {
-        Begun { phase: self.inner().phase, at: Instant::now() }
+        Begun {
+            phase: self.inner().phase,
+            at: Instant::now(),
+        }
     }
 
     /// A call has ended.
@@ -115,21 +126,31 @@ impl Recorder {
             inner.last_bad = Instant::now();
         }
         let (first, last) = (begun.phase, inner.phase);
-        let steady = first.number == last.number && matches!(first.stage, Stage::Healthy | Stage::Felt);
+        let steady =
+            first.number == last.number && matches!(first.stage, Stage::Healthy | Stage::Felt);
         let right = if steady {
-            let fault = if first.stage == Stage::Healthy { Fault::None } else { first.fault };
+            let fault = if first.stage == Stage::Healthy {
+                Fault::None
+            } else {
+                first.fault
+            };
             let struck = fault.struck() == Some(replica);
             let stats = inner.cells.entry((fault.name(), call, struck)).or_default();
             *stats.seen.entry(seen).or_default() += 1;
             stats.took.push(begun.at.elapsed());
             expected(fault, call, struck).may.contains(&seen)
         } else {
-            [first.fault, last.fault].into_iter().any(|fault| in_between(fault, call, replica, seen))
+            [first.fault, last.fault]
+                .into_iter()
+                .any(|fault| in_between(fault, call, replica, seen))
         };
         if !right && matches!(seen, Seen::Degraded | Seen::Store) && inner.pressure.is_high() {
             inner.figures.starved += 1;
             let when = (last.fault.name(), last.stage, call, seen);
-            let of = inner.starved.entry(when).or_insert_with(|| (0, said.to_owned()));
+            let of = inner
+                .starved
+                .entry(when)
+                .or_insert_with(|| (0, said.to_owned()));
             of.0 += 1;
         } else if !right {
             let took = begun.at.elapsed();
@@ -179,11 +200,15 @@ impl Recorder {
         let inner = self.inner();
         let shows = |call: Call, replica: usize| {
             let must = expected(fault, call, fault.struck() == Some(replica)).must;
-            let last = inner.last.get(&(call, replica)).filter(|(at, _)| *at > inner.began);
+            let last = inner
+                .last
+                .get(&(call, replica))
+                .filter(|(at, _)| *at > inner.began);
             last.is_some_and(|(_, seen)| must.is_none_or(|must| must == *seen))
         };
         Call::ALL.iter().all(|call| match call.changes() {
-            true => (0..REPLICAS).any(|replica| fault.struck() != Some(replica) && shows(*call, replica)),
+            true => (0..REPLICAS)
+                .any(|replica| fault.struck() != Some(replica) && shows(*call, replica)),
             false => (0..REPLICAS).all(|replica| shows(*call, replica)),
         })
     }
@@ -204,9 +229,16 @@ impl Recorder {
                 let must = expected(fault, call, struck).must;
                 let shown = |must| stats.is_some_and(|stats| stats.seen.contains_key(&must));
                 if count < enough || must.is_some_and(|must| !shown(must)) {
-                    let whom = if struck { "the struck replica" } else { "the replicas" };
+                    let whom = if struck {
+                        "the struck replica"
+                    } else {
+                        "the replicas"
+                    };
                     let must = must.map_or("any answer", Seen::word);
-                    lacks.push(format!("{} of {whom}: {count} of {enough}, {must} expected", call.name()));
+                    lacks.push(format!(
+                        "{} of {whom}: {count} of {enough}, {must} expected",
+                        call.name()
+                    ));
                 }
             }
         }
@@ -219,7 +251,10 @@ impl Recorder {
         let mut ill = Vec::new();
         for call in Call::ALL {
             for replica in 0..REPLICAS {
-                let last = inner.last.get(&(call, replica)).filter(|(at, _)| *at > inner.began);
+                let last = inner
+                    .last
+                    .get(&(call, replica))
+                    .filter(|(at, _)| *at > inner.began);
                 if last.is_none_or(|(_, seen)| *seen != Seen::Ok) {
                     ill.push(format!("{} of replica {replica}: {last:?}", call.name()));
                 }
@@ -239,7 +274,10 @@ impl Recorder {
         struck: bool,
         look: impl FnOnce(&mut Stats) -> T,
     ) -> Option<T> {
-        self.inner().cells.get_mut(&(fault.name(), call, struck)).map(look)
+        self.inner()
+            .cells
+            .get_mut(&(fault.name(), call, struck))
+            .map(look)
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -250,6 +288,7 @@ impl Recorder {
 impl Inner {
     pub(super) fn broken(&mut self, what: String) {
         let (fault, stage) = (self.phase.fault, self.phase.stage);
-        self.violations.push(format!("{what}; {fault:?}, {stage:?}"));
+        self.violations
+            .push(format!("{what}; {fault:?}, {stage:?}"));
     }
 }

@@ -22,7 +22,13 @@ fn line(recorder: &Recorder, fault: Fault, call: Call, struck: bool) -> Option<L
         stats.took.sort_unstable();
         let calls = stats.took.len();
         let at = |percent: usize| stats.took[(calls * percent / 100).min(calls - 1)];
-        Line { seen: stats.seen.clone(), calls, p50: at(50), p99: at(99), max: at(100) }
+        Line {
+            seen: stats.seen.clone(),
+            calls,
+            p50: at(50),
+            p99: at(99),
+            max: at(100),
+        }
     })
 }
 
@@ -48,10 +54,16 @@ pub(super) fn text(recorder: &Recorder, ran: &[Ran]) -> String {
     let none = (Fault::None, Duration::ZERO, Duration::ZERO);
     let all = ran.iter().map(|ran| (ran.fault, ran.felt, ran.healed));
     for (fault, felt, healed) in std::iter::once(none).chain(all) {
-        let _ = writeln!(text, "{}: felt by all after {felt:.1?}, all well {healed:.1?} after", fault.name());
+        let _ = writeln!(
+            text,
+            "{}: felt by all after {felt:.1?}, all well {healed:.1?} after",
+            fault.name()
+        );
         for struck in [false, true] {
             for call in Call::ALL {
-                let Some(line) = line(recorder, fault, call, struck) else { continue };
+                let Some(line) = line(recorder, fault, call, struck) else {
+                    continue;
+                };
                 let whom = if struck { " (struck)" } else { "" };
                 let _ = writeln!(
                     text,
@@ -101,10 +113,15 @@ statuses are spread in time, not how fast byokd is.
 pub(super) fn write_page(recorder: &Recorder, ran: &[Ran], form: &str) {
     let figures = recorder.inner().figures;
     let root = env!("CARGO_MANIFEST_DIR");
-    let commit = Command::new("git").args(["-C", root, "rev-parse", "--short", "HEAD"]).output().unwrap();
+    let commit = Command::new("git")
+        .args(["-C", root, "rev-parse", "--short", "HEAD"])
+        .output()
+        .unwrap();
     let commit = String::from_utf8_lossy(&commit.stdout).trim().to_owned();
-    let mut page =
-        format!("{HEAD}\nCommit `{commit}`, {form}, {}.\n\n## Statuses and latencies\n", machine());
+    let mut page = format!(
+        "{HEAD}\nCommit `{commit}`, {form}, {}.\n\n## Statuses and latencies\n",
+        machine()
+    );
     page.push_str(
         "\nIn each cell: the statuses that were seen (with counts where there are several), and p50 / p99 / maximum in \
          milliseconds.\n*Warm* workspaces are known to every replica and change never; *just changed* ones change all \
@@ -112,10 +129,18 @@ pub(super) fn write_page(recorder: &Recorder, ran: &[Ran], form: &str) {
          a row of their own.\n\n",
     );
     let names: Vec<&str> = Call::ALL.iter().map(|call| call.name()).collect();
-    let _ = writeln!(page, "| Fault | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    let _ = writeln!(
+        page,
+        "| Fault | {} |\n|---|{}",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
     for fault in std::iter::once(Fault::None).chain(ran.iter().map(|ran| ran.fault)) {
         for struck in [false, true] {
-            let cells: Vec<_> = Call::ALL.iter().map(|call| line(recorder, fault, *call, struck)).collect();
+            let cells: Vec<_> = Call::ALL
+                .iter()
+                .map(|call| line(recorder, fault, *call, struck))
+                .collect();
             if cells.iter().all(Option::is_none) {
                 continue;
             }
@@ -124,7 +149,12 @@ pub(super) fn write_page(recorder: &Recorder, ran: &[Ran], form: &str) {
             for cell in cells {
                 let cell = cell.map_or_else(String::new, |line| {
                     let statuses = statuses(&line).replace("UNAVAILABLE / ", "");
-                    format!("{statuses}<br>{} / {} / {}", ms(line.p50), ms(line.p99), ms(line.max))
+                    format!(
+                        "{statuses}<br>{} / {} / {}",
+                        ms(line.p50),
+                        ms(line.p99),
+                        ms(line.max)
+                    )
                 });
                 let _ = write!(page, " {cell} |");
             }
@@ -133,7 +163,12 @@ pub(super) fn write_page(recorder: &Recorder, ran: &[Ran], form: &str) {
     }
     page.push_str("\nThe reasons with `UNAVAILABLE` in their names go with the status `UNAVAILABLE`, and so does \
                    `PROVIDER_UNREACHABLE`.\n\n## Recovery\n\n| Fault | felt by every replica after | every call on every replica OK again after |\n|---|---|---|\n");
-    for Ran { fault, felt, healed } in ran {
+    for Ran {
+        fault,
+        felt,
+        healed,
+    } in ran
+    {
         let _ = writeln!(page, "| {} | {felt:.1?} | {healed:.1?} |", fault.name());
     }
     page.push_str("\nThe last column has a second of rest in it, in which nothing may fail.\n");
@@ -144,7 +179,17 @@ pub(super) fn write_page(recorder: &Recorder, ran: &[Ran], form: &str) {
 }
 
 fn invariants(figures: &Figures) -> String {
-    let Figures { calls, resolves, reads, acknowledged, in_doubt, refused, settled, starved, .. } = figures;
+    let Figures {
+        calls,
+        resolves,
+        reads,
+        acknowledged,
+        in_doubt,
+        refused,
+        settled,
+        starved,
+        ..
+    } = figures;
     format!(
         "\n## Invariants\n\n{calls} calls, {starved} of them left out of the judgement: a wait of a quarter of a second for the \
          database ran out while\nothers had taken all processors of the machine. None of these was broken:\n\n\
@@ -164,6 +209,10 @@ fn invariants(figures: &Figures) -> String {
 
 fn machine() -> String {
     let processors = std::thread::available_parallelism().unwrap();
-    let build = if cfg!(debug_assertions) { "a build without optimisation" } else { "an optimised build" };
+    let build = if cfg!(debug_assertions) {
+        "a build without optimisation"
+    } else {
+        "an optimised build"
+    };
     format!("on a virtual machine with {processors} processors that all of it shares, {build}")
 }

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-pub(super) use caller::Caller;
+pub(super) use caller::CallerView;
 pub(super) use decision::{BillingView, EndpointView, KeyReferenceView, ModelView, Models};
 pub(super) use record::{Events, UsageRows};
 pub(super) use value::{moment, older, seconds, short, when};
@@ -92,7 +92,10 @@ pub(super) struct KeyList {
 
 impl KeyList {
     pub(super) fn new(keys: impl IntoIterator<Item = v1::Key>, revision: u64) -> Self {
-        Self { keys: keys.into_iter().map(KeyView::from).collect(), revision }
+        Self {
+            keys: keys.into_iter().map(KeyView::from).collect(),
+            revision,
+        }
     }
 }
 
@@ -101,7 +104,9 @@ impl fmt::Display for KeyList {
         if self.keys.is_empty() {
             return f.write_str("no keys\n");
         }
-        let mut table = Table::new(&["PROVIDER", "KEY", "BADGE", "VERDICT", "CHECKED", "SET BY", "ENDPOINT"]);
+        let mut table = Table::new(&[
+            "PROVIDER", "KEY", "BADGE", "VERDICT", "CHECKED", "SET BY", "ENDPOINT",
+        ]);
         for key in &self.keys {
             table.row([
                 key.provider.clone(),
@@ -126,7 +131,10 @@ pub(super) struct Verified {
 
 impl Verified {
     pub(super) fn new(key: Option<v1::Key>, verdict: v1::Verdict) -> Self {
-        Self { key: key.map(KeyView::from), verdict: verdict.as_str_name() }
+        Self {
+            key: key.map(KeyView::from),
+            verdict: verdict.as_str_name(),
+        }
     }
 }
 
@@ -156,12 +164,15 @@ struct ProviderEntryView {
 
 impl From<v1::Workspace> for WorkspaceView {
     fn from(workspace: v1::Workspace) -> Self {
-        let providers = workspace.providers.into_iter().map(|entry| ProviderEntryView {
-            provider: entry.provider,
-            key: entry.key.map(KeyView::from),
-            selected_model: entry.selected_model,
-            configured: entry.configured,
-        });
+        let providers = workspace
+            .providers
+            .into_iter()
+            .map(|entry| ProviderEntryView {
+                provider: entry.provider,
+                key: entry.key.map(KeyView::from),
+                selected_model: entry.selected_model,
+                configured: entry.configured,
+            });
         Self {
             workspace_id: workspace.workspace_id,
             byo_enabled: workspace.byo_enabled,
@@ -183,8 +194,13 @@ impl fmt::Display for WorkspaceView {
         }
         let mut table = Table::new(&["PROVIDER", "KEY", "BADGE", "VERDICT", "CHECKED", "MODEL"]);
         for entry in &self.providers {
-            let of_key = |show: fn(&KeyView) -> String| entry.key.as_ref().map(show).unwrap_or_default();
-            let gone = if entry.configured { "" } else { " (not configured)" };
+            let of_key =
+                |show: fn(&KeyView) -> String| entry.key.as_ref().map(show).unwrap_or_default();
+            let gone = if entry.configured {
+                ""
+            } else {
+                " (not configured)"
+            };
             table.row([
                 format!("{}{gone}", entry.provider),
                 of_key(|key| key.masked.clone()),
@@ -206,18 +222,25 @@ pub(super) struct WorkspaceAnswer {
 
 impl WorkspaceAnswer {
     pub(super) fn new(workspace: Option<v1::Workspace>) -> Self {
-        Self { workspace: workspace.map(WorkspaceView::from) }
+        Self {
+            workspace: workspace.map(WorkspaceView::from),
+        }
     }
 }
 
 impl fmt::Display for WorkspaceAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.workspace.as_ref().map_or(Ok(()), |workspace| write!(f, "{workspace}"))
+        self.workspace
+            .as_ref()
+            .map_or(Ok(()), |workspace| write!(f, "{workspace}"))
     }
 }
 
 /// The selections that a change cleared.
-pub(super) fn cleared(f: &mut fmt::Formatter<'_>, selections: &BTreeMap<String, String>) -> fmt::Result {
+pub(super) fn cleared(
+    f: &mut fmt::Formatter<'_>,
+    selections: &BTreeMap<String, String>,
+) -> fmt::Result {
     for (provider, model) in selections {
         writeln!(
             f,

@@ -183,9 +183,17 @@ impl Decision<'_> {
 
     /// The headers that go with it, apart from the one that carries the key.
     pub fn headers(&self) -> BTreeMap<String, String> {
-        let mut headers = self.grant.key().map(|key| key.binding.headers.clone()).unwrap_or_default();
-        headers
-            .extend(self.provider.protocol.fixed_header().map(|(name, value)| (name.into(), value.into())));
+        let mut headers = self
+            .grant
+            .key()
+            .map(|key| key.binding.headers.clone())
+            .unwrap_or_default();
+        headers.extend(
+            self.provider
+                .protocol
+                .fixed_header()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
         headers
     }
 }
@@ -197,7 +205,10 @@ pub fn byo_pays(catalog: &Catalog, workspace: &Workspace, purpose: &PurposeName)
 
 /// Decides one call.
 pub fn decide<'a>(facts: Facts<'a>, ask: &Ask) -> Result<Decision<'a>, Error> {
-    let payer = facts.catalog.payer(&ask.purpose).ok_or_else(|| purpose_unknown(&ask.purpose))?;
+    let payer = facts
+        .catalog
+        .payer(&ask.purpose)
+        .ok_or_else(|| purpose_unknown(&ask.purpose))?;
     let byo = byo_pays(facts.catalog, facts.workspace, &ask.purpose);
     let wanted = model::which(facts, ask, byo)?;
     let Some(provider) = facts.catalog.providers.get(wanted.provider()) else {
@@ -218,7 +229,12 @@ pub fn decide<'a>(facts: Facts<'a>, ask: &Ask) -> Result<Decision<'a>, Error> {
     };
     let fresh = grant.key().and_then(|key| key.fresh_models(facts.now));
     let model = wanted.concrete(fresh, matches!(grant, Grant::Byo(..)), facts.now.date())?;
-    Ok(Decision { provider, family: wanted.family(), model, grant })
+    Ok(Decision {
+        provider,
+        family: wanted.family(),
+        model,
+        grant,
+    })
 }
 
 fn refuses_unknown(facts: Facts<'_>) -> bool {
@@ -232,7 +248,10 @@ fn platform_key<'a>(
     wanted: &Wanted<'a>,
 ) -> Result<&'a StoredKey, Error> {
     if wanted.family().is_none() {
-        return Err(model_unknown(wanted.name(), "the platform's keys serve models of the catalog only"));
+        return Err(model_unknown(
+            wanted.name(),
+            "the platform's keys serve models of the catalog only",
+        ));
     }
     if facts.platform.damaged.contains(&provider.name) {
         return Err(key_damaged("the platform's key", &provider.name));
@@ -249,7 +268,12 @@ fn platform_key<'a>(
     })?;
     still_allowed(key, provider)?;
     if key.health.condemned(&facts.policy.condemnation) {
-        return Err(condemned(Reason::PlatformKeyRejected, "the platform's key", key, provider));
+        return Err(condemned(
+            Reason::PlatformKeyRejected,
+            "the platform's key",
+            key,
+            provider,
+        ));
     }
     Ok(key)
 }
@@ -271,15 +295,26 @@ fn workspace_key<'a>(facts: Facts<'a>, provider: &Provider) -> Result<&'a Stored
     })?;
     still_allowed(key, provider)?;
     if key.health.condemned(&facts.policy.condemnation) {
-        return Err(condemned(Reason::ByoKeyRejected, "the workspace's key", key, provider));
+        return Err(condemned(
+            Reason::ByoKeyRejected,
+            "the workspace's key",
+            key,
+            provider,
+        ));
     }
     Ok(key)
 }
 
 /// Whether the catalog still allows what a key is bound to.
 pub fn binding_allowed(key: &StoredKey, provider: &Provider) -> bool {
-    let allowed = |name: &str| provider.headers.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
-    provider.hosts.contains(&key.binding.base_url) && key.binding.headers.keys().all(|name| allowed(name))
+    let allowed = |name: &str| {
+        provider
+            .headers
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(name))
+    };
+    provider.hosts.contains(&key.binding.base_url)
+        && key.binding.headers.keys().all(|name| allowed(name))
 }
 
 fn still_allowed(key: &StoredKey, provider: &Provider) -> Result<(), Error> {
@@ -306,7 +341,8 @@ fn condemned(reason: Reason, whose: &str, key: &StoredKey, provider: &Provider) 
 }
 
 fn rfc3339(at: OffsetDateTime) -> String {
-    at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
 }
 
 fn workspace_unknown() -> Error {

@@ -268,7 +268,10 @@ impl Default for KmsConfig {
 
 impl Default for ResolutionConfig {
     fn default() -> Self {
-        Self { unknown_workspace: UnknownWorkspace::Platform, lease_seconds: 60 }
+        Self {
+            unknown_workspace: UnknownWorkspace::Platform,
+            lease_seconds: 60,
+        }
     }
 }
 
@@ -287,7 +290,10 @@ impl Default for ChecksConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: "info,sea_orm_migration=warn,sqlx=warn".to_owned() }
+        Self {
+            format: LogFormat::Pretty,
+            filter: "info,sea_orm_migration=warn,sqlx=warn".to_owned(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! and is whole or absent. A workspace's id is the first argument of every query that touches its rows. What lies here
 //! is sealed: nothing in this folder sees a provider key or a data key in the clear. Every wait has a limit.
 //!
-//! Absent: caches (`directory`, `keyring`), decisions, and any call to a KMS or provider.
+//! Absent: caches (`workspace_cache`, `keyring`), decisions, and any call to a KMS or provider.
 
 mod audit_chains;
 mod audit_events;
@@ -90,7 +90,7 @@ pub enum Pooler {
 
 /// What a process is here for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
+pub enum OpenMode {
     /// It serves: it migrates, claims a SQLite file, and listens for changes.
     Serve,
     /// It works beside those that serve.
@@ -141,8 +141,8 @@ enum Engine {
 
 impl Store {
     /// Opens the database. A process that serves brings it to this binary's level, unless it is told not to.
-    pub async fn open(settings: &Settings, duty: Duty) -> Result<Self, Error> {
-        limited("opening the database", OPEN, Self::open_all(settings, duty)).await
+    pub async fn open(settings: &Settings, mode: OpenMode) -> Result<Self, Error> {
+        limited("opening the database", OPEN, Self::open_all(settings, mode)).await
     }
 
     /// Whether there is nobody to wait for.
@@ -155,9 +155,9 @@ impl Store {
         Self::answers_at_once(settings) || Postgres::answers(settings).await
     }
 
-    async fn open_all(settings: &Settings, duty: Duty) -> Result<Self, Error> {
-        let migrates = duty == Duty::Serve && settings.migrate;
-        let (engine, writer) = Self::connect(settings, duty).await?;
+    async fn open_all(settings: &Settings, mode: OpenMode) -> Result<Self, Error> {
+        let migrates = mode == OpenMode::Serve && settings.migrate;
+        let (engine, writer) = Self::connect(settings, mode).await?;
         let deployment = match &engine {
             Engine::Sqlite { .. } => {
                 if migrates {
@@ -183,18 +183,19 @@ impl Store {
             }
             Engine::Postgres(postgres) => {
                 let tells_history = log::tells_history(&postgres.begin(&writer).await?).await?;
-                let hints = match (duty, listen_url(settings)) {
-                    (Duty::Serve, Some((setting, url))) => {
-                        Hints::listen(postgres_url::options(setting, url, Pooler::None)?, writer.clone())
-                    }
-                    (Duty::Serve, None) => {
+                let hints = match (mode, listen_url(settings)) {
+                    (OpenMode::Serve, Some((setting, url))) => Hints::listen(
+                        postgres_url::options(setting, url, Pooler::None)?,
+                        writer.clone(),
+                    ),
+                    (OpenMode::Serve, None) => {
                         tracing::info!(
                             "behind a pooler without database.listen_url, other replicas' changes are seen by \
                              polling only, within half a second"
                         );
                         Hints::default()
                     }
-                    (Duty::Maintain, _) => Hints::default(),
+                    (OpenMode::Maintain, _) => Hints::default(),
                 };
                 let (readers, log_reader) =
                     tokio::try_join!(postgres.readers(settings), postgres.log_reader())?;
@@ -202,19 +203,31 @@ impl Store {
             }
         };
         let lists = Arc::default();
-        Ok(Self { writer, readers, log_reader, engine, deployment, lists, hints, tells_history })
+        Ok(Self {
+            writer,
+            readers,
+            log_reader,
+            engine,
+            deployment,
+            lists,
+            hints,
+            tells_history,
+        })
     }
 
-    async fn connect(settings: &Settings, duty: Duty) -> Result<(Engine, DatabaseConnection), Error> {
+    async fn connect(
+        settings: &Settings,
+        mode: OpenMode,
+    ) -> Result<(Engine, DatabaseConnection), Error> {
         if settings.is_postgres() {
             let postgres = Postgres::open(settings).await?;
             let writer = postgres.writer(settings).await?;
             return Ok((Engine::Postgres(Arc::new(postgres)), writer));
         }
         let path = sqlite::path(&settings.url)?;
-        let claim = match duty {
-            Duty::Serve => Some(sqlite::claim(&path)?),
-            Duty::Maintain => None,
+        let claim = match mode {
+            OpenMode::Serve => Some(sqlite::claim(&path)?),
+            OpenMode::Maintain => None,
         };
         Ok((Engine::Sqlite { claim }, sqlite::writer(&path).await?))
     }
@@ -243,7 +256,9 @@ impl Store {
     /// Whose keys these are.
     pub async fn holder(&self, scope: &Scope) -> Result<Holder, Error> {
         let load = async {
-            let rows = self.rows(load::select(self.backend(), self.tells_history, scope)).await?;
+            let rows = self
+                .rows(load::select(self.backend(), self.tells_history, scope))
+                .await?;
             load::holder(&rows, &self.lists, scope)
         };
         let holder = self.observed("load_holder", load).await;
@@ -331,7 +346,10 @@ impl Store {
     /// What someone else does to the rows.
     #[cfg(test)]
     pub(crate) async fn tamper(&self, sql: &str) -> Result<(), Error> {
-        self.writer.execute_unprepared(sql).await.map_err(unavailable)?;
+        self.writer
+            .execute_unprepared(sql)
+            .await
+            .map_err(unavailable)?;
         Ok(())
     }
 

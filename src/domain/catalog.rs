@@ -172,7 +172,11 @@ impl Catalog {
     /// The ids of a provider that a test call may try, in order of preference: its default family first.
     pub fn candidates(&self, provider: &Provider, today: Date) -> Vec<String> {
         let default = provider.default_model.as_deref();
-        let of_provider = || self.families.values().filter(|family| family.provider == provider.name);
+        let of_provider = || {
+            self.families
+                .values()
+                .filter(|family| family.provider == provider.name)
+        };
         of_provider()
             .filter(|family| Some(family.name.as_str()) == default)
             .chain(of_provider().filter(|family| Some(family.name.as_str()) != default))

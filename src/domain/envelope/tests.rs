@@ -63,7 +63,12 @@ fn sealed_for_acme() -> Vec<u8> {
 fn data_keys(sealed: &[u8]) -> [DataKey; 2] {
     let [new, used] = [data_key(7, 42, 1), data_key(7, 42, 1)];
     for _ in 0..2 {
-        assert_eq!(open(&used, &Place::acme().context(), sealed).unwrap().expose(), SECRET);
+        assert_eq!(
+            open(&used, &Place::acme().context(), sealed)
+                .unwrap()
+                .expose(),
+            SECRET
+        );
     }
     [new, used]
 }
@@ -74,8 +79,18 @@ fn opens_where_it_was_sealed_and_is_different_each_time() {
     assert_ne!(first, second);
     let opened = open(&data_key(7, 42, 1), &Place::acme().context(), &first).unwrap();
     assert_eq!(opened.expose(), SECRET);
-    assert_eq!(data_key_of(&first).unwrap(), DataKeyId { bucket: 42, version: 1 });
-    assert!(!first.windows(8).any(|window| SECRET.as_bytes().windows(8).any(|part| part == window)));
+    assert_eq!(
+        data_key_of(&first).unwrap(),
+        DataKeyId {
+            bucket: 42,
+            version: 1
+        }
+    );
+    assert!(
+        !first
+            .windows(8)
+            .any(|window| SECRET.as_bytes().windows(8).any(|part| part == window))
+    );
 }
 
 #[test]
@@ -85,7 +100,10 @@ fn every_single_bit_flip_is_refused() {
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&key, &Place::acme().context(), &flipped).is_err(), "bit {bit}");
+            assert!(
+                open(&key, &Place::acme().context(), &flipped).is_err(),
+                "bit {bit}"
+            );
         }
     }
 }
@@ -95,7 +113,12 @@ fn every_truncation_and_extension_is_refused() {
     let sealed = sealed_for_acme();
     for length in 0..sealed.len() {
         assert!(
-            open(&data_key(7, 42, 1), &Place::acme().context(), &sealed[..length]).is_err(),
+            open(
+                &data_key(7, 42, 1),
+                &Place::acme().context(),
+                &sealed[..length]
+            )
+            .is_err(),
             "{length} bytes"
         );
     }
@@ -108,27 +131,93 @@ fn every_move_to_another_place_is_refused() {
     let sealed = sealed_for_acme();
     let workspace = |id| Scope::Workspace(WorkspaceId::parse(id).unwrap());
     let with_headers = |headers: &[(&str, &str)]| Binding {
-        headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
         ..Place::acme().binding
     };
-    let host = |base_url: &str| Binding { base_url: base_url.into(), ..Place::acme().binding };
+    let host = |base_url: &str| Binding {
+        base_url: base_url.into(),
+        ..Place::acme().binding
+    };
     let places = [
-        ("deployment", Place { deployment: Uuid::from_u128(9), ..Place::acme() }),
-        ("workspace", Place { scope: workspace("other"), ..Place::acme() }),
-        ("scope", Place { scope: Scope::Platform, ..Place::acme() }),
-        ("provider", Place { provider: ProviderName::parse("anthropic").unwrap(), ..Place::acme() }),
-        ("row", Place { key_id: Uuid::from_u128(9), ..Place::acme() }),
-        ("generation", Place { generation: 4, ..Place::acme() }),
-        ("host", Place { binding: host("https://evil.example/v1"), ..Place::acme() }),
-        ("header value", Place { binding: with_headers(&[("OpenAI-Project", "proj_2")]), ..Place::acme() }),
+        (
+            "deployment",
+            Place {
+                deployment: Uuid::from_u128(9),
+                ..Place::acme()
+            },
+        ),
+        (
+            "workspace",
+            Place {
+                scope: workspace("other"),
+                ..Place::acme()
+            },
+        ),
+        (
+            "scope",
+            Place {
+                scope: Scope::Platform,
+                ..Place::acme()
+            },
+        ),
+        (
+            "provider",
+            Place {
+                provider: ProviderName::parse("anthropic").unwrap(),
+                ..Place::acme()
+            },
+        ),
+        (
+            "row",
+            Place {
+                key_id: Uuid::from_u128(9),
+                ..Place::acme()
+            },
+        ),
+        (
+            "generation",
+            Place {
+                generation: 4,
+                ..Place::acme()
+            },
+        ),
+        (
+            "host",
+            Place {
+                binding: host("https://evil.example/v1"),
+                ..Place::acme()
+            },
+        ),
+        (
+            "header value",
+            Place {
+                binding: with_headers(&[("OpenAI-Project", "proj_2")]),
+                ..Place::acme()
+            },
+        ),
         (
             "header name",
-            Place { binding: with_headers(&[("OpenAI-Organization", "proj_1")]), ..Place::acme() },
+            Place {
+                binding: with_headers(&[("OpenAI-Organization", "proj_1")]),
+                ..Place::acme()
+            },
         ),
-        ("header gone", Place { binding: with_headers(&[]), ..Place::acme() }),
+        (
+            "header gone",
+            Place {
+                binding: with_headers(&[]),
+                ..Place::acme()
+            },
+        ),
         (
             "header more",
-            Place { binding: with_headers(&[("A", "b"), ("OpenAI-Project", "proj_1")]), ..Place::acme() },
+            Place {
+                binding: with_headers(&[("A", "b"), ("OpenAI-Project", "proj_1")]),
+                ..Place::acme()
+            },
         ),
     ];
     for key in data_keys(&sealed) {
@@ -194,18 +283,22 @@ struct Vector {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 /// The same vectors are opened by an independent implementation, `tests/vectors/open_vectors.py`.
 #[test]
 fn golden_vectors_open() {
     let vectors: Vec<Vector> =
-        serde_json::from_str(include_str!("../../tests/vectors/envelope_v1.json")).unwrap();
+        serde_json::from_str(include_str!("../../../tests/vectors/envelope_v1.json")).unwrap();
     assert!(vectors.len() >= 3);
     for vector in vectors {
         let sealed = unhex(&vector.sealed);
-        let data_key = DataKey::new(data_key_of(&sealed).unwrap(), &unhex(&vector.data_key)).unwrap();
+        let data_key =
+            DataKey::new(data_key_of(&sealed).unwrap(), &unhex(&vector.data_key)).unwrap();
         let scope = match vector.scope.as_str() {
             "platform" => Scope::Platform,
             _ => Scope::Workspace(WorkspaceId::parse(&vector.workspace_id).unwrap()),
@@ -216,7 +309,10 @@ fn golden_vectors_open() {
             provider: ProviderName::parse(&vector.provider).unwrap(),
             key_id: vector.key_id,
             generation: vector.generation,
-            binding: Binding { base_url: vector.base_url, headers: vector.headers },
+            binding: Binding {
+                base_url: vector.base_url,
+                headers: vector.headers,
+            },
         };
         let opened = open(&data_key, &place.context(), &sealed).unwrap();
         assert_eq!(opened.expose(), vector.plaintext);

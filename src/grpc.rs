@@ -28,12 +28,14 @@ pub use admission::{Admission, CallLimits};
 pub use gate::Gate;
 
 use crate::{
-    contract::v1::{key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer},
-    domain::{
-        error::{Error, Reason},
-        principal::Rpc,
+    contract::v1::{
+        key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer,
     },
-    ops::Parts,
+    domain::{
+        caller::Rpc,
+        error::{Error, Reason},
+    },
+    ops::AppState,
 };
 
 /// The largest request: a key, a few headers and names.
@@ -45,13 +47,16 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Services {
     gate: Arc<Gate>,
-    parts: Arc<Parts>,
+    state: Arc<AppState>,
 }
 
 impl Services {
     /// Services behind this gate.
-    pub fn new(gate: Gate, parts: Arc<Parts>) -> Self {
-        Self { gate: Arc::new(gate), parts }
+    pub fn new(gate: Gate, state: Arc<AppState>) -> Self {
+        Self {
+            gate: Arc::new(gate),
+            state,
+        }
     }
 
     /// `byok.v1.KeyService`.
@@ -71,5 +76,8 @@ impl Services {
 
 /// The answer of an RPC that stands in the contract and is not served yet.
 fn not_served_yet(rpc: Rpc) -> Error {
-    Error::new(Reason::NotImplementedYet, format!("{} is not served yet", rpc.as_str()))
+    Error::new(
+        Reason::NotImplementedYet,
+        format!("{} is not served yet", rpc.as_str()),
+    )
 }

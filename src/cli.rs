@@ -145,7 +145,9 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refusal::tell(&error, &arguments),
     };
-    let command = cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default()));
+    let command = cli
+        .command
+        .unwrap_or_else(|| Command::Serve(serve::Serve::default()));
     match command.run(&cli.target).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(cli.target.output),
@@ -167,10 +169,23 @@ mod tests {
     #[test]
     fn no_command_names_an_option_like_a_global_one() {
         fn walk(command: &clap::Command, global: &[&str]) -> usize {
-            let own = command.get_arguments().filter(|argument| !argument.is_global_set());
-            let clashes = own.filter_map(clap::Arg::get_long).filter(|long| global.contains(long));
-            assert_eq!(clashes.collect::<Vec<_>>(), [""; 0], "{}", command.get_name());
-            command.get_subcommands().map(|below| walk(below, global)).sum::<usize>() + 1
+            let own = command
+                .get_arguments()
+                .filter(|argument| !argument.is_global_set());
+            let clashes = own
+                .filter_map(clap::Arg::get_long)
+                .filter(|long| global.contains(long));
+            assert_eq!(
+                clashes.collect::<Vec<_>>(),
+                [""; 0],
+                "{}",
+                command.get_name()
+            );
+            command
+                .get_subcommands()
+                .map(|below| walk(below, global))
+                .sum::<usize>()
+                + 1
         }
         let cli = Cli::command();
         let global: Vec<&str> = cli

@@ -15,7 +15,7 @@ use crate::{
         clock::Clock,
         error::{Error, Reason},
     },
-    store::{Duty, Settings, Store},
+    store::{OpenMode, Settings, Store},
 };
 
 const GRACE: Duration = Duration::from_secs(35);
@@ -23,7 +23,11 @@ const GRACE: Duration = Duration::from_secs(35);
 pub(super) async fn shared() -> (tempfile::TempDir, Arc<Shared>) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
-    let store = Arc::new(Store::open(&Settings::at(&url), Duty::Serve).await.unwrap());
+    let store = Arc::new(
+        Store::open(&Settings::at(&url), OpenMode::Serve)
+            .await
+            .unwrap(),
+    );
     let clock = Clock::manual(time::OffsetDateTime::UNIX_EPOCH);
     (folder, Arc::new(Shared::new(store, clock, GRACE)))
 }
@@ -55,7 +59,10 @@ async fn a_caller_who_is_gone_does_not_end_a_load_and_others_share_it() {
     // Polled, then dropped: the load was started and goes on.
     assert!(tokio::time::timeout(Duration::ZERO, gone).await.is_err());
     gate.add_permits(1);
-    let view = slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, counting(&counter), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, counter.load(Ordering::SeqCst)), (0, 1));
 }
 
@@ -63,21 +70,34 @@ async fn a_caller_who_is_gone_does_not_end_a_load_and_others_share_it() {
 async fn a_load_that_hangs_is_cut_off_and_what_is_known_is_served_without_waiting() {
     let (_folder, shared) = shared().await;
     let (slot, counter) = (Arc::<Slot<u64>>::default(), Arc::<AtomicU64>::default());
-    slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
+    slot.renewed(&shared, counting(&counter), |entry| *entry)
+        .await
+        .unwrap();
     shared.clock.advance(Duration::from_secs(6));
     tokio::time::pause();
     // The first one finds out; paused time runs on by itself while everybody waits.
-    let view = slot.renewed(&shared, hanging, |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, hanging, |entry| *entry)
+        .await
+        .unwrap();
     assert!(view.degraded);
     // From now on nobody waits, whether or not a load probes in the background.
     for pass in [0, 400, 600] {
         shared.clock.advance(Duration::from_millis(pass));
         let before = tokio::time::Instant::now();
-        assert!(slot.renewed(&shared, hanging, |entry| *entry).await.unwrap().degraded);
+        assert!(
+            slot.renewed(&shared, hanging, |entry| *entry)
+                .await
+                .unwrap()
+                .degraded
+        );
         assert_eq!(tokio::time::Instant::now(), before);
     }
     shared.clock.advance(GRACE);
-    let refused = slot.renewed(&shared, hanging, |entry| *entry).await.unwrap_err();
+    let refused = slot
+        .renewed(&shared, hanging, |entry| *entry)
+        .await
+        .unwrap_err();
     assert_eq!(refused.reason(), Reason::StoreUnavailable);
 }
 
@@ -97,7 +117,10 @@ async fn an_entry_that_is_doubted_while_it_is_loaded_is_loaded_again() {
     assert_eq!((*view.entry, view.degraded), (1, false));
     slot.suspect();
     assert!(slot.fresh(&shared).is_none());
-    let view = slot.renewed(&shared, counting(&counter), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, counting(&counter), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!(*view.entry, 2);
 }
 
@@ -119,7 +142,10 @@ pub(super) fn outage() -> Error {
 /// What a slot holds that loaded `revision`.
 pub(super) async fn holding(shared: &Arc<Shared>, revision: u64) -> Arc<Slot<u64>> {
     let slot = Arc::<Slot<u64>>::default();
-    let view = slot.renewed(shared, move |_| ready(Ok(revision)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(shared, move |_| ready(Ok(revision)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!(*view.entry, revision);
     slot
 }
@@ -136,7 +162,14 @@ async fn a_load_that_ends_in_another_epoch_than_it_began_in_is_repeated() {
         }
         Ok(load)
     });
-    assert_eq!(*slot.renewed(&shared, load, |entry| *entry).await.unwrap().entry, 1);
+    assert_eq!(
+        *slot
+            .renewed(&shared, load, |entry| *entry)
+            .await
+            .unwrap()
+            .entry,
+        1
+    );
 }
 
 #[tokio::test]
@@ -150,7 +183,10 @@ async fn a_database_that_never_settles_is_an_outage_and_no_endless_loop() {
         Ok(8)
     });
     let view = slot.renewed(&shared, load, |entry| *entry).await.unwrap();
-    assert_eq!((*view.entry, view.degraded, counter.load(Ordering::SeqCst)), (7, true, 3));
+    assert_eq!(
+        (*view.entry, view.degraded, counter.load(Ordering::SeqCst)),
+        (7, true, 3)
+    );
 }
 
 #[tokio::test]
@@ -160,7 +196,10 @@ async fn after_a_load_that_failed_the_database_is_left_alone_for_a_while() {
     for (pass, loads) in [(0, 1), (0, 1), (499, 1), (1, 2), (499, 2), (1, 3)] {
         shared.clock.advance(Duration::from_millis(pass));
         let load = answering(&counter, |_| Err(outage()));
-        let refused = slot.renewed(&shared, load, |entry| *entry).await.unwrap_err();
+        let refused = slot
+            .renewed(&shared, load, |entry| *entry)
+            .await
+            .unwrap_err();
         assert_eq!(
             (refused.reason(), counter.load(Ordering::SeqCst)),
             (Reason::StoreUnavailable, loads),
@@ -175,9 +214,17 @@ async fn a_failure_of_long_ago_degrades_nothing() {
     let (slot, counter) = (holding(&shared, 1).await, Arc::default());
     shared.clock.advance(Duration::from_secs(6));
     let load = answering(&counter, |_| Err(outage()));
-    assert!(slot.renewed(&shared, load, |entry| *entry).await.unwrap().degraded);
+    assert!(
+        slot.renewed(&shared, load, |entry| *entry)
+            .await
+            .unwrap()
+            .degraded
+    );
     shared.clock.advance(Duration::from_secs(6));
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(1)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(1)), |entry| *entry)
+        .await
+        .unwrap();
     assert!(!view.degraded);
 }
 
@@ -187,8 +234,13 @@ async fn damage_is_no_outage_and_no_poll_vouches_for_what_was_there_before() {
     let (slot, counter) = (holding(&shared, 1).await, Arc::default());
     shared.clock.advance(Duration::from_secs(6));
     for _ in 0..2 {
-        let load = answering(&counter, |_| Err(Error::new(Reason::RecordCorrupt, "damaged")));
-        let refused = slot.renewed(&shared, load, |entry| *entry).await.unwrap_err();
+        let load = answering(&counter, |_| {
+            Err(Error::new(Reason::RecordCorrupt, "damaged"))
+        });
+        let refused = slot
+            .renewed(&shared, load, |entry| *entry)
+            .await
+            .unwrap_err();
         assert_eq!(refused.reason(), Reason::RecordCorrupt);
         shared.epochs.polled(shared.clock.elapsed());
         assert!(slot.fresh(&shared).is_none());

@@ -1,5 +1,9 @@
 //! What the black-box tests stand on: fakes made at the wire, and the real server beside them.
-#![allow(dead_code, unused_imports, reason = "a vocabulary for all tests, not for those of today only")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "a vocabulary for all tests, not for those of today only"
+)]
 
 pub(crate) mod byokd;
 pub(crate) mod ca;

@@ -1,4 +1,4 @@
-//! Who calls: from a certificate and a bearer token to a principal, and from a wish to a token.
+//! Who calls: from a certificate and a bearer token to a caller, and from a wish to a token.
 //!
 //! A certificate's name is looked up in the operator's rules; so are the claims of an outside issuer's token. The
 //! embedded signer's own tokens say what they grant. With both, the caller has what both grant: the certificate is the
@@ -35,9 +35,9 @@ use tokio::task::JoinSet;
 use verified::{Verified, VerifiedCallers};
 
 use crate::domain::{
+    caller::{Caller, Rights},
     clock::Clock,
     error::{Error, Reason},
-    principal::{Principal, Rights},
     rule::Rule,
 };
 
@@ -79,11 +79,20 @@ impl Identity {
         rules: Vec<Rule>,
         clock: Clock,
     ) -> Self {
-        let issuers = issuers.into_iter().map(|settings| Issuer::new(settings, &clock)).collect();
-        Self { embedded, issuers, rules, verified: VerifiedCallers::new(), clock }
+        let issuers = issuers
+            .into_iter()
+            .map(|settings| Issuer::new(settings, &clock))
+            .collect();
+        Self {
+            embedded,
+            issuers,
+            rules,
+            verified: VerifiedCallers::new(),
+            clock,
+        }
     }
 
-    /// The principal behind an `authorization` header and a client's certificate.
+    /// The caller behind an `authorization` header and a client's certificate.
     ///
     /// # Errors
     /// `CREDENTIALS_MISSING`: neither is there. `CREDENTIALS_INVALID`: one of them is not good.
@@ -91,7 +100,7 @@ impl Identity {
         &self,
         authorization: Option<&str>,
         certificate: Option<&Certificate>,
-    ) -> Result<Arc<Principal>, Error> {
+    ) -> Result<Arc<Caller>, Error> {
         let token = authorization.map(bearer).transpose().map_err(refused)?;
         if token.is_none() && certificate.is_none() {
             return Err(Error::new(
@@ -99,16 +108,23 @@ impl Identity {
                 "no credentials; send `authorization: Bearer <token>` (byokd token mints one) or a client certificate",
             ));
         }
-        let (proof, now) = (self.verified.proof(token, certificate), self.clock.now().unix_timestamp());
+        let (proof, now) = (
+            self.verified.proof(token, certificate),
+            self.clock.now().unix_timestamp(),
+        );
         if let Some(found) = self.verified.find(&proof, now)
-            && found.keys.is_none_or(|(issuer, generation)| self.stands(issuer, generation))
+            && found
+                .keys
+                .is_none_or(|(issuer, generation)| self.stands(issuer, generation))
         {
-            return Ok(found.principal);
+            return Ok(found.caller);
         }
         // In a box, so that the many calls of who is known do not carry the room for it.
-        let verified = Box::pin(self.verify(token, certificate)).await.map_err(refused)?;
+        let verified = Box::pin(self.verify(token, certificate))
+            .await
+            .map_err(refused)?;
         self.verified.keep(proof, verified.clone());
-        Ok(verified.principal)
+        Ok(verified.caller)
     }
 
     async fn verify(
@@ -116,7 +132,9 @@ impl Identity {
         token: Option<&str>,
         certificate: Option<&Certificate>,
     ) -> Result<Verified, String> {
-        let service = certificate.map(|certificate| self.certificate_grants(certificate)).transpose()?;
+        let service = certificate
+            .map(|certificate| self.certificate_grants(certificate))
+            .transpose()?;
         let user = match token {
             Some(token) => Some(self.token_grants(token).await?),
             None => None,
@@ -131,8 +149,15 @@ impl Identity {
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => return Err("neither a token nor a certificate".to_owned()),
         };
-        let principal = Arc::new(Principal { subject: granted.subject, rights: granted.rights });
-        Ok(Verified { principal, until: granted.until, keys: granted.keys })
+        let caller = Arc::new(Caller {
+            subject: granted.subject,
+            rights: granted.rights,
+        });
+        Ok(Verified {
+            caller,
+            until: granted.until,
+            keys: granted.keys,
+        })
     }
 
     /// What a certificate grants; the error is for the operator.
@@ -152,7 +177,13 @@ impl Identity {
             .find(|(_, rule)| rule.fits_certificate(name))
             .ok_or_else(|| format!("no rule is for a certificate of {name}"))?;
         let rights = rule.rights(&Value::Null)?;
-        Ok(Granted { subject: name.to_owned(), rights, rule: Some(place), until, keys: None })
+        Ok(Granted {
+            subject: name.to_owned(),
+            rights,
+            rule: Some(place),
+            until,
+            keys: None,
+        })
     }
 
     /// What a token grants; the error is for the operator.
@@ -163,8 +194,8 @@ impl Identity {
         if token.len() > MAX_TOKEN_BYTES {
             return Err("the token is longer than 8 KiB".to_owned());
         }
-        let header =
-            jsonwebtoken::decode_header(token).map_err(|error| format!("the token's header: {error}"))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|error| format!("the token's header: {error}"))?;
         // Whose keys to try; that it is theirs is known once the signature holds.
         let named: Value = jsonwebtoken::dangerous::insecure_decode_claims(token)
             .map_err(|error| format!("the token's claims: {error}"))?;
@@ -213,12 +244,16 @@ impl Identity {
     }
 
     fn stands(&self, issuer: usize, generation: u64) -> bool {
-        self.issuers.get(issuer).is_some_and(|issuer| issuer.stands(generation))
+        self.issuers
+            .get(issuer)
+            .is_some_and(|issuer| issuer.stands(generation))
     }
 }
 
 fn bearer(authorization: &str) -> Result<&str, String> {
-    let (scheme, token) = authorization.split_once(' ').ok_or("not of the form `Bearer <token>`")?;
+    let (scheme, token) = authorization
+        .split_once(' ')
+        .ok_or("not of the form `Bearer <token>`")?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err("the scheme is not Bearer".to_owned());
     }

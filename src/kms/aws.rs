@@ -71,7 +71,14 @@ impl AwsKms {
     /// Finds region and credentials and looks the key up. What the operator must mend is refused; a KMS that does not
     /// answer is not: then the names are looked up later.
     pub async fn open(settings: AwsSettings, clock: Clock) -> Result<Self, KmsError> {
-        let AwsSettings { key, previous, region, endpoint_url, calls_per_second, access_key } = settings;
+        let AwsSettings {
+            key,
+            previous,
+            region,
+            endpoint_url,
+            calls_per_second,
+            access_key,
+        } = settings;
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
         if let Some(region) = region.or_else(|| key.region().map(str::to_owned)) {
             loader = loader.region(Region::new(region));
@@ -88,7 +95,9 @@ impl AwsKms {
                 .operation_attempt_timeout(ATTEMPT)
                 .operation_timeout(OPERATION)
                 .build();
-            let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF);
+            let retries = RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(BACKOFF);
             let config = Builder::from(&sdk)
                 .region(Region::new(region.to_owned()))
                 .credentials_provider(credentials.clone())
@@ -98,16 +107,27 @@ impl AwsKms {
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 .build();
             let gate = Gate::new(calls_per_second, clock.clone());
-            Regional { client: Client::from_conf(config), region: region.to_owned(), gate }
+            Regional {
+                client: Client::from_conf(config),
+                region: region.to_owned(),
+                gate,
+            }
         };
-        let regions = previous.iter().filter_map(KmsKeyName::region).filter(|other| *other != region);
+        let regions = previous
+            .iter()
+            .filter_map(KmsKeyName::region)
+            .filter(|other| *other != region);
         let kms = Self {
             here: kms_in(&region),
-            elsewhere: regions.map(|other| (other.to_owned(), kms_in(other))).collect(),
+            elsewhere: regions
+                .map(|other| (other.to_owned(), kms_in(other)))
+                .collect(),
             names: Names::new(key, previous),
         };
         match kms.look_up().await.all() {
-            Err(error) if error.fault() != KmsFault::Outage && !kms.names.current_is_good() => Err(error),
+            Err(error) if error.fault() != KmsFault::Outage && !kms.names.current_is_good() => {
+                Err(error)
+            }
             Err(error) => {
                 tracing::warn!(%error, "starting all the same; byokd asks on in the background");
                 Ok(kms)
@@ -157,12 +177,17 @@ impl AwsKms {
         let there = self.kms_in(name.region());
         let asked = there.asked("DescribeKey", name.as_str());
         let call = there.client.describe_key().key_id(name.as_str()).send();
-        let call = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) });
+        let call = there
+            .gate
+            .pass(async { call.await.map_err(|error| asked.failed(&error)) });
         let answer = observed("describe_key", call).await;
         let answer = answer.map_err(|error| asked.of_an_alias(error, name))?;
         let metadata = answer.key_metadata.ok_or_else(|| asked.incomplete())?;
         let arn = metadata.arn.clone().ok_or_else(|| asked.incomplete())?;
-        Ok(Described { usable: usable(&metadata, &arn, &asked), arn })
+        Ok(Described {
+            usable: usable(&metadata, &arn, &asked),
+            arn,
+        })
     }
 
     pub(super) async fn generate(
@@ -179,9 +204,16 @@ impl AwsKms {
             .key_spec(DataKeySpec::Aes256)
             .set_encryption_context(Some(map(context)))
             .send();
-        let answer = self.here.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let answer = self
+            .here
+            .gate
+            .pass(async { call.await.map_err(|error| asked.failed(&error)) })
+            .await?;
         let secret = answer.plaintext.ok_or_else(|| asked.incomplete())?;
-        let blob = answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner();
+        let blob = answer
+            .ciphertext_blob
+            .ok_or_else(|| asked.incomplete())?
+            .into_inner();
         let secret = Zeroizing::new(secret.into_inner());
         let kms_key_arn = asked.is_under(&current, answer.key_id)?;
         Ok((secret, Wrapped { blob, kms_key_arn }))
@@ -201,8 +233,16 @@ impl AwsKms {
             .ciphertext_blob(Blob::new(wrapped.blob.as_slice()))
             .set_encryption_context(Some(map(context)))
             .send();
-        let answer = there.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
-        Ok(Zeroizing::new(answer.plaintext.ok_or_else(|| asked.incomplete())?.into_inner()))
+        let answer = there
+            .gate
+            .pass(async { call.await.map_err(|error| asked.failed(&error)) })
+            .await?;
+        Ok(Zeroizing::new(
+            answer
+                .plaintext
+                .ok_or_else(|| asked.incomplete())?
+                .into_inner(),
+        ))
     }
 
     pub(super) async fn rewrap(
@@ -233,9 +273,16 @@ impl AwsKms {
             .destination_key_id(&to)
             .set_destination_encryption_context(Some(map(context)))
             .send();
-        let answer = self.here.gate.pass(async { call.await.map_err(|error| asked.failed(&error)) }).await?;
+        let answer = self
+            .here
+            .gate
+            .pass(async { call.await.map_err(|error| asked.failed(&error)) })
+            .await?;
         Ok(Wrapped {
-            blob: answer.ciphertext_blob.ok_or_else(|| asked.incomplete())?.into_inner(),
+            blob: answer
+                .ciphertext_blob
+                .ok_or_else(|| asked.incomplete())?
+                .into_inner(),
             kms_key_arn: asked.is_under(&to, answer.key_id)?,
         })
     }
@@ -256,13 +303,19 @@ impl AwsKms {
     }
 
     fn kms_in(&self, region: Option<&str>) -> &Regional {
-        region.and_then(|region| self.elsewhere.get(region)).unwrap_or(&self.here)
+        region
+            .and_then(|region| self.elsewhere.get(region))
+            .unwrap_or(&self.here)
     }
 }
 
 impl Regional {
     fn asked<'a>(&'a self, operation: &'static str, key: &'a str) -> Asked<'a> {
-        Asked { operation, key, region: &self.region }
+        Asked {
+            operation,
+            key,
+            region: &self.region,
+        }
     }
 }
 
@@ -273,24 +326,36 @@ struct Described {
 
 /// Whether a key can wrap data keys, as its description says.
 fn usable(metadata: &KeyMetadata, arn: &str, asked: &Asked<'_>) -> Result<(), KmsError> {
-    if let Some(spec) = metadata.key_spec.as_ref().filter(|spec| **spec != KeySpec::SymmetricDefault) {
-        let text = format!("the KMS key {arn} is {spec}; name a symmetric key for encryption in kms.key");
+    if let Some(spec) = metadata
+        .key_spec
+        .as_ref()
+        .filter(|spec| **spec != KeySpec::SymmetricDefault)
+    {
+        let text =
+            format!("the KMS key {arn} is {spec}; name a symmetric key for encryption in kms.key");
         return Err(KmsError::new(KmsFault::Denied, text));
     }
-    let Some(state) = &metadata.key_state else { return Ok(()) };
+    let Some(state) = &metadata.key_state else {
+        return Ok(());
+    };
     match state {
         KeyState::Enabled | KeyState::Updating => Ok(()),
         KeyState::Disabled
         | KeyState::PendingDeletion
         | KeyState::PendingReplicaDeletion
         | KeyState::PendingImport => Err(asked.in_state(arn, state.as_str())),
-        _ => Err(KmsError::new(KmsFault::Outage, format!("the KMS key {arn} is {}", state.as_str()))),
+        _ => Err(KmsError::new(
+            KmsFault::Outage,
+            format!("the KMS key {arn} is {}", state.as_str()),
+        )),
     }
 }
 
 fn with_access_key(loader: ConfigLoader, access_key: Option<(String, String)>) -> ConfigLoader {
     match access_key {
-        Some((id, secret)) => loader.credentials_provider(Credentials::new(id, secret, None, None, "byokd")),
+        Some((id, secret)) => {
+            loader.credentials_provider(Credentials::new(id, secret, None, None, "byokd"))
+        }
         None => loader,
     }
 }
@@ -311,7 +376,11 @@ pub(super) fn region_of(arn: &str) -> Option<String> {
 }
 
 fn map(context: EncryptionContext) -> std::collections::HashMap<String, String> {
-    context.pairs().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    context
+        .pairs()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[cfg(test)]

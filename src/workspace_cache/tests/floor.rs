@@ -56,10 +56,19 @@ async fn what_is_older_than_a_change_is_served_by_nobody_and_what_is_not_stays()
     slot.committed(&shared, 5, history);
     assert!(slot.fresh(&shared).is_none());
     // Not even as degraded: it is known to be outdated.
-    let refused = slot.renewed(&shared, answering(&counter, |_| Ok(4)), |entry| *entry).await.unwrap_err();
-    assert_eq!((refused.reason(), counter.load(Ordering::SeqCst)), (Reason::StoreUnavailable, 3));
+    let refused = slot
+        .renewed(&shared, answering(&counter, |_| Ok(4)), |entry| *entry)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.reason(), counter.load(Ordering::SeqCst)),
+        (Reason::StoreUnavailable, 3)
+    );
     shared.clock.advance(Duration::from_millis(500));
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(5)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(5)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, view.degraded), (5, false));
 }
 
@@ -70,11 +79,17 @@ async fn a_change_of_an_earlier_history_sets_no_floor_and_is_looked_into() {
     let (slot, counter) = (holding(&shared, 3).await, Arc::default());
     let before = shared.epochs.now().history;
     shared.epochs.next_history();
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(2)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(2)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!(*view.entry, 2);
     slot.committed(&shared, 10, before);
     assert!(slot.fresh(&shared).is_none());
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(2)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(2)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, view.degraded), (2, false));
 }
 
@@ -91,7 +106,14 @@ async fn a_load_that_may_have_missed_a_change_of_an_earlier_history_is_repeated(
         }
         Ok(load)
     });
-    assert_eq!(*slot.renewed(&shared, load, |entry| *entry).await.unwrap().entry, 1);
+    assert_eq!(
+        *slot
+            .renewed(&shared, load, |entry| *entry)
+            .await
+            .unwrap()
+            .entry,
+        1
+    );
 }
 
 /// The change that the new history tells has the lower number, and the older entry the higher one.
@@ -110,7 +132,10 @@ async fn what_a_load_showed_is_not_given_up_for_something_older_though_no_log_to
     let (_folder, shared) = shared().await;
     let (slot, counter) = (holding(&shared, 5).await, Arc::default());
     shared.clock.advance(Duration::from_secs(6));
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(4)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(4)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, view.degraded), (5, true));
 }
 
@@ -122,13 +147,19 @@ async fn an_entry_whose_commit_the_log_never_tells_of_is_read_again_whatever_its
         let (slot, counter) = (holding(&shared, 4).await, Arc::default());
         slot.committed(&shared, 4, shared.epochs.now().history);
         shared.epochs.polled(shared.clock.elapsed());
-        assert!(slot.fresh(&shared).is_some(), "a poll of the same moment may have been before it");
+        assert!(
+            slot.fresh(&shared).is_some(),
+            "a poll of the same moment may have been before it"
+        );
         shared.clock.advance(Duration::from_millis(1));
         shared.epochs.polled(shared.clock.elapsed());
         assert!(slot.fresh(&shared).is_none());
         let load = answering(&counter, move |_| Ok(revision));
         let view = slot.renewed(&shared, load, |entry| *entry).await.unwrap();
-        assert_eq!((*view.entry, view.degraded, slot.fresh(&shared).is_some()), (revision, false, true));
+        assert_eq!(
+            (*view.entry, view.degraded, slot.fresh(&shared).is_some()),
+            (revision, false, true)
+        );
         // Once: the next poll finds nothing amiss.
         shared.clock.advance(Duration::from_millis(1));
         shared.epochs.polled(shared.clock.elapsed());
@@ -148,11 +179,18 @@ async fn a_commit_that_the_log_never_tells_of_is_another_history() {
         if let Some(began) = poll {
             shared.epochs.polled(began);
         }
-        assert!(slot.renewed(&shared, older(), |entry| *entry).await.is_err());
+        assert!(
+            slot.renewed(&shared, older(), |entry| *entry)
+                .await
+                .is_err()
+        );
         shared.clock.advance(Duration::from_secs(1));
     }
     shared.epochs.polled(shared.clock.elapsed());
-    let view = slot.renewed(&shared, older(), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, older(), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, view.degraded), (3, false));
 }
 
@@ -171,7 +209,10 @@ async fn a_commit_that_the_log_told_of_is_never_given_up_whichever_came_first() 
         shared.clock.advance(Duration::from_secs(1));
         shared.epochs.polled(shared.clock.elapsed());
         let load = answering(&counter, |_| Ok(3));
-        assert!(slot.renewed(&shared, load, |entry| *entry).await.is_err(), "{log_first}");
+        assert!(
+            slot.renewed(&shared, load, |entry| *entry).await.is_err(),
+            "{log_first}"
+        );
     }
 }
 
@@ -195,7 +236,9 @@ async fn a_commit_that_the_log_told_of_is_not_missed_because_a_load_saw_a_later_
     let (slot, counter) = (holding(&shared, 3).await, Arc::default());
     let history = shared.epochs.now().history;
     slot.committed(&shared, 4, history);
-    slot.renewed(&shared, answering(&counter, |_| Ok(5)), |entry| *entry).await.unwrap();
+    slot.renewed(&shared, answering(&counter, |_| Ok(5)), |entry| *entry)
+        .await
+        .unwrap();
     shared.clock.advance(Duration::from_millis(1));
     slot.logged(&shared, 4);
     shared.epochs.polled(shared.clock.elapsed());
@@ -212,6 +255,9 @@ async fn what_the_log_told_of_in_an_earlier_history_does_not_stand_for_a_commit_
     slot.committed(&shared, 4, shared.epochs.now().history);
     shared.clock.advance(Duration::from_millis(1));
     shared.epochs.polled(shared.clock.elapsed());
-    let view = slot.renewed(&shared, answering(&counter, |_| Ok(3)), |entry| *entry).await.unwrap();
+    let view = slot
+        .renewed(&shared, answering(&counter, |_| Ok(3)), |entry| *entry)
+        .await
+        .unwrap();
     assert_eq!((*view.entry, view.degraded), (3, false));
 }

@@ -96,9 +96,10 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let loaded = known.loaded.as_ref()?;
         let (now, validated_at) = loaded.validated(shared);
         let time = shared.clock.elapsed();
-        let old =
-            time.saturating_sub(validated_at) > FRESH_FOR || time.saturating_sub(loaded.began) > MAX_AGE;
-        let doubted = known.doubts != known.settled || loaded.era != now || known.lost_a_commit(shared);
+        let old = time.saturating_sub(validated_at) > FRESH_FOR
+            || time.saturating_sub(loaded.began) > MAX_AGE;
+        let doubted =
+            known.doubts != known.settled || loaded.era != now || known.lost_a_commit(shared);
         (!old && !doubted).then(|| loaded.view(validated_at, false))
     }
 
@@ -130,8 +131,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
             }
             // What was loaded is outdated already.
         }
-        Err(Error::new(Reason::StoreUnavailable, "the workspace is being changed; try again")
-            .retry_after(Duration::from_secs(1)))
+        Err(Error::new(
+            Reason::StoreUnavailable,
+            "the workspace is being changed; try again",
+        )
+        .retry_after(Duration::from_secs(1)))
     }
 
     /// The load that runs, started if none does; `None` while the database is left alone.
@@ -149,18 +153,26 @@ impl<T: Send + Sync + 'static> Slot<T> {
             return Some(flight.clone());
         }
         known.enter(shared.epochs.now().history);
-        if known.failure.as_ref().is_some_and(|failure| shared.age(failure.0) < PAUSE) {
+        if known
+            .failure
+            .as_ref()
+            .is_some_and(|failure| shared.age(failure.0) < PAUSE)
+        {
             return None;
         }
         let (running, flight) = watch::channel(());
         known.flight = Some(flight.clone());
         let (slot, shared) = (Arc::clone(self), Arc::clone(shared));
         let task = async move {
-            let loaded = tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, &*load, revision)).await;
+            let loaded =
+                tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, &*load, revision)).await;
             let failure = loaded.unwrap_or_else(|_| Err(too_slow())).err();
             shared.tell(failure.as_ref());
             let mut known = slot.known();
-            if failure.as_ref().is_some_and(|error| error.reason() != Reason::StoreUnavailable) {
+            if failure
+                .as_ref()
+                .is_some_and(|error| error.reason() != Reason::StoreUnavailable)
+            {
                 // The database answered, and what it said is not what is known.
                 known.loaded = None;
             }
@@ -186,7 +198,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
         // A change may commit while a load runs, or the database turn out to be another one; the result is then older
         // than what was promised, or from elsewhere, and is read again.
         for _ in 0..READS {
-            let (began, era, doubts) = (shared.clock.elapsed(), shared.epochs.now(), self.known().doubts);
+            let (began, era, doubts) = (
+                shared.clock.elapsed(),
+                shared.epochs.now(),
+                self.known().doubts,
+            );
             let entry = Arc::new(load(Arc::clone(&shared.store)).await?);
             let revision = revision(&entry);
             let mut known = self.known();
@@ -197,7 +213,12 @@ impl<T: Send + Sync + 'static> Slot<T> {
                 tracing::warn!("{NOT_THE_SAME}");
             } else if now == era && revision >= known.floor {
                 known.floor = revision;
-                known.loaded = Some(Loaded { entry, revision, began, era });
+                known.loaded = Some(Loaded {
+                    entry,
+                    revision,
+                    began,
+                    era,
+                });
                 known.settled = doubts;
                 if known.doubts == doubts {
                     return Ok(());
@@ -241,7 +262,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         let loaded = known.loaded.as_ref()?;
         let (_, validated_at) = loaded.validated(shared);
         let outage = error.reason() == Reason::StoreUnavailable && shared.age(*at) <= FAILED_FOR;
-        (outage && shared.age(validated_at) <= shared.grace).then(|| loaded.view(validated_at, true))
+        (outage && shared.age(validated_at) <= shared.grace)
+            .then(|| loaded.view(validated_at, true))
     }
 
     // No code panics while it holds the lock, so a poisoned one still holds a good entry.
@@ -271,7 +293,8 @@ impl<T> Known<T> {
             // Its number says nothing here. The load that runs may have missed it, so it is repeated.
             self.doubts = self.doubts.saturating_add(1);
         }
-        let seen = |loaded: &Loaded<T>| loaded.era.history == history && loaded.revision >= revision;
+        let seen =
+            |loaded: &Loaded<T>| loaded.era.history == history && loaded.revision >= revision;
         if !self.loaded.as_ref().is_some_and(seen) {
             self.loaded = None;
         }
@@ -292,18 +315,28 @@ impl<T> Loaded<T> {
     fn validated(&self, shared: &Shared) -> (Era, Duration) {
         let (now, polled) = shared.epochs.now_and_poll_of(self.era);
         let latest = self.began.saturating_add(MAX_AGE);
-        (now, polled.map_or(self.began, |polled| polled.clamp(self.began, latest)))
+        (
+            now,
+            polled.map_or(self.began, |polled| polled.clamp(self.began, latest)),
+        )
     }
 
     fn view(&self, validated_at: Duration, degraded: bool) -> View<T> {
-        View { entry: Arc::clone(&self.entry), validated_at, degraded }
+        View {
+            entry: Arc::clone(&self.entry),
+            validated_at,
+            degraded,
+        }
     }
 }
 
 fn too_slow() -> Error {
-    Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
-        .retry_after(Duration::from_secs(1))
-        .caused_by(format!("a load took longer than {LOAD_LIMIT:?}"))
+    Error::new(
+        Reason::StoreUnavailable,
+        "the database did not answer in time; try again",
+    )
+    .retry_after(Duration::from_secs(1))
+    .caused_by(format!("a load took longer than {LOAD_LIMIT:?}"))
 }
 
 #[cfg(test)]
@@ -315,7 +348,11 @@ mod tests {
     #[test]
     fn an_entry_takes_little_room() {
         assert_eq!(
-            (size_of::<Slot<Workspace>>(), size_of::<Workspace>(), size_of::<StoredKey>()),
+            (
+                size_of::<Slot<Workspace>>(),
+                size_of::<Workspace>(),
+                size_of::<StoredKey>()
+            ),
             (128, 128, 256)
         );
     }

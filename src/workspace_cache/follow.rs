@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{Directory, NOT_THE_SAME};
+use super::{NOT_THE_SAME, WorkspaceCache};
 use crate::{
     domain::error::{Error, Reason},
     store::{LogPage, LogPlace, Server},
@@ -30,7 +30,7 @@ pub(super) struct Followed {
     failing: bool,
 }
 
-impl Directory {
+impl WorkspaceCache {
     /// Follows the log for ever: twice a second, and at once when a hint comes.
     pub async fn follow(&self) {
         loop {
@@ -84,7 +84,12 @@ impl Directory {
     }
 
     /// Draws the consequences of a look that began at `began`.
-    pub(super) fn take_in(&self, followed: &mut Followed, began: Duration, page: LogPage) -> Looked {
+    pub(super) fn take_in(
+        &self,
+        followed: &mut Followed,
+        began: Duration,
+        page: LogPage,
+    ) -> Looked {
         let epochs = &self.shared.epochs;
         let known = followed.server.as_ref();
         if page.broken || known.is_some_and(|known| known.history != page.server.history) {
@@ -123,7 +128,12 @@ pub(super) enum Looked {
 
 async fn limited<T>(look: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| {
-        Err(Error::new(Reason::StoreUnavailable, "the database did not answer in time; try again")
-            .caused_by(format!("a look at the change log took longer than {LIMIT:?}")))
+        Err(Error::new(
+            Reason::StoreUnavailable,
+            "the database did not answer in time; try again",
+        )
+        .caused_by(format!(
+            "a look at the change log took longer than {LIMIT:?}"
+        )))
     })
 }

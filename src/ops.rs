@@ -59,19 +59,18 @@ pub use toggle_byo::{ByoToggled, toggle_byo};
 pub use verify_key::verify_key;
 pub use verify_platform_key::verify_platform_key;
 pub use view::{
-    BillingView, ChargeView, KeyChecked, KeySource, KeyView, ModelView, ProviderEntryView, ResolutionView,
-    WorkspaceView,
+    BillingView, ChargeView, KeyChecked, KeySource, KeyView, ModelView, ProviderEntryView,
+    ResolutionView, WorkspaceView,
 };
 
 use crate::{
     audit::Audit,
-    directory::{Directory, View},
     domain::{
+        caller::Caller,
         catalog::{Catalog, Provider},
         clock::Clock,
         error::Error,
         names::{ProviderName, PurposeName, WorkspaceId},
-        principal::Principal,
         protocol::Protocol,
         resolution::{Facts, Policy, byo_pays, provider_unknown, purpose_unknown},
         workspace::{Platform, Workspace},
@@ -79,14 +78,15 @@ use crate::{
     keyring::Keyring,
     provider::Providers,
     store::Store,
+    workspace_cache::{View, WorkspaceCache},
 };
 
 /// What the operations are made of.
-pub struct Parts {
+pub struct AppState {
     /// Everything that is kept.
     pub store: Arc<Store>,
     /// The hot path's view of it.
-    pub directory: Directory,
+    pub cache: WorkspaceCache,
     /// The data keys.
     pub keyring: Keyring,
     /// The way out to the providers.
@@ -107,10 +107,16 @@ pub struct Parts {
     pub clock: Clock,
 }
 
-impl Parts {
+impl AppState {
     /// What a decision about this workspace rests on.
     fn facts<'a>(&'a self, workspace: &'a Workspace, platform: &'a Platform) -> Facts<'a> {
-        Facts { workspace, platform, catalog: &self.catalog, policy: &self.policy, now: self.clock.now() }
+        Facts {
+            workspace,
+            platform,
+            catalog: &self.catalog,
+            policy: &self.policy,
+            now: self.clock.now(),
+        }
     }
 
     /// The workspace, and the platform where it may have to pay: where the workspace's own key pays, the platform's
@@ -120,17 +126,25 @@ impl Parts {
         workspace: &WorkspaceId,
         purpose: &PurposeName,
     ) -> Result<(View<Workspace>, View<Platform>), Error> {
-        let own = self.directory.workspace(workspace).await?;
+        let own = self.cache.workspace(workspace).await?;
         let platform = match byo_pays(&self.catalog, &own.entry, purpose) {
-            true => View { entry: Arc::default(), validated_at: own.validated_at, degraded: own.degraded },
-            false => self.directory.platform().await?,
+            true => View {
+                entry: Arc::default(),
+                validated_at: own.validated_at,
+                degraded: own.degraded,
+            },
+            false => self.cache.platform().await?,
         };
         Ok((own, platform))
     }
 
     /// A configured provider that has keys.
     fn provider_with_keys(&self, name: &ProviderName) -> Result<&Provider, Error> {
-        let provider = self.catalog.providers.get(name).ok_or_else(|| provider_unknown(name))?;
+        let provider = self
+            .catalog
+            .providers
+            .get(name)
+            .ok_or_else(|| provider_unknown(name))?;
         match provider.protocol {
             Protocol::Local => Err(Error::field("provider", "is local and has no keys")),
             Protocol::Openai | Protocol::Anthropic => Ok(provider),
@@ -138,7 +152,7 @@ impl Parts {
     }
 
     /// Refuses a purpose that is unknown, then one that the caller was not granted.
-    fn admit_purpose(&self, caller: &Principal, purpose: &PurposeName) -> Result<(), Error> {
+    fn admit_purpose(&self, caller: &Caller, purpose: &PurposeName) -> Result<(), Error> {
         if self.catalog.payer(purpose).is_none() {
             return Err(purpose_unknown(purpose));
         }

@@ -29,7 +29,9 @@ use std::{
     time::Duration,
 };
 
-use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use reqwest::header::{
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
@@ -109,13 +111,21 @@ impl Providers {
         let egress = Arc::new(egress);
         let client = egress.client(None)?;
         let (rules, formats) = (rules::Rules::shipped()?, formats::Formats::shipped()?);
-        Ok(Self { egress, client, deadline, rules, formats })
+        Ok(Self {
+            egress,
+            client,
+            deadline,
+            rules,
+            formats,
+        })
     }
 
     /// [`Verdict::WrongKind`] if the key's form alone shows that it is not an API key of this provider: an admin
     /// key, an OAuth token, another vendor's key. Nothing is called.
     pub fn key_hint(&self, target: &Target<'_>, key: &ApiKey) -> Option<Verdict> {
-        self.formats.foreign(target, key).then_some(Verdict::WrongKind)
+        self.formats
+            .foreign(target, key)
+            .then_some(Verdict::WrongKind)
     }
 
     /// Tests a key: lists the models, then generates a few tokens on a model that the key lists and the catalog
@@ -135,10 +145,19 @@ impl Providers {
     ) -> Checked {
         match self.caller(target, key) {
             Ok(mut caller) => {
-                let wanted = check::Wanted { candidates, sold, probe_model };
+                let wanted = check::Wanted {
+                    candidates,
+                    sold,
+                    probe_model,
+                };
                 check::check(&mut caller, &wanted).await
             }
-            Err(verdict) => Checked { verdict, models: None, named_host: None, retry_after: None },
+            Err(verdict) => Checked {
+                verdict,
+                models: None,
+                named_host: None,
+                retry_after: None,
+            },
         }
     }
 
@@ -156,7 +175,11 @@ impl Providers {
     }
 
     /// Everything that can be refused without a call; the deadline runs from here.
-    fn caller<'a>(&'a self, target: &'a Target<'a>, key: &'a ApiKey) -> Result<call::Caller<'a>, Verdict> {
+    fn caller<'a>(
+        &'a self,
+        target: &'a Target<'a>,
+        key: &'a ApiKey,
+    ) -> Result<call::ProbeClient<'a>, Verdict> {
         if let Some(verdict) = self.key_hint(target, key) {
             return Err(verdict);
         }
@@ -166,7 +189,7 @@ impl Providers {
             return Err(Verdict::Unreachable);
         }
         let now = Instant::now();
-        Ok(call::Caller {
+        Ok(call::ProbeClient {
             client: &self.client,
             rules: &self.rules,
             target,
@@ -198,7 +221,10 @@ fn headers(target: &Target<'_>, key: &ApiKey) -> Option<HeaderMap> {
     value.set_sensitive(true);
     headers.insert(HeaderName::from_static(protocol.auth_header()), value);
     if let Some((name, value)) = protocol.fixed_header() {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     Some(headers)
 }
@@ -213,10 +239,17 @@ mod tests {
         let key = ApiKey::parse("sk-0123456789abcdefWXYZ".to_owned()).unwrap();
         let base_url = Url::parse("https://api.example/v1").unwrap();
         for protocol in [Protocol::Openai, Protocol::Anthropic] {
-            let target =
-                Target { provider: "acme", protocol, base_url: &base_url, headers: &BTreeMap::new() };
+            let target = Target {
+                provider: "acme",
+                protocol,
+                base_url: &base_url,
+                headers: &BTreeMap::new(),
+            };
             let printed = format!("{:?}", headers(&target, &key).unwrap());
-            assert!(printed.contains("Sensitive") && !printed.contains("WXYZ"), "{printed}");
+            assert!(
+                printed.contains("Sensitive") && !printed.contains("WXYZ"),
+                "{printed}"
+            );
         }
     }
 }

@@ -50,9 +50,12 @@ impl Connection {
         token: &TokenSource,
         access: &Access<'_>,
     ) -> Result<Self, ConnectError> {
-        let bearer = Bearer { authorization: token.authorization(access)? };
+        let bearer = Bearer {
+            authorization: token.authorization(access)?,
+        };
         let unreachable = |error| ConnectError::unreachable(server, &error);
-        let mut endpoint = Endpoint::from_shared(server.as_str().to_owned()).map_err(unreachable)?;
+        let mut endpoint =
+            Endpoint::from_shared(server.as_str().to_owned()).map_err(unreachable)?;
         if server.is_encrypted() {
             endpoint = endpoint.tls_config(tls.config()?).map_err(unreachable)?;
         } else if !tls.is_empty() {
@@ -65,7 +68,9 @@ impl Connection {
             .connect()
             .await
             .map_err(unreachable)?;
-        Ok(Self { channel: InterceptedService::new(channel, bearer) })
+        Ok(Self {
+            channel: InterceptedService::new(channel, bearer),
+        })
     }
 
     /// The calls about workspaces and their keys.
@@ -84,7 +89,9 @@ impl Connection {
 /// # Errors
 ///
 /// The server refused the call, or no answer came.
-pub async fn answer<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, CallError> {
+pub async fn answer<T>(
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, CallError> {
     match call.await {
         Ok(response) => Ok(response.into_inner()),
         Err(status) => Err(CallError::read(&status)),
@@ -102,7 +109,9 @@ impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.set_timeout(CALL_DEADLINE);
         if let Some(authorization) = &self.authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", authorization.clone());
         }
         Ok(request)
     }
@@ -113,10 +122,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_carries_a_sensitive_token_and_a_deadline() -> Result<(), Box<dyn std::error::Error>> {
+    fn every_call_carries_a_sensitive_token_and_a_deadline()
+    -> Result<(), Box<dyn std::error::Error>> {
         let mut authorization: MetadataValue<Ascii> = "Bearer abc".parse()?;
         authorization.set_sensitive(true);
-        let request = Bearer { authorization: Some(authorization) }.call(Request::new(()))?;
+        let request = Bearer {
+            authorization: Some(authorization),
+        }
+        .call(Request::new(()))?;
         let sent = request.metadata().get("authorization").ok_or("no token")?;
         assert!(sent.is_sensitive());
         assert_eq!(sent.to_str()?, "Bearer abc");

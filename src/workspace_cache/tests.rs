@@ -10,17 +10,17 @@ mod slot;
 
 use std::{sync::Arc, time::Duration};
 
-use super::Directory;
+use super::WorkspaceCache;
 use crate::{
     domain::{
         audit::AuditEvent,
+        caller::Rpc,
         change::Draft,
         clock::Clock,
         error::Reason,
         names::{OnBehalfOf, Scope, WorkspaceId},
-        principal::Rpc,
     },
-    store::{Duty, LogPage, Server, Settings, Store},
+    store::{LogPage, OpenMode, Server, Settings, Store},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ const KEPT: usize = 64;
 
 /// One replica, and another process on the same database.
 struct World {
-    directory: Directory,
+    cache: WorkspaceCache,
     clock: Clock,
     other: Store,
     _folder: tempfile::TempDir,
@@ -43,25 +43,42 @@ struct Seen {
     degraded: bool,
 }
 
-const OFF: Seen = Seen { byo: false, degraded: false };
-const ON: Seen = Seen { byo: true, degraded: false };
+const OFF: Seen = Seen {
+    byo: false,
+    degraded: false,
+};
+const ON: Seen = Seen {
+    byo: true,
+    degraded: false,
+};
 
 impl World {
     /// A replica that was just started, and knows nothing yet.
     fn started_again(self) -> Self {
-        let store = Arc::clone(&self.directory.shared.store);
-        Self { directory: Directory::new(store, self.clock.clone(), 60 * SECOND, KEPT), ..self }
+        let store = Arc::clone(&self.cache.shared.store);
+        Self {
+            cache: WorkspaceCache::new(store, self.clock.clone(), 60 * SECOND, KEPT),
+            ..self
+        }
     }
 
     /// A replica that found its place in the log; `acme` has BYO off, at revision 1, and is in memory.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::at(&format!("sqlite:{}", folder.path().join("byokd.db").display()));
-        let store = Arc::new(Store::open(&settings, Duty::Serve).await.unwrap());
-        let other = Store::open(&settings, Duty::Maintain).await.unwrap();
+        let settings = Settings::at(&format!(
+            "sqlite:{}",
+            folder.path().join("byokd.db").display()
+        ));
+        let store = Arc::new(Store::open(&settings, OpenMode::Serve).await.unwrap());
+        let other = Store::open(&settings, OpenMode::Maintain).await.unwrap();
         let clock = Clock::manual(time::OffsetDateTime::UNIX_EPOCH);
-        let directory = Directory::new(store, clock.clone(), 60 * SECOND, KEPT);
-        let world = Self { directory, clock, other, _folder: folder };
+        let cache = WorkspaceCache::new(store, clock.clone(), 60 * SECOND, KEPT);
+        let world = Self {
+            cache,
+            clock,
+            other,
+            _folder: folder,
+        };
         world.toggle(false).await;
         world.poll().await;
         assert_eq!(world.seen().await, OFF);
@@ -83,7 +100,10 @@ impl World {
             verdict: None,
             request_id: None,
         };
-        change.commit(&draft, event, None, self.clock.now()).await.unwrap();
+        change
+            .commit(&draft, event, None, self.clock.now())
+            .await
+            .unwrap();
     }
 
     async fn sql(&self, sql: &str) {
@@ -92,26 +112,31 @@ impl World {
 
     /// What no log tells.
     async fn edit(&self, on: bool) {
-        self.sql(&format!("UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'")).await;
+        self.sql(&format!(
+            "UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'"
+        ))
+        .await;
     }
 
     /// Takes a table away, or brings it back.
     async fn away(&self, table: &str) {
-        self.sql(&format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
+        self.sql(&format!("ALTER TABLE {table} RENAME TO {table}_away"))
+            .await;
     }
 
     async fn back(&self, table: &str) {
-        self.sql(&format!("ALTER TABLE {table}_away RENAME TO {table}")).await;
+        self.sql(&format!("ALTER TABLE {table}_away RENAME TO {table}"))
+            .await;
     }
 
     async fn poll(&self) {
-        self.directory.poll().await.unwrap();
+        self.cache.poll().await.unwrap();
     }
 
     /// A poll that fails; the log is there again after it.
     async fn failed_poll(&self) {
         self.away("change_log").await;
-        self.directory.poll().await.unwrap_err();
+        self.cache.poll().await.unwrap_err();
         self.back("change_log").await;
     }
 
@@ -120,12 +145,15 @@ impl World {
     }
 
     async fn seen(&self) -> Seen {
-        let view = self.directory.workspace(&acme()).await.unwrap();
-        Seen { byo: view.entry.byo_enabled, degraded: view.degraded }
+        let view = self.cache.workspace(&acme()).await.unwrap();
+        Seen {
+            byo: view.entry.byo_enabled,
+            degraded: view.degraded,
+        }
     }
 
     async fn refused(&self) -> Reason {
-        self.directory.workspace(&acme()).await.unwrap_err().reason()
+        self.cache.workspace(&acme()).await.unwrap_err().reason()
     }
 
     /// Looks until this is seen.
@@ -154,7 +182,10 @@ impl World {
             changes: Vec::new(),
             more: false,
             broken: false,
-            server: Server { history: history.to_owned(), started: started.to_owned() },
+            server: Server {
+                history: history.to_owned(),
+                started: started.to_owned(),
+            },
         }
     }
 }

@@ -54,7 +54,7 @@ const NOT_THE_SAME: &str = "the database's change log does not continue what was
 
 /// The entries of this process.
 #[derive(Debug)]
-pub struct Directory {
+pub struct WorkspaceCache {
     shared: Arc<Shared>,
     workspaces: Cache<WorkspaceId, Arc<Slot<Workspace>>>,
     platform: Arc<Slot<Platform>>,
@@ -86,7 +86,7 @@ pub struct View<T> {
     pub degraded: bool,
 }
 
-impl Directory {
+impl WorkspaceCache {
     /// An empty directory that keeps this many workspaces at the most: the ones in use, by and large. While the database
     /// does not answer, entries are served for `GRACE`, and never for longer than a lease lasts.
     pub fn new(store: Arc<Store>, clock: Clock, lease: Duration, workspaces: usize) -> Self {
@@ -111,7 +111,8 @@ impl Directory {
             async move { store.workspace(&id).await }
         };
         // In a box, so that the many calls that need no load do not carry the room for one.
-        let renewed = Box::pin(slot.renewed(&self.shared, load, |workspace| workspace.revision)).await;
+        let renewed =
+            Box::pin(slot.renewed(&self.shared, load, |workspace| workspace.revision)).await;
         metrics::looked_up(lookup(&renewed));
         renewed
     }
@@ -123,7 +124,11 @@ impl Directory {
             return Ok(view);
         }
         let load = |store: Arc<Store>| async move { store.platform().await };
-        let renewed = Box::pin(self.platform.renewed(&self.shared, load, |platform| platform.revision)).await;
+        let renewed = Box::pin(
+            self.platform
+                .renewed(&self.shared, load, |platform| platform.revision),
+        )
+        .await;
         metrics::looked_up(lookup(&renewed));
         renewed
     }
@@ -131,7 +136,10 @@ impl Directory {
     /// How long ago the last good look at the change log began; `None`: there was none yet. No entry is known to be
     /// younger than that.
     pub fn freshness_lag(&self) -> Option<Duration> {
-        self.shared.epochs.last_poll().map(|began| self.shared.age(began))
+        self.shared
+            .epochs
+            .last_poll()
+            .map(|began| self.shared.age(began))
     }
 
     /// How many workspaces are in memory.
@@ -231,7 +239,10 @@ impl Shared {
         let was = self.degraded.swap(outage.is_some(), Ordering::Relaxed);
         match (was, outage) {
             (false, Some(error)) => {
-                tracing::warn!(?error, "the database does not answer; what is known is served as degraded");
+                tracing::warn!(
+                    ?error,
+                    "the database does not answer; what is known is served as degraded"
+                );
             }
             (true, None) => tracing::info!("the database answers again"),
             (true, Some(_)) | (false, None) => {}

@@ -12,7 +12,13 @@ async fn after_a_restore_to_an_earlier_point_the_earlier_state_is_served() {
     world.restore(1, false).await;
     // Until that is noticed, what is known is not given up for something older.
     world.pass(6 * SECOND);
-    assert_eq!(world.seen().await, Seen { byo: true, degraded: true });
+    assert_eq!(
+        world.seen().await,
+        Seen {
+            byo: true,
+            degraded: true
+        }
+    );
     world.poll().await;
     assert_eq!(world.seen().await, OFF);
     // From here on all is as before: what is known is kept in memory, and what happens is seen.
@@ -64,13 +70,23 @@ async fn revisions_seen_count_through_outages_but_not_in_another_history() {
     world.toggle(true).await;
     world.poll().await;
     assert_eq!(world.seen().await, ON);
-    world.sql("UPDATE holders SET revision = 1, byo_enabled = FALSE WHERE workspace_id = 'acme'").await;
+    world
+        .sql("UPDATE holders SET revision = 1, byo_enabled = FALSE WHERE workspace_id = 'acme'")
+        .await;
     world.failed_poll().await;
     world.poll().await;
-    assert_eq!(world.seen().await, Seen { byo: true, degraded: true });
+    assert_eq!(
+        world.seen().await,
+        Seen {
+            byo: true,
+            degraded: true
+        }
+    );
     world.pass(36 * SECOND);
     assert_eq!(world.refused().await, Reason::StoreUnavailable);
-    world.sql("UPDATE change_log SET change_id = randomblob(16)").await;
+    world
+        .sql("UPDATE change_log SET change_id = randomblob(16)")
+        .await;
     world.poll().await;
     assert_eq!(world.seen().await, OFF);
 }
@@ -91,11 +107,17 @@ async fn another_start_of_the_server_ends_the_epoch_and_another_history_all_of_i
         ("1/2", "tuesday", false, false),
     ] {
         let page = world.page(history, started).await;
-        let before = world.directory.shared.epochs.now().history;
+        let before = world.cache.shared.epochs.now().history;
         world.edit(!on).await;
-        world.directory.take_in(&mut followed, world.clock.elapsed(), page);
+        world
+            .cache
+            .take_in(&mut followed, world.clock.elapsed(), page);
         assert_eq!(world.seen().await.byo, on ^ again, "{history} {started}");
-        assert_eq!(world.directory.shared.epochs.now().history != before, new_history, "{history} {started}");
+        assert_eq!(
+            world.cache.shared.epochs.now().history != before,
+            new_history,
+            "{history} {started}"
+        );
         on ^= again;
         world.edit(on).await;
     }
@@ -107,14 +129,14 @@ async fn a_commit_of_ones_own_before_the_place_in_the_log_was_taken_is_not_misse
     let world = World::new().await.started_again();
     assert_eq!(world.seen().await, OFF);
     let acme = Scope::Workspace(acme());
-    let history = world.directory.committing(&acme);
+    let history = world.cache.committing(&acme);
     world.toggle(true).await;
-    world.directory.committed(&acme, 2, history);
+    world.cache.committed(&acme, 2, history);
     world.pass(SECOND);
     world.poll().await;
-    let settled = world.directory.committing(&acme);
+    let settled = world.cache.committing(&acme);
     world.pass(SECOND);
     world.poll().await;
     assert_eq!(world.seen().await, ON);
-    assert_eq!(world.directory.committing(&acme), settled);
+    assert_eq!(world.cache.committing(&acme), settled);
 }

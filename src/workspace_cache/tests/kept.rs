@@ -11,13 +11,17 @@ async fn no_more_workspaces_are_kept_than_was_said_and_all_are_answered() {
     for round in 0..2 {
         for number in 0..4 * KEPT {
             let id = WorkspaceId::parse(&format!("ws-{number}")).unwrap();
-            let view = world.directory.workspace(&id).await.unwrap();
+            let view = world.cache.workspace(&id).await.unwrap();
             assert_eq!((&view.entry.id, view.entry.exists), (&id, false));
-            assert!(world.directory.entries() <= KEPT, "{}", world.directory.entries());
+            assert!(world.cache.entries() <= KEPT, "{}", world.cache.entries());
         }
-        assert!(world.directory.entries() > KEPT / 2, "round {round}: {}", world.directory.entries());
+        assert!(
+            world.cache.entries() > KEPT / 2,
+            "round {round}: {}",
+            world.cache.entries()
+        );
     }
     // Long pushed out, and read again.
-    let view = world.directory.workspace(&acme()).await.unwrap();
+    let view = world.cache.workspace(&acme()).await.unwrap();
     assert!(view.entry.byo_enabled);
 }

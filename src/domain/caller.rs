@@ -152,7 +152,12 @@ impl RpcSet {
 
     /// Every RPC that one of these roles may call.
     pub fn of_roles(roles: &[Role]) -> Self {
-        Self::of(Rpc::ALL.iter().copied().filter(|rpc| rpc.roles().iter().any(|role| roles.contains(role))))
+        Self::of(
+            Rpc::ALL
+                .iter()
+                .copied()
+                .filter(|rpc| rpc.roles().iter().any(|role| roles.contains(role))),
+        )
     }
 
     /// Whether the RPC is one of them.
@@ -167,12 +172,18 @@ impl RpcSet {
 
     /// The RPCs, in the contract's order.
     pub fn iter(self) -> impl Iterator<Item = Rpc> {
-        Rpc::ALL.iter().copied().filter(move |rpc| self.contains(*rpc))
+        Rpc::ALL
+            .iter()
+            .copied()
+            .filter(move |rpc| self.contains(*rpc))
     }
 }
 
 fn bit(rpc: Rpc) -> u32 {
-    #[expect(clippy::as_conversions, reason = "the number of a variant without fields")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the number of a variant without fields"
+    )]
     let place = rpc as u32;
     1_u32.checked_shl(place).unwrap_or(0)
 }
@@ -201,23 +212,31 @@ impl Rights {
 
 /// A caller whose identity has been proved.
 #[derive(Clone, Debug)]
-pub struct Principal {
+pub struct Caller {
     /// The caller's name in audit rows.
     pub subject: String,
     /// What it may do.
     pub rights: Rights,
 }
 
-impl Principal {
+impl Caller {
     /// Refuses an RPC that the caller's roles do not hold: `ROLE_REQUIRED`.
     pub fn may_call(&self, rpc: Rpc) -> Result<(), Error> {
         if self.rights.rpcs.contains(rpc) {
             return Ok(());
         }
-        let needed = rpc.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+        let needed = rpc
+            .roles()
+            .iter()
+            .map(|role| role.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         Err(Error::new(
             Reason::RoleRequired,
-            format!("{} needs one of the roles: {needed}; the caller was granted none of them", rpc.as_str()),
+            format!(
+                "{} needs one of the roles: {needed}; the caller was granted none of them",
+                rpc.as_str()
+            ),
         ))
     }
 
@@ -240,7 +259,9 @@ impl Principal {
         }
         Err(Error::new(
             Reason::PurposeNotGranted,
-            format!("the caller was not granted the purpose {purpose}; grant it in its token or rule"),
+            format!(
+                "the caller was not granted the purpose {purpose}; grant it in its token or rule"
+            ),
         ))
     }
 }
@@ -251,7 +272,10 @@ mod tests {
 
     #[test]
     fn every_rpc_has_a_bit_of_its_own() {
-        assert_eq!(RpcSet::of(Rpc::ALL.iter().copied()).iter().count(), Rpc::ALL.len());
+        assert_eq!(
+            RpcSet::of(Rpc::ALL.iter().copied()).iter().count(),
+            Rpc::ALL.len()
+        );
         for rpc in Rpc::ALL.iter().copied() {
             assert_eq!(RpcSet::of([rpc]).iter().collect::<Vec<_>>(), [rpc]);
         }
@@ -261,19 +285,37 @@ mod tests {
     fn two_rights_together_are_no_more_than_each() {
         let rights = |roles: &[Role], purposes: &[&str], scope: &[&str]| Rights {
             rpcs: RpcSet::of_roles(roles),
-            purposes: purposes.iter().map(|name| PurposeName::parse(name).unwrap()).collect(),
+            purposes: purposes
+                .iter()
+                .map(|name| PurposeName::parse(name).unwrap())
+                .collect(),
             scope: match scope {
                 ["*"] => WorkspaceScope::All,
-                ids => WorkspaceScope::Only(ids.iter().map(|id| WorkspaceId::parse(id).unwrap()).collect()),
+                ids => WorkspaceScope::Only(
+                    ids.iter()
+                        .map(|id| WorkspaceId::parse(id).unwrap())
+                        .collect(),
+                ),
             },
         };
-        let service = rights(&[Role::Admin, Role::Resolver], &["reply", "training"], &["*"]);
+        let service = rights(
+            &[Role::Admin, Role::Resolver],
+            &["reply", "training"],
+            &["*"],
+        );
         let user = rights(&[Role::Viewer], &["reply"], &["acme"]);
-        assert_eq!(service.and(&user), user, "an admin's rights hold a viewer's");
+        assert_eq!(
+            service.and(&user),
+            user,
+            "an admin's rights hold a viewer's"
+        );
         assert_eq!(user.and(&service), user);
         let other = rights(&[Role::Operator], &["title"], &["globex"]);
         let nothing = user.and(&other);
-        assert_eq!(nothing.rpcs.iter().collect::<Vec<_>>(), [Rpc::ExplainResolution]);
+        assert_eq!(
+            nothing.rpcs.iter().collect::<Vec<_>>(),
+            [Rpc::ExplainResolution]
+        );
         assert!(nothing.purposes.is_empty());
         assert_eq!(nothing.scope, WorkspaceScope::Only(BTreeSet::new()));
     }

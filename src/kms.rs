@@ -11,7 +11,7 @@ mod fault;
 mod local;
 
 #[cfg(test)]
-#[path = "../../tests/support/fake_kms.rs"]
+#[path = "../tests/support/fake_kms.rs"]
 pub(crate) mod fake_kms;
 
 use std::time::Instant;
@@ -147,7 +147,11 @@ impl Kms {
 
     /// Wraps a data key anew, under the current KMS key. Between two keys of AWS KMS its plaintext never leaves the KMS.
     /// From a key file to AWS KMS there is no such road: new data keys are the way.
-    pub async fn rewrap(&self, wrapped: &Wrapped, context: EncryptionContext) -> Result<Wrapped, KmsError> {
+    pub async fn rewrap(
+        &self,
+        wrapped: &Wrapped,
+        context: EncryptionContext,
+    ) -> Result<Wrapped, KmsError> {
         match self {
             Self::Local(local) => local.rewrap(wrapped, context),
             Self::Aws(_, files) if files.have(&wrapped.kms_key_arn) => Err(KmsError::new(
@@ -165,7 +169,13 @@ impl Kms {
     /// Proves on a data key that is thrown away that the current KMS key makes and unwraps data keys.
     pub async fn preflight(&self, deployment: Uuid) -> Result<(), KmsError> {
         // No bucket has this number, so that it stands for no data key that is kept.
-        let context = EncryptionContext { deployment, data_key: DataKeyId { bucket: u16::MAX, version: 0 } };
+        let context = EncryptionContext {
+            deployment,
+            data_key: DataKeyId {
+                bucket: u16::MAX,
+                version: 0,
+            },
+        };
         let (made, wrapped) = self.generate(context).await?;
         let unwrapped = self.unwrap(&wrapped, context).await?;
         if *made == *unwrapped {
@@ -182,7 +192,10 @@ impl Kms {
     /// on, and the one before stays allowed.
     pub async fn look_up(&self) -> LookedUp {
         match self {
-            Self::Local(_) => LookedUp { current: Ok(()), previous: Ok(()) },
+            Self::Local(_) => LookedUp {
+                current: Ok(()),
+                previous: Ok(()),
+            },
             Self::Aws(aws, _) => aws.look_up().await,
         }
     }
@@ -199,9 +212,12 @@ impl Kms {
     /// region.
     pub fn can_rewrap(&self, kms_key_arn: &str) -> bool {
         let (is_local, current) = (|arn: &str| arn.starts_with("local:"), self.current());
-        let elsewhere =
-            aws::region_of(kms_key_arn).zip(aws::region_of(&current)).is_some_and(|(from, to)| from != to);
-        self.allows(kms_key_arn) != Allowed::No && is_local(kms_key_arn) == is_local(&current) && !elsewhere
+        let elsewhere = aws::region_of(kms_key_arn)
+            .zip(aws::region_of(&current))
+            .is_some_and(|(from, to)| from != to);
+        self.allows(kms_key_arn) != Allowed::No
+            && is_local(kms_key_arn) == is_local(&current)
+            && !elsewhere
     }
 
     /// Whether data keys under this KMS key may be unwrapped.

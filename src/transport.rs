@@ -54,7 +54,10 @@ pub struct ConnectionLimits {
 
 /// What is served.
 pub trait Served<B>:
-    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
 {
 }
 
@@ -101,7 +104,9 @@ pub async fn serve<B>(
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            tracing::debug!("a connection was closed: there are as many as limits.connections allows");
+            tracing::debug!(
+                "a connection was closed: there are as many as limits.connections allows"
+            );
             continue;
         };
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
@@ -133,7 +138,11 @@ async fn serve_one<B>(
     };
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let shown = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(<[_]>::first);
             let certificate = shown.map(|der| Arc::new(Certificate::read(der)));
             connection::serve(stream, certificate, limits, served, draining).await;
         }

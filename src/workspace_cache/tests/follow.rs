@@ -13,7 +13,13 @@ async fn what_another_process_changes_is_seen_after_the_next_poll() {
         world.toggle(on).await;
         assert_eq!(world.seen().await.byo, !on, "in memory until then");
         world.poll().await;
-        assert_eq!(world.seen().await, Seen { byo: on, degraded: false });
+        assert_eq!(
+            world.seen().await,
+            Seen {
+                byo: on,
+                degraded: false
+            }
+        );
     }
 }
 
@@ -22,27 +28,35 @@ async fn what_another_process_changes_is_seen_after_the_next_poll() {
 async fn the_lag_counts_from_the_last_good_look() {
     let world = World::new().await;
     world.clock.advance(SECOND);
-    assert_eq!(world.directory.freshness_lag(), Some(SECOND));
+    assert_eq!(world.cache.freshness_lag(), Some(SECOND));
     world.poll().await;
-    assert_eq!(world.directory.freshness_lag(), Some(std::time::Duration::ZERO));
+    assert_eq!(world.cache.freshness_lag(), Some(std::time::Duration::ZERO));
     world.sql("ALTER TABLE change_log RENAME TO away").await;
     world.clock.advance(3 * SECOND);
-    assert!(world.directory.poll().await.is_err());
-    assert_eq!(world.directory.freshness_lag(), Some(3 * SECOND));
-    assert_eq!((world.directory.entries(), world.directory.grace()), (1, 35 * SECOND));
+    assert!(world.cache.poll().await.is_err());
+    assert_eq!(world.cache.freshness_lag(), Some(3 * SECOND));
+    assert_eq!(
+        (world.cache.entries(), world.cache.grace()),
+        (1, 35 * SECOND)
+    );
     let fresh = world.started_again();
-    assert_eq!(fresh.directory.freshness_lag(), None);
+    assert_eq!(fresh.cache.freshness_lag(), None);
 }
 
 #[tokio::test]
 async fn a_workspace_never_seen_and_the_platform_are_entries_like_others() {
     let world = World::new().await;
-    world.sql("DELETE FROM holders; DELETE FROM change_log").await;
+    world
+        .sql("DELETE FROM holders; DELETE FROM change_log")
+        .await;
     let world = world.started_again();
     // The log is empty when the place in it is taken.
     world.poll().await;
-    assert_eq!(world.directory.workspace(&acme()).await.unwrap().entry.revision, 0);
-    assert_eq!(world.directory.platform().await.unwrap().entry.revision, 0);
+    assert_eq!(
+        world.cache.workspace(&acme()).await.unwrap().entry.revision,
+        0
+    );
+    assert_eq!(world.cache.platform().await.unwrap().entry.revision, 0);
     world.toggle(true).await;
     world
         .sql(
@@ -52,11 +66,17 @@ async fn a_workspace_never_seen_and_the_platform_are_entries_like_others() {
              SELECT randomblob(16), 'platform', '', 5, at FROM change_log",
         )
         .await;
-    assert_eq!(world.directory.workspace(&acme()).await.unwrap().entry.revision, 0);
-    assert_eq!(world.directory.platform().await.unwrap().entry.revision, 0);
+    assert_eq!(
+        world.cache.workspace(&acme()).await.unwrap().entry.revision,
+        0
+    );
+    assert_eq!(world.cache.platform().await.unwrap().entry.revision, 0);
     world.poll().await;
-    assert_eq!(world.directory.workspace(&acme()).await.unwrap().entry.revision, 1);
-    assert_eq!(world.directory.platform().await.unwrap().entry.revision, 5);
+    assert_eq!(
+        world.cache.workspace(&acme()).await.unwrap().entry.revision,
+        1
+    );
+    assert_eq!(world.cache.platform().await.unwrap().entry.revision, 5);
 }
 
 #[tokio::test]
@@ -94,7 +114,10 @@ async fn polls_keep_an_entry_fresh_but_however_hot_it_expires_after_ten_minutes(
         assert_eq!(world.seen().await, OFF, "at {:?}", world.clock.elapsed());
         world.poll().await;
     }
-    assert_eq!((world.seen().await, world.clock.elapsed()), (OFF, 600 * SECOND));
+    assert_eq!(
+        (world.seen().await, world.clock.elapsed()),
+        (OFF, 600 * SECOND)
+    );
     world.pass(MILLISECOND);
     assert_eq!(world.seen().await, ON);
 }
@@ -110,12 +133,15 @@ async fn after_a_pause_nothing_is_served_without_asking() {
     // A poll that began before the pause says nothing of what happened in it.
     let (began, mut followed) = (world.clock.elapsed(), Followed::default());
     let page = world.page("", "").await;
-    world.directory.take_in(&mut followed, began, page);
+    world.cache.take_in(&mut followed, began, page);
     assert_eq!(world.seen().await, ON);
     world.edit(false).await;
     world.pass(6 * SECOND);
     let page = world.page("", "").await;
-    assert_eq!(world.directory.take_in(&mut followed, began, page), Looked::Done);
+    assert_eq!(
+        world.cache.take_in(&mut followed, began, page),
+        Looked::Done
+    );
     assert_eq!(world.seen().await, OFF);
 }
 
@@ -146,7 +172,7 @@ async fn while_polls_and_loads_fail_what_is_known_is_served_until_35_s_from_the_
     world.pass(SECOND);
     for _ in 0..68 {
         world.failed_poll().await;
-        let view = world.directory.workspace(&acme()).await.unwrap();
+        let view = world.cache.workspace(&acme()).await.unwrap();
         // Leases shrink, since they count from here.
         assert_eq!((view.degraded, view.validated_at), (true, 20 * SECOND));
         world.pass(500 * MILLISECOND);
@@ -188,11 +214,23 @@ async fn polls_that_flap_read_everything_again_each_time_and_keep_the_grace_of_e
         let on = round % 2 == 0;
         world.edit(on).await;
         world.failed_poll().await;
-        assert_eq!(world.seen().await, Seen { byo: on, degraded: false });
+        assert_eq!(
+            world.seen().await,
+            Seen {
+                byo: on,
+                degraded: false
+            }
+        );
         world.pass(250 * MILLISECOND);
         world.poll().await;
         world.edit(!on).await;
-        assert_eq!(world.seen().await, Seen { byo: on, degraded: false });
+        assert_eq!(
+            world.seen().await,
+            Seen {
+                byo: on,
+                degraded: false
+            }
+        );
         world.pass(250 * MILLISECOND);
     }
     let last = world.clock.elapsed() - 250 * MILLISECOND;
@@ -201,12 +239,18 @@ async fn polls_that_flap_read_everything_again_each_time_and_keep_the_grace_of_e
         world.failed_poll().await;
         world.poll().await;
     }
-    assert_eq!(world.directory.workspace(&acme()).await.unwrap().validated_at, last);
+    assert_eq!(
+        world.cache.workspace(&acme()).await.unwrap().validated_at,
+        last
+    );
     // Of too many epochs ago only the load itself is known.
     world.failed_poll().await;
     world.poll().await;
-    let view = world.directory.workspace(&acme()).await.unwrap();
-    assert_eq!((view.degraded, view.validated_at), (true, last - 250 * MILLISECOND));
+    let view = world.cache.workspace(&acme()).await.unwrap();
+    assert_eq!(
+        (view.degraded, view.validated_at),
+        (true, last - 250 * MILLISECOND)
+    );
 }
 
 #[tokio::test]
@@ -214,12 +258,22 @@ async fn a_look_that_is_not_at_the_end_of_the_log_vouches_for_nothing() {
     let world = World::new().await;
     let mut followed = Followed::default();
     let page = world.page("", "").await;
-    world.directory.take_in(&mut followed, world.clock.elapsed(), page);
+    world
+        .cache
+        .take_in(&mut followed, world.clock.elapsed(), page);
     assert_eq!(world.seen().await, OFF);
     world.edit(true).await;
     world.pass(6 * SECOND);
-    let page = LogPage { more: true, ..world.page("", "").await };
-    assert_eq!(world.directory.take_in(&mut followed, world.clock.elapsed(), page), Looked::More);
+    let page = LogPage {
+        more: true,
+        ..world.page("", "").await
+    };
+    assert_eq!(
+        world
+            .cache
+            .take_in(&mut followed, world.clock.elapsed(), page),
+        Looked::More
+    );
     assert_eq!(world.seen().await, ON);
 }
 
@@ -228,7 +282,7 @@ async fn a_look_that_is_not_at_the_end_of_the_log_vouches_for_nothing() {
 async fn following_goes_on_through_an_outage_of_the_log() {
     let world = World::new().await;
     let following = async {
-        world.directory.follow().await;
+        world.cache.follow().await;
     };
     let story = async {
         world.toggle(true).await;

@@ -6,6 +6,7 @@
 //! Absent: anything that knows gRPC, SQL, HTTP or a KMS.
 
 pub mod audit;
+pub mod caller;
 pub mod catalog;
 pub mod change;
 pub mod clock;
@@ -15,7 +16,6 @@ pub mod health;
 pub mod kms_key;
 pub mod models;
 pub mod names;
-pub mod principal;
 pub mod protocol;
 pub mod resolution;
 pub mod rule;
