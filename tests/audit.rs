@@ -1,10 +1,8 @@
-//! What is put on record, and that it stays as it was written.
+//! The audit stream: what each line says, and that tampering is found.
 
 mod crash;
 mod disk_full;
 mod lines;
-mod listing;
 mod rotation;
 mod tampering;
-mod usage;
 mod verifying;

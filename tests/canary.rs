@@ -6,12 +6,12 @@
 #![expect(clippy::print_stdout, reason = "figures are for people")]
 #![expect(clippy::string_slice, reason = "a planted secret is ASCII")]
 
+mod captured;
+mod every_rpc;
 mod faults;
-mod main_road;
 mod misplaced;
 mod needle;
 mod stage;
-mod told;
 mod wire;
 
 use std::fs;
@@ -22,9 +22,9 @@ use byokd::{
 };
 
 use self::{
+    captured::Told,
     needle::Needle,
     stage::{Stage, left_behind},
-    told::Told,
 };
 use crate::support::{FakeKms, Site, fake_kms::Failure, new_key};
 
@@ -54,8 +54,8 @@ async fn a_planted_key_comes_out_in_one_place_alone() {
         kms.fail(Some(Failure::Dead));
         let stage = Stage::start(site, kms, format).await;
         faults::kms(&stage, &mut told, &rich).await;
-        main_road::walk(&stage, &mut told, &format!("road-{format}"), &rich).await;
-        main_road::walk(&stage, &mut told, &format!("road-{format}-2"), &plain).await;
+        every_rpc::walk(&stage, &mut told, &format!("road-{format}"), &rich).await;
+        every_rpc::walk(&stage, &mut told, &format!("road-{format}-2"), &plain).await;
         misplaced::walk(&stage, &mut told, &[&rich, &plain]).await;
         faults::provider(&stage, &mut told, &rich).await;
         faults::provider(&stage, &mut told, &plain).await;

@@ -1,17 +1,13 @@
-//! What a company deploys: many replicas over a PostgreSQL and a KMS key of theirs. These tests bring the store that they
-//! are about with them, so they run once, whatever store the others run on.
+//! Replicas over a real PostgreSQL and a real KMS. Each test here needs services: `./tests/run services`.
 
-mod chaos;
-mod disk_full;
-mod fleet;
+mod database_outage;
 mod freshness;
-mod kills;
-mod level_1;
-mod no_file;
+mod key_usage;
+mod kms_outage;
+mod kms_return;
 mod old_binaries;
-mod outage;
+mod plaintext;
 mod postgres;
 mod reseal;
-mod revocation;
 mod rewrap;
 mod trace;

@@ -5,11 +5,13 @@
     reason = "a vocabulary for all tests, not for those of today only"
 )]
 
+pub(crate) mod admin;
 pub(crate) mod byokd;
 pub(crate) mod ca;
 pub(crate) mod catalog;
 pub(crate) mod fake_kms;
 pub(crate) mod fake_provider;
+pub(crate) mod fleet;
 pub(crate) mod issuer;
 pub(crate) mod kms_call;
 pub(crate) mod kms_fault;

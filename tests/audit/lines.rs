@@ -7,7 +7,7 @@ use byokd::{
 use serde_json::{Value, json};
 
 use crate::{
-    access::{call, may_call, names_a_workspace},
+    auth::roles::{call, may_call, names_a_workspace},
     support::{
         Byokd, Reply, ask, lines, lines_until, new_key, openai_key, reason, stream::verified,
     },

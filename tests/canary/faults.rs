@@ -7,7 +7,7 @@ use byokd::{contract::v1, domain::caller::Role};
 use sea_orm::ConnectionTrait as _;
 use tonic::Request;
 
-use super::{stage::Stage, told::Told};
+use super::{captured::Told, stage::Stage};
 use crate::support::{Reply, ask, fake_kms::Failure, new_key, sql::flipped, until};
 
 /// What the provider may answer, the key in it wherever there is room.

@@ -6,7 +6,7 @@ use byokd::{
 };
 use tonic::{Request, metadata::MetadataValue};
 
-use super::{stage::Stage, told::Told};
+use super::{captured::Told, stage::Stage};
 use crate::support::{ask, byokd::Bearer, new_key};
 
 /// Puts a text into one field of a message.

@@ -16,7 +16,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::told::Told;
+use super::captured::Told;
 use crate::support::{
     FakeKms, OtlpSink, Process, Site,
     byokd::{Bearer, Keys, Platform},

@@ -1,6 +1,6 @@
 //! Bytes that no client of ours would send, to both ports: broken frames and messages, unknown paths, too much of it.
 
-use super::{stage::Stage, told::Told};
+use super::{captured::Told, stage::Stage};
 use crate::support::byokd::Bearer;
 use byokd::domain::caller::Role;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};

@@ -18,7 +18,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tonic::Code;
 
-use super::fleet::{Fleet, set_keys};
+use crate::support::fleet::{Fleet, set_keys};
 use crate::support::{
     Byokd, Network, OwnPostgres, Proxy, ask, openai_key, postgres, reason, rows::number, until,
 };
@@ -92,6 +92,7 @@ impl Two {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn what_one_replica_changes_the_other_hands_out_with_hints_and_without() {
     for network in [None, Some(Network::Refuse), Some(Network::Blackhole)] {
         let url = postgres::shared().await;
@@ -126,6 +127,7 @@ async fn what_one_replica_changes_the_other_hands_out_with_hints_and_without() {
 
 /// Revision and random ids of the log are those of an earlier day, under replicas that have seen more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
     let mut own = OwnPostgres::start().await;
     let two = Two::start(&own.url(), "").await;
@@ -156,6 +158,7 @@ async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn another_server_that_took_over_is_served_as_it_is() {
     let mut own = OwnPostgres::start().await;
     let two = Two::start(&own.url(), "").await;
@@ -175,6 +178,7 @@ async fn another_server_that_took_over_is_served_as_it_is() {
 
 /// Two changes at once: the log is in the order of the commits, not of the beginnings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn no_change_is_skipped_that_commits_after_one_that_began_later() {
     let url = postgres::shared().await;
     let two = Two::start(&url, "").await;
@@ -223,6 +227,7 @@ fn event() -> AuditEvent {
 
 /// Whoever slept has seen nothing, and knows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn the_first_answer_after_a_long_pause_is_fresh() {
     let fleet = Fleet::on_postgres().await;
     let awake = fleet.start().await;
@@ -257,6 +262,7 @@ async fn the_first_answer_after_a_long_pause_is_fresh() {
 
 /// Even to a day on which there were no data keys, which all replicas hold in memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_database_that_is_restored_to_its_first_day_gets_data_keys_anew() {
     let mut own = OwnPostgres::start().await;
     Store::migrate(&Settings::at(&own.url())).await.unwrap();

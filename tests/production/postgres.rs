@@ -29,6 +29,7 @@ fn edited(url: &str, from: &str, to: &str) -> String {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
     let good = postgres::shared().await;
     let parsed: url::Url = good.parse().unwrap();
@@ -95,6 +96,7 @@ async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn the_tls_modes_of_libpq_mean_what_they_say() {
     let url = postgres::shared().await;
     Store::migrate(&Settings::at(&url)).await.unwrap();
@@ -118,6 +120,7 @@ async fn the_tls_modes_of_libpq_mean_what_they_say() {
 
 /// One migrates, the others wait for it, and all serve.
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
     let url = postgres::shared().await;
     let key_file = tempfile::tempdir().unwrap();
@@ -160,6 +163,7 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
     let site = Site::new().await;
     let url = postgres::shared().await;
@@ -180,6 +184,7 @@ async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
 
 /// Sessions change between transactions, and PgBouncer knows nothing of prepared statements.
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
     let direct = postgres::shared().await;
     let site = Site::new().await;
@@ -236,6 +241,7 @@ async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
 
 /// A process that stops in the middle of a change is thrown out, and the next one goes on.
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
     let url = postgres::shared().await;
     let settings = Settings::at(&url);
@@ -263,6 +269,7 @@ async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_read_that_hangs_ends_and_its_connection_with_it() {
     let url = postgres::shared().await;
     let (network, through) = Proxy::before(&url).await;
@@ -307,6 +314,7 @@ async fn a_read_that_hangs_ends_and_its_connection_with_it() {
 
 /// A standby, or a primary that takes no changes any more: refused, and well again by itself.
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
     let own = OwnPostgres::start().await;
     let site = Site::new().await;
@@ -350,6 +358,7 @@ async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
 
 /// Each refused change finds out anew that the server takes none. Who reads must not pay for that.
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn changes_that_a_read_only_server_refuses_leave_the_readers_their_connections() {
     let own = OwnPostgres::start().await;
     let (network, through) = Proxy::before(&own.url()).await;

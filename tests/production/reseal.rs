@@ -7,7 +7,7 @@ use byokd::domain::caller::Role;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::fleet::{Fleet, Load, assert_keys, set_keys, workspace};
+use crate::support::fleet::{Fleet, Load, assert_keys, set_keys, workspace};
 use crate::support::{
     KmsProxy, Process, Reply, Rows, ask, new_key, openai_key, refused, rows::number, until,
 };
@@ -77,6 +77,7 @@ async fn let_the_claim_die(database: &DatabaseConnection) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
     for fleet in [Fleet::on_postgres().await, Fleet::on_sqlite().await] {
         let (process, database) = started_with_keys(&fleet).await;
@@ -135,6 +136,7 @@ async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
 /// A key is tested for as long as its provider takes; the data key that was there when it began is not the one that
 /// seals it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_set_key_in_flight_is_sealed_under_the_successor() {
     let mut fleet = Fleet::on_postgres().await;
     fleet.set("BYOKD__CHECKS__DEADLINE_MS", "10000");
@@ -194,6 +196,7 @@ async fn a_set_key_in_flight_is_sealed_under_the_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() {
     let fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
@@ -243,6 +246,7 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
 
 /// From one machine's key file to a cloud KMS: no wrapping moves, so the records do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn the_road_from_a_key_file_to_a_cloud_kms() {
     for mut fleet in [Fleet::on_postgres().await, Fleet::on_sqlite().await] {
         let (process, database) = started_with_keys(&fleet).await;
@@ -291,6 +295,7 @@ async fn the_road_from_a_key_file_to_a_cloud_kms() {
 
 /// Killed at one moment and another, it comes to its end, and nothing was moved twice or lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn killed_again_and_again_it_comes_to_its_end() {
     let fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
@@ -337,6 +342,7 @@ async fn killed_again_and_again_it_comes_to_its_end() {
 
 /// What an earlier run had done was for the KMS key of its day.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_run_that_was_left_unfinished_under_another_kms_key_is_not_gone_on_with() {
     let mut fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;

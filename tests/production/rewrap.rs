@@ -3,13 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use byokd::domain::caller::Role;
 use sea_orm::ConnectionTrait as _;
 
-use super::fleet::{Ended, Fleet, Load, assert_keys, set_keys};
-use crate::support::{
-    KmsCall, KmsFault, KmsProxy, Process, new_key, openai_key, rows::number, until,
-};
+use crate::support::fleet::{Ended, Fleet, Load, assert_keys, set_keys};
+use crate::support::{KmsCall, KmsFault, KmsProxy, Process, rows::number, until};
 
 const BUCKETS: i64 = 256;
 const RECORDS: u32 = 12;
@@ -64,6 +61,7 @@ fn moved(ended: &Ended, moved: i64, resumed: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
@@ -146,6 +144,7 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_kms_key_that_does_not_give_back_what_it_takes_is_refused_before_anything_is_changed() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
@@ -169,6 +168,7 @@ async fn a_kms_key_that_does_not_give_back_what_it_takes_is_refused_before_anyth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_damaged_data_key_is_counted_and_named_and_the_others_move() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
@@ -197,6 +197,7 @@ async fn a_damaged_data_key_is_counted_and_named_and_the_others_move() {
 
 /// Whoever works is not disturbed, and who comes second is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn of_two_at_once_the_second_says_that_another_is_running() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
@@ -222,6 +223,7 @@ async fn of_two_at_once_the_second_says_that_another_is_running() {
 
 /// Killed again and again, it comes to its end; who comes next says that there was one before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_killed_rewrap_is_taken_up_by_the_next() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
@@ -264,44 +266,4 @@ async fn a_killed_rewrap_is_taken_up_by_the_next() {
     );
     fleet.set_kms(&kms, &b, &[]);
     assert_keys(&fleet.start().await, RECORDS).await;
-}
-
-/// One machine: from a key file to another one, while it serves from the same SQLite file.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_keys_move_from_a_key_file_to_another_on_sqlite() {
-    let mut fleet = Fleet::on_sqlite().await;
-    let process = fleet.start().await;
-    set_keys(&process, RECORDS).await;
-    let database = fleet.database().await;
-    until("all data keys exist", async || {
-        (number(&database, "SELECT count(*) FROM data_keys").await == BUCKETS).then_some(())
-    })
-    .await;
-    let (first, second) = (fleet.site.path("first.key"), fleet.key_file("second.key"));
-    fleet.set("BYOKD__KMS__KEY_FILE", &second.display().to_string());
-    // Not without the file that opens what is there.
-    fleet
-        .run(&["rewrap"])
-        .await
-        .says(1, &["local:", "kms.previous_keys"]);
-    fleet.set_previous(&[&first.display().to_string()]);
-    let load = Load::start(&process, RECORDS).await;
-    fleet
-        .run(&["rewrap"])
-        .await
-        .says(0, &["moved 256 data keys", "256 of 256 looked at"]);
-    fleet.run(&["rewrap"]).await.says(0, &["nothing to move"]);
-    load.goes_on().await;
-    load.end().await;
-    drop(process);
-    std::fs::remove_file(&first).unwrap();
-    fleet.set_previous(&[]);
-    let process = fleet.start().await;
-    assert_keys(&process, RECORDS).await;
-    process
-        .keys(Role::Admin)
-        .await
-        .set_key(new_key("new", "openai", &openai_key(1)))
-        .await
-        .unwrap();
 }

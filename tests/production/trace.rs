@@ -4,7 +4,7 @@ use byokd::domain::caller::Role;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use tonic::Request;
 
-use super::fleet::{Fleet, set_keys, workspace};
+use crate::support::fleet::{Fleet, set_keys, workspace};
 use crate::support::{
     KmsProxy, OtlpSink, ask,
     otlp_sink::{attribute, hex},
@@ -20,6 +20,7 @@ fn trace_id(n: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs services: ./tests/run services"]
 async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     let (kms, sink) = (KmsProxy::start().await, OtlpSink::start().await);
     let arn = kms.create_key().await;

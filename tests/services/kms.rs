@@ -61,6 +61,7 @@ fn decrypt(key: &str, blob: &Value, bucket: u8) -> Value {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn data_keys_are_bound_to_their_key_and_context_and_move_to_another() {
     let kms = KmsProxy::start().await;
     let (old, new) = (kms.create_key().await, kms.create_key().await);
@@ -125,6 +126,7 @@ async fn data_keys_are_bound_to_their_key_and_context_and_move_to_another() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn each_fault_answers_as_aws_does() {
     let kms = KmsProxy::start().await;
     let key = kms.create_key().await;
@@ -179,6 +181,7 @@ async fn each_fault_answers_as_aws_does() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_fault_is_of_one_key_by_any_of_its_names() {
     let kms = KmsProxy::start().await;
     let (bad, good) = (kms.create_key().await, kms.create_key().await);
@@ -204,6 +207,7 @@ async fn a_fault_is_of_one_key_by_any_of_its_names() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_call_that_binds_to_too_little_is_a_violation() {
     let kms = KmsProxy::start().await;
     let key = kms.create_key().await;

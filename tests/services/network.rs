@@ -33,6 +33,7 @@ async fn open() -> (Proxy, String, PgConnection) {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn connections_are_cut_and_refused() {
     let (proxy, url, mut database) = open().await;
     proxy.cut();
@@ -52,6 +53,7 @@ async fn connections_are_cut_and_refused() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn connections_are_slow_and_frozen() {
     let (proxy, url, mut database) = open().await;
     let started = Instant::now();
@@ -74,6 +76,7 @@ async fn connections_are_slow_and_frozen() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn bytes_pass_whole_in_order_and_to_the_end() {
     const LENGTH: usize = 5_000_000;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

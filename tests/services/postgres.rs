@@ -32,6 +32,7 @@ const TIMELINE: &str =
     "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint";
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn each_test_has_a_database_of_its_own_by_tls_alone() {
     let (one, other) = (postgres::shared().await, postgres::shared().await);
     let verified = format!(
@@ -67,6 +68,7 @@ async fn each_test_has_a_database_of_its_own_by_tls_alone() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_server_stops_crashes_and_goes_back() {
     let mut own = OwnPostgres::start().await;
     let count = "SELECT count(*) FROM t";
@@ -102,6 +104,7 @@ async fn a_server_stops_crashes_and_goes_back() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn another_server_has_another_identity() {
     let (one, other) = (
         OwnPostgres::start().await,
@@ -115,6 +118,7 @@ async fn another_server_has_another_identity() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn a_server_freezes_turns_read_only_and_closes_connections() {
     let mut own = OwnPostgres::start().await;
     let mut database = connect(&own.url()).await.unwrap();
@@ -144,6 +148,7 @@ async fn a_server_freezes_turns_read_only_and_closes_connections() {
 }
 
 #[tokio::test]
+#[ignore = "needs services: ./tests/run services"]
 async fn the_pooler_pools_by_transaction_and_knows_no_prepared_statements() {
     let url = postgres::pooled(&postgres::shared().await);
     let mut one = connect(&url).await.unwrap();

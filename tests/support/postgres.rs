@@ -12,7 +12,7 @@ use url::Url;
 pub(crate) fn service(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(
-            "{variable} is not set: run tests/run, or `tests/services.sh cargo test …`, which start the services"
+            "{variable} is not set: start the services with `tests/services.sh cargo test NAME -- --include-ignored`"
         )
     })
 }

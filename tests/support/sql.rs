@@ -120,3 +120,10 @@ pub(crate) async fn holding(database: &DatabaseConnection, wanted: &[u8]) -> Vec
     }
     found
 }
+
+/// The text in a column; NULL is empty.
+pub(crate) fn text(row: &QueryResult, column: &str) -> String {
+    row.try_get::<Option<String>>("", column)
+        .unwrap()
+        .unwrap_or_default()
+}

@@ -1,0 +1,5 @@
+//! Limits and outages: admission, probe limits, stale answers.
+
+mod admission;
+mod freshness;
+mod probe_limits;
