@@ -12,7 +12,7 @@
 mod admission;
 mod answer;
 mod call;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gate;
 mod key_service;

@@ -72,3 +72,10 @@ pub mod store;
 pub mod telemetry;
 pub mod transport;
 pub mod workspace_cache;
+
+// The fuzz targets name byokd as any other crate does.
+#[cfg(test)]
+extern crate self as byokd;
+#[cfg(test)]
+#[path = "../fuzz/lib.rs"]
+mod fuzz_corpus;

@@ -17,7 +17,7 @@ mod anthropic;
 mod call;
 mod check;
 mod formats;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod list;
 mod openai;

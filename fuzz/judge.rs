@@ -1,0 +1,71 @@
+//! What several targets judge by.
+//!
+//! Absent: any code of byokd's. A judge that used the code it judges would agree with its mistakes.
+
+use byokd::domain::error::Error;
+
+/// An input this long cannot stand in a text by chance.
+const TOO_LONG_BY_CHANCE: usize = 6;
+
+/// The words of byokd's own errors: where they are written.
+const OWN_WORDS: [&str; 9] = [
+    include_str!("../src/domain/error.rs"),
+    include_str!("../src/domain/names.rs"),
+    include_str!("../src/domain/caller.rs"),
+    include_str!("../src/domain/secret.rs"),
+    include_str!("../src/grpc/parse.rs"),
+    include_str!("../src/identity.rs"),
+    include_str!("../src/identity/signer.rs"),
+    include_str!("../src/identity/mint.rs"),
+    include_str!("../src/egress.rs"),
+];
+
+/// Everything that an error could tell: to its caller, and to the log.
+pub fn told(error: &Error) -> String {
+    let mut told = format!(
+        "{error} {error:?} {} {:?}",
+        error.message(),
+        error.metadata()
+    );
+    let mut cause: Option<&dyn std::error::Error> = match error.cause() {
+        Some(cause) => Some(cause),
+        None => None,
+    };
+    while let Some(inner) = cause {
+        told.push_str(&format!(" {inner} {inner:?}"));
+        cause = inner.source();
+    }
+    told
+}
+
+/// Panics if `told` holds a piece of `input` that is not byokd's own wording.
+pub fn never_repeats(told: &str, input: &str) {
+    let characters: Vec<char> = input.chars().collect();
+    for window in characters.windows(TOO_LONG_BY_CHANCE) {
+        let piece: String = window.iter().collect();
+        if told.contains(&piece) {
+            // Quotation marks are put around texts when they are printed.
+            let own = own_wording().contains(piece.trim_matches('"'));
+            assert!(own, "an error repeats its input: {piece:?} in {told:?}");
+        }
+    }
+}
+
+/// The sources, with texts that go on in the next line put together.
+fn own_wording() -> &'static str {
+    static WORDS: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    WORDS.get_or_init(|| {
+        let mut words = String::new();
+        for line in OWN_WORDS.iter().flat_map(|source| source.lines()) {
+            let line = line.trim_start();
+            match line.strip_suffix('\\') {
+                Some(begun) => words.push_str(begun),
+                None => {
+                    words.push_str(line);
+                    words.push('\n');
+                }
+            }
+        }
+        words
+    })
+}
