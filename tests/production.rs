@@ -8,6 +8,7 @@ mod kms_return;
 mod old_binaries;
 mod plaintext;
 mod postgres;
+mod postgres_faults;
 mod reseal;
 mod rewrap;
 mod trace;

@@ -320,10 +320,8 @@ tool_cargo() {
     variable BYOKD_TEST_CARGO_FUZZ "$tools/bin/cargo-fuzz"
 }
 
-# libFuzzer is C++.
 tool_cxx() { have c++ || apt_install g++; }
 
-# valgrind counts the instructions of a call.
 tool_valgrind() { have valgrind || apt_install valgrind libc6-dbg; }
 
 tool_image() {

@@ -19,8 +19,9 @@ use tonic::{
 use super::captured::Told;
 use crate::support::{
     FakeKms, OtlpSink, Process, Site,
-    byokd::{Bearer, Keys, Platform},
+    byokd::{Keys, Platform},
     postgres::service,
+    requests::Bearer,
 };
 
 /// A byokd over a KMS made at the wire, and its provider.

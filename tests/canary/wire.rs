@@ -1,7 +1,7 @@
 //! Bytes that no client of ours would send, to both ports: broken frames and messages, unknown paths, too much of it.
 
 use super::{captured::Told, stage::Stage};
-use crate::support::byokd::Bearer;
+use crate::support::requests::Bearer;
 use byokd::domain::caller::Role;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 

@@ -1,80 +1,20 @@
 //! `byokd rewrap --data-keys`, by the real binary: every record is sealed anew in its place while replicas serve, and no
 //! change is lost to it. It is the road from a key file to a cloud KMS, too.
 
+mod interrupted;
+mod records;
+
 use std::sync::Arc;
 
 use byokd::domain::caller::Role;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::support::fleet::{Fleet, Load, assert_keys, set_keys, workspace};
+use self::records::{RECORDS, data_keys, left_behind, live_keys, started_with_keys};
+use crate::support::fleet::{Fleet, Load, assert_keys, workspace};
 use crate::support::{
-    KmsProxy, Process, Reply, Rows, ask, new_key, openai_key, refused, rows::number, until,
+    KmsProxy, Reply, Rows, ask, new_key, openai_key, refused, rows::number, until,
 };
-
-const RECORDS: u32 = 16;
-/// Rewraps that are killed before one may end.
-const KILLS: u32 = 5;
-
-/// What must not change of the live keys, and the sealed bytes that must.
-async fn live_keys(database: &DatabaseConnection) -> Vec<(String, String, Vec<u8>)> {
-    let text = match database.get_database_backend() {
-        sea_orm::DbBackend::Postgres => "key_id::text",
-        _ => "hex(key_id)",
-    };
-    let sql = format!(
-        "SELECT {text} || ' ' || workspace_id || ' ' || provider || ' ' || generation || ' ' || base_url || ' ' || \
-         masked AS fixed, {text} AS key_id, sealed FROM provider_keys \
-         WHERE state = 'active' AND workspace_id LIKE 'w%' ORDER BY workspace_id"
-    );
-    let rows = database
-        .query_all_raw(Statement::from_string(database.get_database_backend(), sql))
-        .await;
-    let read = |row: &sea_orm::QueryResult| {
-        let text = |name: &str| row.try_get::<String>("", name).unwrap();
-        (
-            text("key_id"),
-            text("fixed"),
-            row.try_get("", "sealed").unwrap(),
-        )
-    };
-    rows.unwrap().iter().map(read).collect()
-}
-
-/// Records whose data key seals no more.
-async fn left_behind(database: &DatabaseConnection) -> i64 {
-    let sql = "SELECT count(*) FROM provider_keys JOIN data_keys ON data_keys.bucket = provider_keys.bucket \
-               AND data_keys.version = provider_keys.data_key_version \
-               WHERE provider_keys.state = 'active' AND data_keys.state <> 'active'";
-    number(database, sql).await
-}
-
-async fn data_keys(database: &DatabaseConnection, state: &str) -> i64 {
-    number(
-        database,
-        &format!("SELECT count(*) FROM data_keys WHERE state = '{state}'"),
-    )
-    .await
-}
-
-async fn started_with_keys(fleet: &Fleet) -> (Process, DatabaseConnection) {
-    let process = fleet.start().await;
-    set_keys(&process, RECORDS).await;
-    let database = fleet.database().await;
-    until("all data keys exist", async || {
-        (data_keys(&database, "active").await == 256).then_some(())
-    })
-    .await;
-    (process, database)
-}
-
-/// A killed rewrap's claim, as it is once it was silent for long enough.
-async fn let_the_claim_die(database: &DatabaseConnection) {
-    database
-        .execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16")
-        .await
-        .unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
@@ -291,78 +231,4 @@ async fn the_road_from_a_key_file_to_a_cloud_kms() {
         kms.assert_clean();
         database.close().await.unwrap();
     }
-}
-
-/// Killed at one moment and another, it comes to its end, and nothing was moved twice or lost.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs services: ./tests/run services"]
-async fn killed_again_and_again_it_comes_to_its_end() {
-    let fleet = Fleet::on_postgres().await;
-    let (process, database) = started_with_keys(&fleet).await;
-    let before = live_keys(&database).await;
-    let mut at = 0;
-    for kill in 0..KILLS {
-        let mut killed = fleet.site.spawn(fleet.command(&["rewrap", "--data-keys"]));
-        let goal = at + 256 / i64::from(KILLS + 1);
-        at = until("it goes on", async || {
-            let at = data_keys(&database, "retired").await;
-            (at >= goal).then_some(at)
-        })
-        .await;
-        killed.kill();
-        assert!(at < 256, "it was done after {kill} kills");
-        assert_keys(&process, RECORDS).await;
-        let_the_claim_die(&database).await;
-    }
-    let ended = fleet.run(&["rewrap", "--data-keys", "-o", "json"]).await;
-    assert_eq!(ended.json()["resumed"], true, "{ended:?}");
-    fleet
-        .run(&["rewrap", "--data-keys", "--dry-run"])
-        .await
-        .says(0, &["would move 16 records"]);
-    assert_eq!(
-        (
-            left_behind(&database).await,
-            data_keys(&database, "active").await
-        ),
-        (0, 256)
-    );
-    let after = live_keys(&database).await;
-    assert!(
-        before
-            .iter()
-            .zip(&after)
-            .all(|(before, after)| before.1 == after.1 && before.2 != after.2)
-    );
-    assert_eq!(before.len(), after.len());
-    assert_keys(&process, RECORDS).await;
-    drop(process);
-    assert_keys(&fleet.start().await, RECORDS).await;
-}
-
-/// What an earlier run had done was for the KMS key of its day.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs services: ./tests/run services"]
-async fn a_run_that_was_left_unfinished_under_another_kms_key_is_not_gone_on_with() {
-    let mut fleet = Fleet::on_postgres().await;
-    let (process, database) = started_with_keys(&fleet).await;
-    drop(process);
-    let mut killed = fleet.site.spawn(fleet.command(&["rewrap", "--data-keys"]));
-    until("half of it is done", async || {
-        (data_keys(&database, "retired").await >= 128).then_some(())
-    })
-    .await;
-    killed.kill();
-    let_the_claim_die(&database).await;
-
-    let (first, second) = (fleet.site.path("first.key"), fleet.key_file("second.key"));
-    fleet.set("BYOKD__KMS__KEY_FILE", &second.display().to_string());
-    fleet.set_previous(&[&first.display().to_string()]);
-    fleet
-        .run(&["rewrap", "--data-keys"])
-        .await
-        .says(0, &["records"]);
-    std::fs::remove_file(&first).unwrap();
-    fleet.set_previous(&[]);
-    assert_keys(&fleet.start().await, RECORDS).await;
 }

@@ -16,6 +16,7 @@ mod load;
 mod pressure;
 mod record;
 mod report;
+mod requests;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -155,7 +156,7 @@ async fn fill(all: &Deployment, world: &Arc<World>) {
                 turn.last_key = 1;
                 let sent = tracked.sending(Change::Set(1));
                 let (_, shown) =
-                    load::make(world.clients[part % REPLICAS].clone(), tracked, &sent).await;
+                    requests::make(world.clients[part % REPLICAS].clone(), tracked, &sent).await;
                 tracked.acknowledged(&sent, &shown.unwrap()).unwrap();
             }
         });
@@ -245,7 +246,7 @@ async fn settle(all: &Deployment, world: &World, fault: Fault) {
         for replica in 0..REPLICAS {
             let keys = world.clients[replica].clone();
             let read = until_within(PATIENCE, "the workspace is read", async || {
-                load::workspace(&mut keys.clone(), tracked).await.ok()
+                requests::workspace(&mut keys.clone(), tracked).await.ok()
             });
             shown.push(read.await);
         }

@@ -15,24 +15,16 @@ use byokd::{
 use time::macros::datetime;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    Status,
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint},
 };
-use tonic_types::StatusExt as _;
 
-use super::{FakeProvider, catalog::catalog};
-
-/// A synthetic OpenAI key; `n` tells one from another.
-pub(crate) fn openai_key(n: u32) -> String {
-    format!("sk-proj-SYNTHETIC-{n:08}-abcdefgh")
-}
-
-/// A synthetic Anthropic key.
-pub(crate) fn anthropic_key(n: u32) -> String {
-    format!("sk-ant-api03-SYNTHETIC-{n:08}-abcdefgh")
-}
+use super::{
+    FakeProvider,
+    catalog::catalog,
+    requests::{Bearer, ask, new_key},
+};
 
 pub(crate) type Keys = KeyServiceClient<InterceptedService<Channel, Bearer>>;
 pub(crate) type Platform = PlatformServiceClient<InterceptedService<Channel, Bearer>>;
@@ -298,63 +290,5 @@ impl Byokd {
     /// Moves the clock.
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.advance(time);
-    }
-}
-
-/// A request that sets a key and nothing else.
-pub(crate) fn new_key(workspace: &str, provider: &str, key: &str) -> v1::SetKeyRequest {
-    v1::SetKeyRequest {
-        workspace_id: workspace.to_owned(),
-        provider: provider.to_owned(),
-        api_key: key.to_owned(),
-        ..Default::default()
-    }
-}
-
-/// A request to resolve; empty names are left open.
-pub(crate) fn ask(
-    workspace: &str,
-    model: &str,
-    provider: &str,
-    purpose: &str,
-) -> v1::ResolveCredentialsRequest {
-    v1::ResolveCredentialsRequest {
-        workspace_id: workspace.to_owned(),
-        model: model.to_owned(),
-        provider: provider.to_owned(),
-        purpose: purpose.to_owned(),
-    }
-}
-
-/// The reason of a status, as the contract promises it.
-pub(crate) fn reason(status: &Status) -> String {
-    let info = status
-        .get_details_error_info()
-        .unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
-    assert_eq!(info.domain, "byokd");
-    info.reason
-}
-
-/// The reason of an error; panics if it was none.
-pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>) -> String {
-    reason(&result.unwrap_err())
-}
-
-/// Adds a token to every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<Ascii>);
-
-impl Bearer {
-    pub(crate) fn new(token: &str) -> Self {
-        Self(format!("Bearer {token}").parse().unwrap())
-    }
-}
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
     }
 }

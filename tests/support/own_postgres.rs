@@ -1,5 +1,7 @@
 //! PostgreSQL servers of a test's own, to stop, break and take back to an earlier day.
 
+mod programs;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -9,8 +11,10 @@ use std::{
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
 use url::Url;
 
+use self::programs::{as_postgres, as_user, children, copy, folder_for_postgres, run, signal};
 use super::{
     postgres::{service, with_database},
+    process::free_port,
     wait::until,
 };
 
@@ -279,85 +283,4 @@ impl Drop for OwnPostgres {
             let _ = server.wait();
         }
     }
-}
-
-/// Where PostgreSQL's user may go and write; removed with the services at the latest.
-fn folder_for_postgres() -> tempfile::TempDir {
-    let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
-    let folder = tempfile::Builder::new()
-        .prefix("own-")
-        .tempdir_in(template.parent().unwrap())
-        .unwrap();
-    let user = service("BYOKD_TEST_POSTGRES_USER");
-    if !user.is_empty() {
-        run(Command::new("chown").arg(user).arg(folder.path()));
-    }
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    run(Command::new("cp")
-        .args(["-a", "--reflink=auto"])
-        .args([from, to]));
-}
-
-/// A program as the user that PostgreSQL runs as; it ends with the thread that starts it.
-fn as_user(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let user = service("BYOKD_TEST_POSTGRES_USER");
-    let mut command = Command::new("setpriv");
-    if !user.is_empty() {
-        command.args([
-            &format!("--reuid={user}"),
-            &format!("--regid={user}"),
-            "--init-groups",
-        ]);
-    }
-    command.args(["--pdeathsig", "QUIT"]).arg(program);
-    command
-}
-
-fn as_postgres(program: &str) -> Command {
-    as_user(PathBuf::from(service("BYOKD_TEST_POSTGRES_BIN")).join(program))
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// A process that has ended meanwhile is no error.
-fn signal(name: &str, processes: &[u32]) {
-    let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
-    if !processes.is_empty() {
-        let _ = Command::new("kill")
-            .arg(format!("-{name}"))
-            .args(processes)
-            .stderr(Stdio::null())
-            .status();
-    }
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let parent = format!("PPid:\t{parent}");
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_child = |pid: &u32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        status.is_ok_and(|status| status.lines().any(|line| line == parent))
-    };
-    processes.filter(is_child).collect()
-}
-
-/// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
-/// is stopped.
-pub(crate) fn free_port() -> u16 {
-    let mut random =
-        std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
-    random
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .unwrap()
 }

@@ -17,12 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{
-    FakeProvider,
-    byokd::{Bearer, Keys},
-    catalog::catalog,
-    wait::until,
-};
+use super::{FakeProvider, byokd::Keys, catalog::catalog, requests::Bearer, wait::until};
 
 /// Whether the tests run as root, who may what no other user may.
 pub(crate) fn is_root() -> bool {
@@ -305,4 +300,14 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
+/// is stopped.
+pub(crate) fn free_port() -> u16 {
+    let mut random =
+        std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);
+    random
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
 }

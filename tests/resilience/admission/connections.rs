@@ -11,7 +11,7 @@ use tokio::{
 use tonic::{Code, transport::Endpoint};
 
 use super::{RESOLVE, Rough};
-use crate::support::{Byokd, Reply, ask, byokd::Bearer, new_key, openai_key, until};
+use crate::support::{Byokd, Reply, ask, new_key, openai_key, requests::Bearer, until};
 
 /// Nothing comes but the end, and that at once or after a while.
 async fn is_closed(mut stream: TcpStream) {

@@ -17,9 +17,10 @@ use tonic::{
 
 use crate::support::{
     KmsProxy, OwnPostgres, Process, Proxy, Site,
-    byokd::{Bearer, Keys, Platform},
+    byokd::{Keys, Platform},
     kms_proxy::REGION,
-    own_postgres::free_port,
+    process::free_port,
+    requests::Bearer,
     rows::number,
     until,
     wait::until_within,
