@@ -5,6 +5,7 @@
 //!
 //! Absent: anything that knows gRPC, SQL, HTTP or a KMS.
 
+pub mod admitted;
 pub mod audit;
 pub mod caller;
 pub mod catalog;

@@ -20,64 +20,9 @@ mod measured;
 mod parse;
 mod platform_service;
 mod record;
+mod services;
 mod status;
-
-use std::sync::Arc;
 
 pub use admission::{Admission, CallLimits};
 pub use gate::Gate;
-
-use crate::{
-    contract::v1::{
-        key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer,
-    },
-    domain::{
-        caller::Rpc,
-        error::{Error, Reason},
-    },
-    ops::AppState,
-};
-
-/// The largest request: a key, a few headers and names.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// The largest answer: a page of models.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-
-/// What both services are made of.
-#[derive(Clone)]
-pub struct Services {
-    gate: Arc<Gate>,
-    state: Arc<AppState>,
-}
-
-impl Services {
-    /// Services behind this gate.
-    pub fn new(gate: Gate, state: Arc<AppState>) -> Self {
-        Self {
-            gate: Arc::new(gate),
-            state,
-        }
-    }
-
-    /// `byok.v1.KeyService`.
-    pub fn key_service(&self) -> KeyServiceServer<Self> {
-        KeyServiceServer::new(self.clone())
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .max_encoding_message_size(MAX_ANSWER_BYTES)
-    }
-
-    /// `byok.v1.PlatformService`.
-    pub fn platform_service(&self) -> PlatformServiceServer<Self> {
-        PlatformServiceServer::new(self.clone())
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
-            .max_encoding_message_size(MAX_ANSWER_BYTES)
-    }
-}
-
-/// The answer of an RPC that stands in the contract and is not served yet.
-fn not_served_yet(rpc: Rpc) -> Error {
-    Error::new(
-        Reason::NotImplementedYet,
-        format!("{} is not served yet", rpc.as_str()),
-    )
-}
+pub use services::Services;

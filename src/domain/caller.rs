@@ -240,18 +240,6 @@ impl Caller {
         ))
     }
 
-    /// Refuses a workspace outside the caller's scope: `WORKSPACE_MISMATCH`.
-    pub fn may_touch(&self, workspace: &WorkspaceId) -> Result<(), Error> {
-        match &self.rights.scope {
-            WorkspaceScope::All => Ok(()),
-            WorkspaceScope::Only(own) if own.contains(workspace) => Ok(()),
-            WorkspaceScope::Only(_) => Err(Error::new(
-                Reason::WorkspaceMismatch,
-                "the caller may not speak of this workspace; call with a certificate or token that is for it",
-            )),
-        }
-    }
-
     /// Refuses a purpose that the caller was not granted: `PURPOSE_NOT_GRANTED`.
     pub fn may_ask_for(&self, purpose: &PurposeName) -> Result<(), Error> {
         if self.rights.purposes.contains(purpose) {

@@ -26,7 +26,11 @@ use hyper::{body::Incoming, service::Service};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tonic::{Status, body::Body, codegen::Service as _, service::Routes};
 
-use super::{MAX_REQUEST_BYTES, Services, measured::Measured, status};
+use super::{
+    measured::Measured,
+    services::{MAX_REQUEST_BYTES, Services},
+    status,
+};
 use crate::{
     contract::v1::key_service_server::KeyServiceServer,
     domain::{

@@ -7,27 +7,14 @@ use zeroize::Zeroizing;
 use super::parse;
 use crate::{
     contract::v1,
-    domain::{
-        caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
-        error::Error,
-        names::{PurposeName, WorkspaceId},
-        resolution::Ask,
-    },
+    domain::{error::Error, names::WorkspaceId, resolution::Ask},
     ops::NewKey,
 };
 
-/// `SetKey`, as the service reads it, for a caller of every workspace.
+/// `SetKey`, as the service reads it.
 pub fn set_key(mut body: v1::SetKeyRequest) -> Result<(WorkspaceId, NewKey), Error> {
     let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-    let caller = Caller {
-        subject: "fuzz".to_owned(),
-        rights: Rights {
-            rpcs: RpcSet::of_roles(&[Role::Admin]),
-            purposes: [PurposeName::reply()].into(),
-            scope: WorkspaceScope::All,
-        },
-    };
-    let workspace = parse::workspace(&caller, &body.workspace_id)?;
+    let workspace = parse::workspace(&body.workspace_id)?;
     let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
     let key = parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
     parse::optional_model(&body.model)?;

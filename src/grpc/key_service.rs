@@ -1,75 +1,22 @@
-//! `byok.v1.KeyService`: each RPC admits, parses, runs its operation, answers.
+//! `byok.v1.KeyService`: each RPC reads its fields, runs its operation and answers.
 //!
-//! Invariant: nothing is decided here. Absent: what a later version serves answers `NOT_IMPLEMENTED_YET`, to callers
-//! that may call it.
+//! Invariants: a key leaves its message before anything can refuse the call.
+//!
+//! Not here: decisions (`ops`), admission of the caller (`services`).
 
-use std::sync::Arc;
-
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 use zeroize::Zeroizing;
 
-use super::{Services, answer, call::Call, gate::Refusal, not_served_yet, parse, record, status};
+use super::{
+    answer, parse, record,
+    services::{Answer, Services, not_served_yet},
+};
 use crate::{
     contract::v1::{self, key_service_server::KeyService},
-    domain::{
-        caller::{Caller, Rpc},
-        error::Error,
-        names::Scope,
-        resolution::BillingMode,
-    },
+    domain::{caller::Rpc, error::Error, resolution::BillingMode},
     ops::{self, ListModels, SelectModel, SetKey},
     telemetry::metrics::{self, Billed},
 };
-
-type Answer<T> = Result<Response<T>, Status>;
-
-impl Services {
-    /// Admits a caller, runs the rest of an RPC, puts a refusal on record, and makes statuses of errors. `workspace` is
-    /// what the caller wrote in its place; empty: nothing.
-    pub(super) async fn run<T>(
-        &self,
-        rpc: Rpc,
-        call: &Call,
-        workspace: &str,
-        rest: impl AsyncFnOnce(Arc<Caller>) -> Result<T, Error>,
-    ) -> Answer<T> {
-        let (error, caller) = match self.gate.admit(call, rpc).await {
-            Ok(caller) => match rest(Arc::clone(&caller)).await {
-                Ok(answer) => return Ok(Response::new(answer)),
-                Err(error) => (error, Some(caller)),
-            },
-            Err(Refusal { error, caller }) => (error, caller),
-        };
-        let recorded = Box::pin(
-            self.state
-                .audit
-                .refused(rpc, caller, workspace, error.reason()),
-        )
-        .await;
-        Err(status::of(recorded.err().unwrap_or(error), rpc))
-    }
-}
-
-/// What is left of an RPC that is not served yet: identity, role and workspace are still checked.
-async fn later<T>(
-    services: &Services,
-    rpc: Rpc,
-    call: &Call,
-    workspace: Option<&str>,
-) -> Answer<T> {
-    let answer = services.run(
-        rpc,
-        call,
-        workspace.unwrap_or_default(),
-        async |caller: Arc<Caller>| {
-            workspace
-                .map(|id| parse::workspace(&caller, id))
-                .transpose()?;
-            Err(not_served_yet(rpc))
-        },
-    );
-    answer.await
-}
 
 fn billed(mode: BillingMode) -> Billed {
     match mode {
@@ -85,20 +32,13 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ResolveCredentialsRequest>,
     ) -> Answer<v1::ResolveCredentialsResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ResolveCredentials,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
-                let resolved =
-                    ops::resolve_credentials(&self.state, &caller, &workspace, &ask).await?;
-                metrics::granted(billed(resolved.resolution.billing.mode), resolved.degraded);
-                Ok(answer::resolved(resolved))
-            },
-        )
+        let call = self.workspace_call(Rpc::ResolveCredentials, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+            let resolved = ops::resolve_credentials(&self.state, &workspace, &ask).await?;
+            metrics::granted(billed(resolved.resolution.billing.mode), resolved.degraded);
+            Ok(answer::resolved(resolved))
+        })
         .await
     }
 
@@ -106,19 +46,12 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ExplainResolutionRequest>,
     ) -> Answer<v1::ExplainResolutionResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ExplainResolution,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
-                let explained =
-                    ops::explain_resolution(&self.state, &caller, &workspace, &ask).await?;
-                Ok(answer::explained(explained))
-            },
-        )
+        let call = self.workspace_call(Rpc::ExplainResolution, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let ask = parse::ask(&body.model, &body.provider, &body.purpose)?;
+            let explained = ops::explain_resolution(&self.state, &workspace, &ask).await?;
+            Ok(answer::explained(explained))
+        })
         .await
     }
 
@@ -126,8 +59,9 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ReportOutcomeRequest>,
     ) -> Answer<v1::ReportOutcomeResponse> {
-        let (call, body) = Call::of(request);
-        later(self, Rpc::ReportOutcome, &call, Some(&body.workspace_id)).await
+        let call = self.workspace_call(Rpc::ReportOutcome, request, |m| &mut m.workspace_id);
+        call.run(async |_, _| not_served_yet(Rpc::ReportOutcome))
+            .await
     }
 
     type WatchInvalidationsStream =
@@ -137,39 +71,34 @@ impl KeyService for Services {
         &self,
         request: Request<v1::WatchInvalidationsRequest>,
     ) -> Answer<Self::WatchInvalidationsStream> {
-        let (call, _) = Call::of(request);
-        later(self, Rpc::WatchInvalidations, &call, None).await
+        self.run(Rpc::WatchInvalidations, request, async |_, _| {
+            not_served_yet(Rpc::WatchInvalidations)
+        })
+        .await
     }
 
-    async fn set_key(&self, request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
-        let (call, mut body) = Call::of(request);
-        let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(
-            Rpc::SetKey,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let mut key =
-                    parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
-                key.validate_only = body.validate_only;
-                key.allow_unverified = body.allow_unverified;
-                let request = SetKey {
-                    key,
-                    model: parse::optional_model(&body.model)?,
-                    enable_byo: body.enable_byo,
-                };
-                let set = ops::set_key(&self.state, &caller, workspace, request).await?;
-                Ok(v1::SetKeyResponse {
-                    key: Some(answer::key(set.key)),
-                    models: set.models.into_iter().map(answer::model).collect(),
-                    workspace: Some(answer::workspace(set.workspace)),
-                    cleared_selections: set.cleared_selections.into_iter().collect(),
-                })
-            },
-        )
+    async fn set_key(&self, mut request: Request<v1::SetKeyRequest>) -> Answer<v1::SetKeyResponse> {
+        let api_key = Zeroizing::new(std::mem::take(&mut request.get_mut().api_key));
+        let call = self.workspace_call(Rpc::SetKey, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let mut key =
+                parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
+            key.validate_only = body.validate_only;
+            key.allow_unverified = body.allow_unverified;
+            let request = SetKey {
+                key,
+                model: parse::optional_model(&body.model)?,
+                enable_byo: body.enable_byo,
+            };
+            let set = ops::set_key(&self.state, &workspace, request).await?;
+            Ok(v1::SetKeyResponse {
+                key: Some(answer::key(set.key)),
+                models: set.models.into_iter().map(answer::model).collect(),
+                workspace: Some(answer::workspace(set.workspace)),
+                cleared_selections: set.cleared_selections.into_iter().collect(),
+            })
+        })
         .await
     }
 
@@ -177,26 +106,16 @@ impl KeyService for Services {
         &self,
         request: Request<v1::VerifyKeyRequest>,
     ) -> Answer<v1::VerifyKeyResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::VerifyKey,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let scope = Scope::Workspace(parse::workspace(&caller, &body.workspace_id)?);
-                let (provider, model) = (
-                    parse::provider(&body.provider)?,
-                    parse::optional_model(&body.model)?,
-                );
-                let checked =
-                    ops::verify_key(&self.state, &caller, Rpc::VerifyKey, scope, provider, model)
-                        .await?;
-                Ok(v1::VerifyKeyResponse {
-                    key: Some(answer::key(checked.key)),
-                    verdict: answer::verdict(checked.verdict).into(),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::VerifyKey, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let provider = parse::provider(&body.provider)?;
+            let model = parse::optional_model(&body.model)?;
+            let checked = ops::verify_key(&self.state, &workspace, provider, model).await?;
+            Ok(v1::VerifyKeyResponse {
+                key: Some(answer::key(checked.key)),
+                verdict: answer::verdict(checked.verdict).into(),
+            })
+        })
         .await
     }
 
@@ -204,28 +123,18 @@ impl KeyService for Services {
         &self,
         request: Request<v1::SelectModelRequest>,
     ) -> Answer<v1::SelectModelResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::SelectModel,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let request = SelectModel {
-                    model: parse::optional_model(&body.model)?,
-                    provider: parse::optional_provider(&body.provider)?,
-                    meta: parse::meta(
-                        &body.request_id,
-                        body.expected_revision,
-                        &body.on_behalf_of,
-                    )?,
-                };
-                let workspace = ops::select_model(&self.state, &caller, workspace, request).await?;
-                Ok(v1::SelectModelResponse {
-                    workspace: Some(answer::workspace(workspace)),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::SelectModel, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let request = SelectModel {
+                model: parse::optional_model(&body.model)?,
+                provider: parse::optional_provider(&body.provider)?,
+                meta: parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?,
+            };
+            let workspace = ops::select_model(&self.state, &workspace, request).await?;
+            Ok(v1::SelectModelResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
+        })
         .await
     }
 
@@ -233,23 +142,16 @@ impl KeyService for Services {
         &self,
         request: Request<v1::DeleteKeyRequest>,
     ) -> Answer<v1::DeleteKeyResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::DeleteKey,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let provider = parse::provider(&body.provider)?;
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let gone = ops::delete_key(&self.state, &caller, workspace, provider, meta).await?;
-                Ok(v1::DeleteKeyResponse {
-                    workspace: Some(answer::workspace(gone.workspace)),
-                    deleted: gone.deleted,
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::DeleteKey, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let provider = parse::provider(&body.provider)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let gone = ops::delete_key(&self.state, &workspace, provider, meta).await?;
+            Ok(v1::DeleteKeyResponse {
+                workspace: Some(answer::workspace(gone.workspace)),
+                deleted: gone.deleted,
+            })
+        })
         .await
     }
 
@@ -257,27 +159,19 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ToggleByoRequest>,
     ) -> Answer<v1::ToggleByoResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ToggleByo,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let enabled = body
-                    .enabled
-                    .ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let toggled =
-                    ops::toggle_byo(&self.state, &caller, workspace, enabled, meta).await?;
-                Ok(v1::ToggleByoResponse {
-                    workspace: Some(answer::workspace(toggled.workspace)),
-                    providers_without_usable_key: toggled.providers_without_usable_key,
-                    cleared_selections: toggled.cleared_selections.into_iter().collect(),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::ToggleByo, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let enabled = body
+                .enabled
+                .ok_or_else(|| Error::field("enabled", "is required: say true or false"))?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let toggled = ops::toggle_byo(&self.state, &workspace, enabled, meta).await?;
+            Ok(v1::ToggleByoResponse {
+                workspace: Some(answer::workspace(toggled.workspace)),
+                providers_without_usable_key: toggled.providers_without_usable_key,
+                cleared_selections: toggled.cleared_selections.into_iter().collect(),
+            })
+        })
         .await
     }
 
@@ -285,29 +179,23 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Answer<v1::ListModelsResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ListModels,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
-                let request = ListModels {
-                    provider: parse::optional_provider(&body.provider)?,
-                    include_unavailable: body.include_unavailable,
-                    refresh: body.refresh,
-                    page_size,
-                    offset,
-                };
-                let page = ops::list_models(&self.state, &caller, workspace, request).await?;
-                Ok(v1::ListModelsResponse {
-                    models: page.models.into_iter().map(answer::model).collect(),
-                    next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
-                    as_of: page.as_of.map(answer::timestamp),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::ListModels, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let (page_size, offset) = parse::page(body.page_size, &body.page_token)?;
+            let request = ListModels {
+                provider: parse::optional_provider(&body.provider)?,
+                include_unavailable: body.include_unavailable,
+                refresh: body.refresh,
+                page_size,
+                offset,
+            };
+            let page = ops::list_models(&self.state, &workspace, request).await?;
+            Ok(v1::ListModelsResponse {
+                models: page.models.into_iter().map(answer::model).collect(),
+                next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+                as_of: page.as_of.map(answer::timestamp),
+            })
+        })
         .await
     }
 
@@ -315,19 +203,13 @@ impl KeyService for Services {
         &self,
         request: Request<v1::GetWorkspaceRequest>,
     ) -> Answer<v1::GetWorkspaceResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::GetWorkspace,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let workspace = ops::get_workspace(&self.state, &workspace).await?;
-                Ok(v1::GetWorkspaceResponse {
-                    workspace: Some(answer::workspace(workspace)),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::GetWorkspace, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, _| {
+            let workspace = ops::get_workspace(&self.state, &workspace).await?;
+            Ok(v1::GetWorkspaceResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
+        })
         .await
     }
 
@@ -335,22 +217,14 @@ impl KeyService for Services {
         &self,
         request: Request<v1::DeleteWorkspaceRequest>,
     ) -> Answer<v1::DeleteWorkspaceResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::DeleteWorkspace,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let workspace =
-                    ops::delete_workspace(&self.state, &caller, workspace, meta).await?;
-                Ok(v1::DeleteWorkspaceResponse {
-                    workspace: Some(answer::workspace(workspace)),
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::DeleteWorkspace, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let workspace = ops::delete_workspace(&self.state, &workspace, meta).await?;
+            Ok(v1::DeleteWorkspaceResponse {
+                workspace: Some(answer::workspace(workspace)),
+            })
+        })
         .await
     }
 
@@ -358,24 +232,17 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ListAuditEventsRequest>,
     ) -> Answer<v1::ListAuditEventsResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ListAuditEvents,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let range = record::range(body.start_time, body.end_time)?;
-                let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
-                let page =
-                    ops::list_audit_events(&self.state, workspace, range, after, most).await?;
-                let (events, next_page_token) = record::events(page);
-                Ok(v1::ListAuditEventsResponse {
-                    events,
-                    next_page_token,
-                })
-            },
-        )
+        let call = self.workspace_call(Rpc::ListAuditEvents, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+            let page = ops::list_audit_events(&self.state, &workspace, range, after, most).await?;
+            let (events, next_page_token) = record::events(page);
+            Ok(v1::ListAuditEventsResponse {
+                events,
+                next_page_token,
+            })
+        })
         .await
     }
 
@@ -383,20 +250,14 @@ impl KeyService for Services {
         &self,
         request: Request<v1::ListKeyUsageRequest>,
     ) -> Answer<v1::ListKeyUsageResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ListKeyUsage,
-            &call,
-            &body.workspace_id,
-            async |caller: Arc<Caller>| {
-                let workspace = parse::workspace(&caller, &body.workspace_id)?;
-                let range = record::range(body.start_time, body.end_time)?;
-                let (most, after) = record::usage_page(body.page_size, &body.page_token)?;
-                Ok(record::usage(
-                    ops::list_key_usage(&self.state, &workspace, range, after, most).await?,
-                ))
-            },
-        )
+        let call = self.workspace_call(Rpc::ListKeyUsage, request, |m| &mut m.workspace_id);
+        call.run(async |workspace, body| {
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::usage_page(body.page_size, &body.page_token)?;
+            Ok(record::usage(
+                ops::list_key_usage(&self.state, &workspace, range, after, most).await?,
+            ))
+        })
         .await
     }
 }

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashMap};
 use zeroize::Zeroizing;
 
 use crate::domain::{
-    caller::Caller,
     error::{Error, Reason},
     names::{Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
     resolution::Ask,
@@ -22,12 +21,9 @@ const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: u32 = 1000;
 const MAX_HEADERS: usize = 16;
 
-/// The workspace, if the caller may speak of it.
-pub(super) fn workspace(caller: &Caller, id: &str) -> Result<WorkspaceId, Error> {
+pub(super) fn workspace(id: &str) -> Result<WorkspaceId, Error> {
     no_key("workspace_id", id)?;
-    let workspace = required("workspace_id", id, WorkspaceId::parse)?;
-    caller.may_touch(&workspace)?;
-    Ok(workspace)
+    required("workspace_id", id, WorkspaceId::parse)
 }
 
 /// A field that must be there.

@@ -2,46 +2,38 @@
 //!
 //! Invariant: nothing is decided here. Absent: workspaces; an operator's token needs none for these.
 
-use std::sync::Arc;
-
-use tonic::{Request, Response, Status};
+use tonic::Request;
 use zeroize::Zeroizing;
 
-use super::{Services, answer, call::Call, parse, record};
+use super::{
+    answer, parse, record,
+    services::{Answer, Services},
+};
 use crate::{
     contract::v1::{self, platform_service_server::PlatformService},
-    domain::caller::{Caller, Rpc},
+    domain::caller::Rpc,
     ops,
 };
-
-type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl PlatformService for Services {
     async fn set_platform_key(
         &self,
-        request: Request<v1::SetPlatformKeyRequest>,
+        mut request: Request<v1::SetPlatformKeyRequest>,
     ) -> Answer<v1::SetPlatformKeyResponse> {
-        let (call, mut body) = Call::of(request);
-        let api_key = Zeroizing::new(std::mem::take(&mut body.api_key));
-        self.run(
-            Rpc::SetPlatformKey,
-            &call,
-            "",
-            async |caller: Arc<Caller>| {
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let mut key =
-                    parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
-                key.validate_only = body.validate_only;
-                key.allow_unverified = body.allow_unverified;
-                let set = ops::set_platform_key(&self.state, &caller, key).await?;
-                Ok(v1::SetPlatformKeyResponse {
-                    key: Some(answer::key(set.key)),
-                    revision: set.revision,
-                })
-            },
-        )
+        let api_key = Zeroizing::new(std::mem::take(&mut request.get_mut().api_key));
+        self.run(Rpc::SetPlatformKey, request, async |caller, body| {
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let mut key =
+                parse::new_key(&body.provider, api_key, body.base_url, body.headers, meta)?;
+            key.validate_only = body.validate_only;
+            key.allow_unverified = body.allow_unverified;
+            let set = ops::set_platform_key(&self.state, &caller, key).await?;
+            Ok(v1::SetPlatformKeyResponse {
+                key: Some(answer::key(set.key)),
+                revision: set.revision,
+            })
+        })
         .await
     }
 
@@ -49,24 +41,17 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::VerifyPlatformKeyRequest>,
     ) -> Answer<v1::VerifyPlatformKeyResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::VerifyPlatformKey,
-            &call,
-            "",
-            async |caller: Arc<Caller>| {
-                let (provider, model) = (
-                    parse::provider(&body.provider)?,
-                    parse::optional_model(&body.model)?,
-                );
-                let checked =
-                    ops::verify_platform_key(&self.state, &caller, provider, model).await?;
-                Ok(v1::VerifyPlatformKeyResponse {
-                    key: Some(answer::key(checked.key)),
-                    verdict: answer::verdict(checked.verdict).into(),
-                })
-            },
-        )
+        self.run(Rpc::VerifyPlatformKey, request, async |caller, body| {
+            let (provider, model) = (
+                parse::provider(&body.provider)?,
+                parse::optional_model(&body.model)?,
+            );
+            let checked = ops::verify_platform_key(&self.state, &caller, provider, model).await?;
+            Ok(v1::VerifyPlatformKeyResponse {
+                key: Some(answer::key(checked.key)),
+                verdict: answer::verdict(checked.verdict).into(),
+            })
+        })
         .await
     }
 
@@ -74,22 +59,15 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::DeletePlatformKeyRequest>,
     ) -> Answer<v1::DeletePlatformKeyResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::DeletePlatformKey,
-            &call,
-            "",
-            async |caller: Arc<Caller>| {
-                let provider = parse::provider(&body.provider)?;
-                let meta =
-                    parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
-                let gone = ops::delete_platform_key(&self.state, &caller, provider, meta).await?;
-                Ok(v1::DeletePlatformKeyResponse {
-                    deleted: gone.deleted,
-                    revision: gone.revision,
-                })
-            },
-        )
+        self.run(Rpc::DeletePlatformKey, request, async |caller, body| {
+            let provider = parse::provider(&body.provider)?;
+            let meta = parse::meta(&body.request_id, body.expected_revision, &body.on_behalf_of)?;
+            let gone = ops::delete_platform_key(&self.state, &caller, provider, meta).await?;
+            Ok(v1::DeletePlatformKeyResponse {
+                deleted: gone.deleted,
+                revision: gone.revision,
+            })
+        })
         .await
     }
 
@@ -97,8 +75,7 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformKeysRequest>,
     ) -> Answer<v1::ListPlatformKeysResponse> {
-        let (call, _) = Call::of(request);
-        self.run(Rpc::ListPlatformKeys, &call, "", async |_: Arc<Caller>| {
+        self.run(Rpc::ListPlatformKeys, request, async |_, _| {
             let listed = ops::list_platform_keys(&self.state).await?;
             Ok(v1::ListPlatformKeysResponse {
                 keys: listed.keys.into_iter().map(answer::key).collect(),
@@ -112,22 +89,16 @@ impl PlatformService for Services {
         &self,
         request: Request<v1::ListPlatformAuditEventsRequest>,
     ) -> Answer<v1::ListPlatformAuditEventsResponse> {
-        let (call, body) = Call::of(request);
-        self.run(
-            Rpc::ListPlatformAuditEvents,
-            &call,
-            "",
-            async |_: Arc<Caller>| {
-                let range = record::range(body.start_time, body.end_time)?;
-                let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
-                let page = ops::list_platform_audit_events(&self.state, range, after, most).await?;
-                let (events, next_page_token) = record::events(page);
-                Ok(v1::ListPlatformAuditEventsResponse {
-                    events,
-                    next_page_token,
-                })
-            },
-        )
+        self.run(Rpc::ListPlatformAuditEvents, request, async |_, body| {
+            let range = record::range(body.start_time, body.end_time)?;
+            let (most, after) = record::audit_page(body.page_size, &body.page_token)?;
+            let page = ops::list_platform_audit_events(&self.state, range, after, most).await?;
+            let (events, next_page_token) = record::events(page);
+            Ok(v1::ListPlatformAuditEventsResponse {
+                events,
+                next_page_token,
+            })
+        })
         .await
     }
 }

@@ -10,9 +10,10 @@ use super::{
     view::remembered,
 };
 use crate::domain::{
-    caller::{Caller, Rpc},
+    admitted::Admitted,
+    caller::Rpc,
     error::Error,
-    names::{ProviderName, Scope, WorkspaceId},
+    names::{ProviderName, WorkspaceId},
 };
 
 /// The workspace without the key.
@@ -27,13 +28,18 @@ pub struct KeyDeleted {
 /// Deletes a key.
 pub async fn delete_key(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     provider: ProviderName,
     meta: ChangeMeta,
 ) -> Result<KeyDeleted, Error> {
-    let scope = Scope::Workspace(workspace);
-    let intent = Intent::new(Rpc::DeleteKey, scope, caller, meta, &[provider.as_str()]);
+    let scope = workspace.scope();
+    let intent = Intent::new(
+        Rpc::DeleteKey,
+        scope,
+        workspace.caller(),
+        meta,
+        &[provider.as_str()],
+    );
     let planning = Arc::clone(state);
     commit(state, intent, move |draft| {
         let deleted = draft.drop_key(&provider);

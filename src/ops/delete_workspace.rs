@@ -7,23 +7,18 @@ use super::{
     commit::{Intent, Planned, commit},
     view::remembered_all,
 };
-use crate::domain::{
-    caller::{Caller, Rpc},
-    error::Error,
-    names::{Scope, WorkspaceId},
-};
+use crate::domain::{admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId};
 
 /// Deletes a workspace.
 pub async fn delete_workspace(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     meta: ChangeMeta,
 ) -> Result<WorkspaceView, Error> {
     let intent = Intent::new(
         Rpc::DeleteWorkspace,
-        Scope::Workspace(workspace),
-        caller,
+        workspace.scope(),
+        workspace.caller(),
         meta,
         &[],
     );

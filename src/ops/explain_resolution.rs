@@ -6,7 +6,7 @@
 
 use super::{AppState, ResolutionView};
 use crate::domain::{
-    caller::Caller,
+    admitted::Admitted,
     error::Error,
     names::WorkspaceId,
     resolution::{Ask, Candidate, candidates, decide},
@@ -26,11 +26,10 @@ pub struct Explanation {
 /// Explains one call.
 pub async fn explain_resolution(
     state: &AppState,
-    caller: &Caller,
-    workspace: &WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     ask: &Ask,
 ) -> Result<Explanation, Error> {
-    state.admit_purpose(caller, &ask.purpose)?;
+    state.admit_purpose(workspace.caller(), &ask.purpose)?;
     let (own, platform) = state.known(workspace, &ask.purpose).await?;
     let outcome = decide(state.facts(&own.entry, &platform.entry), ask)
         .map(|decision| ResolutionView::new(&decision, &state.catalog));

@@ -7,6 +7,7 @@
 
 use super::AppState;
 use crate::domain::{
+    admitted::Admitted,
     audit::{RecordedEvent, TimeRange},
     error::Error,
     names::{Scope, WorkspaceId},
@@ -27,12 +28,12 @@ pub struct AuditPage {
 /// Lists the changes of a workspace that come after a revision.
 pub async fn list_audit_events(
     state: &AppState,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     range: TimeRange,
     after: u64,
     most: usize,
 ) -> Result<AuditPage, Error> {
-    page(state, &Scope::Workspace(workspace), range, after, most).await
+    page(state, &workspace.scope(), range, after, most).await
 }
 
 /// A page of a workspace's or the platform's changes.

@@ -9,6 +9,7 @@ pub use crate::store::UsagePlace;
 
 use super::AppState;
 use crate::domain::{
+    admitted::Admitted,
     audit::{KeyUsage, TimeRange},
     error::Error,
     names::WorkspaceId,
@@ -26,7 +27,7 @@ pub struct UsagePage {
 /// Lists the counts of a workspace that come after a row.
 pub async fn list_key_usage(
     state: &AppState,
-    workspace: &WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     range: TimeRange,
     after: Option<UsagePlace>,
     most: usize,

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     domain::{
+        admitted::Admitted,
         caller::{Caller, Rpc},
         change::{Learnt, ModelsLearnt},
         error::Error,
@@ -57,11 +58,10 @@ pub struct ModelPage {
 /// Lists models.
 pub async fn list_models(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     request: ListModels,
 ) -> Result<ModelPage, Error> {
-    let mut found = state.store.workspace(&workspace).await?;
+    let mut found = state.store.workspace(workspace).await?;
     if let Some(provider) = &request.provider
         && !state.catalog.providers.contains_key(provider)
         && !found.knows(provider)
@@ -76,8 +76,8 @@ pub async fn list_models(
             .filter(|name| shown(name))
             .cloned()
             .collect();
-        refresh(state, caller, Arc::new(found), names).await?;
-        found = state.store.workspace(&workspace).await?;
+        refresh(state, workspace.caller(), Arc::new(found), names).await?;
+        found = state.store.workspace(workspace).await?;
     }
     let platform = state.store.platform().await?;
     let offers = offers(state.facts(&found, &platform), request.provider.as_ref());

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::{AppState, KeySource, ResolutionView};
 use crate::audit;
 use crate::domain::{
+    admitted::Admitted,
     audit::HandedOut,
-    caller::Caller,
     error::{Error, Reason},
     names::{Scope, WorkspaceId},
     resolution::{Ask, Decision, Grant, decide},
@@ -51,15 +51,14 @@ pub struct Lease {
 /// Decides one call and opens its key.
 pub async fn resolve_credentials(
     state: &AppState,
-    caller: &Arc<Caller>,
-    workspace: &WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     ask: &Ask,
 ) -> Result<Resolved, Error> {
-    state.admit_purpose(caller, &ask.purpose)?;
+    state.admit_purpose(workspace.caller(), &ask.purpose)?;
     let (own, platform) = state.known(workspace, &ask.purpose).await?;
     let decision = decide(state.facts(&own.entry, &platform.entry), ask)?;
     let scope = match decision.grant {
-        Grant::Byo(..) => Scope::Workspace(workspace.clone()),
+        Grant::Byo(..) => workspace.scope(),
         Grant::Local | Grant::Free(_) | Grant::Credits(..) => Scope::Platform,
     };
     let api_key = match decision.grant.key() {
@@ -78,23 +77,22 @@ pub async fn resolve_credentials(
         degraded: own.degraded || platform.degraded,
         resolution_id: Uuid::now_v7(),
     };
-    put_on_record(state, caller, workspace, ask, &decision, &resolved).await?;
+    put_on_record(state, workspace, ask, &decision, &resolved).await?;
     Ok(resolved)
 }
 
 /// What is granted is a line first, and what is handed out is counted.
 async fn put_on_record(
     state: &AppState,
-    caller: &Arc<Caller>,
-    workspace: &WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     ask: &Ask,
     decision: &Decision<'_>,
     resolved: &Resolved,
 ) -> Result<(), Error> {
     let key = &resolved.resolution;
     let line = audit::Resolved {
-        actor: Arc::clone(caller),
-        workspace: workspace.clone(),
+        actor: Arc::clone(workspace.caller()),
+        workspace: WorkspaceId::clone(workspace),
         purpose: ask.purpose.clone(),
         provider: decision.provider.name.clone(),
         model: decision.model.clone(),
@@ -116,7 +114,7 @@ async fn put_on_record(
             workspace,
             provider,
             generation,
-            caller: &caller.subject,
+            caller: &workspace.caller().subject,
         };
         state.audit.handed_out(key.key_id, &handed_out);
     }

@@ -11,10 +11,11 @@ use super::{
     view::remembered,
 };
 use crate::domain::{
-    caller::{Caller, Rpc},
+    admitted::Admitted,
+    caller::Rpc,
     catalog::Provider,
     error::Error,
-    names::{ModelName, ProviderName, Scope, WorkspaceId},
+    names::{ModelName, ProviderName, WorkspaceId},
     protocol::Protocol,
     resolution::{agreed, model_unknown, provider_unknown, usable},
     workspace::Workspace,
@@ -34,8 +35,7 @@ pub struct SelectModel {
 /// Selects a model.
 pub async fn select_model(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     request: SelectModel,
 ) -> Result<WorkspaceView, Error> {
     let SelectModel {
@@ -54,8 +54,8 @@ pub async fn select_model(
     ];
     let intent = Intent::new(
         Rpc::SelectModel,
-        Scope::Workspace(workspace),
-        caller,
+        workspace.scope(),
+        workspace.caller(),
         meta,
         &fields,
     );

@@ -14,9 +14,10 @@ use super::{
     view::remembered,
 };
 use crate::domain::{
-    caller::{Caller, Rpc},
+    admitted::Admitted,
+    caller::Rpc,
     error::Error,
-    names::{ModelName, ProviderName, Scope, WorkspaceId},
+    names::{ModelName, ProviderName, WorkspaceId},
     resolution::{agreed, offers, usable},
     workspace::{Platform, Workspace},
 };
@@ -51,10 +52,10 @@ pub struct KeySet {
 /// Sets a workspace's key.
 pub async fn set_key(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     request: SetKey,
 ) -> Result<KeySet, Error> {
+    let caller = workspace.caller();
     let SetKey {
         key,
         model,
@@ -66,7 +67,7 @@ pub async fn set_key(
             model.as_ref().map_or("", ModelName::as_str),
             if enable_byo { "byo" } else { "" },
         ]);
-        let scope = Scope::Workspace(workspace.clone());
+        let scope = workspace.scope();
         Intent::new(Rpc::SetKey, scope, caller, key.meta.clone(), &fields)
     };
     let proposed = key.propose(state)?;
@@ -74,7 +75,7 @@ pub async fn set_key(
     if let Some(model) = &model {
         agreed(&state.catalog, &provider, model)?;
     }
-    let before = state.store.workspace(&workspace).await?;
+    let before = state.store.workspace(workspace).await?;
     if let Some(answer) = replayed(state, &intent).await? {
         return Ok(answer);
     }

@@ -13,12 +13,8 @@ use super::{
     view::remembered_all,
 };
 use crate::domain::{
-    caller::{Caller, Rpc},
-    error::Error,
-    names::{Scope, WorkspaceId},
-    protocol::Protocol,
-    resolution::binding_allowed,
-    workspace::Workspace,
+    admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId, protocol::Protocol,
+    resolution::binding_allowed, workspace::Workspace,
 };
 
 /// The toggle after the change.
@@ -35,16 +31,15 @@ pub struct ByoToggled {
 /// Sets the toggle.
 pub async fn toggle_byo(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: WorkspaceId,
+    workspace: &Admitted<WorkspaceId>,
     enabled: bool,
     meta: ChangeMeta,
 ) -> Result<ByoToggled, Error> {
     let word = if enabled { "on" } else { "off" };
     let intent = Intent::new(
         Rpc::ToggleByo,
-        Scope::Workspace(workspace),
-        caller,
+        workspace.scope(),
+        workspace.caller(),
         meta,
         &[word],
     );

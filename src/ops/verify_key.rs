@@ -13,16 +13,28 @@ use super::{
     commit::{Intent, Planned, commit},
 };
 use crate::domain::{
+    admitted::Admitted,
     caller::{Caller, Rpc},
     change::Learnt,
     error::{Error, Reason},
-    names::{ModelName, ProviderName, Scope},
+    names::{ModelName, ProviderName, Scope, WorkspaceId},
     resolution::{agreed, binding_allowed, endpoint_no_longer_allowed, key_damaged},
     verdict::Verdict,
 };
 
-/// Tests the stored key of a workspace, or of the platform.
+/// Checks the stored key of a workspace.
 pub async fn verify_key(
+    state: &Arc<AppState>,
+    workspace: &Admitted<WorkspaceId>,
+    provider: ProviderName,
+    model: Option<ModelName>,
+) -> Result<KeyChecked, Error> {
+    let (caller, scope) = (workspace.caller(), workspace.scope());
+    verify(state, caller, Rpc::VerifyKey, scope, provider, model).await
+}
+
+/// Checks the stored key of a workspace or of the platform.
+pub(super) async fn verify(
     state: &Arc<AppState>,
     caller: &Caller,
     rpc: Rpc,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AppState, KeyChecked, verify_key};
+use super::{AppState, KeyChecked, verify_key::verify};
 use crate::domain::{
     caller::{Caller, Rpc},
     error::Error,
@@ -16,7 +16,7 @@ pub async fn verify_platform_key(
     provider: ProviderName,
     model: Option<ModelName>,
 ) -> Result<KeyChecked, Error> {
-    verify_key(
+    verify(
         state,
         caller,
         Rpc::VerifyPlatformKey,

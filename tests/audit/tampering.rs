@@ -61,8 +61,9 @@ impl Stream {
             let clock = Clock::manual(datetime!(2030-06-15 12:00 UTC));
             let parts = byokd::server::open(&config, clock).await.unwrap();
             let workspace = WorkspaceId::parse(&format!("acme-{chain}")).unwrap();
+            let workspace = Arc::clone(&caller).admit(workspace).unwrap();
             for _ in 0..RESOLVES {
-                ops::resolve_credentials(&parts, &caller, &workspace, &ask)
+                ops::resolve_credentials(&parts, &workspace, &ask)
                     .await
                     .unwrap();
             }

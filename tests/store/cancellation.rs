@@ -15,6 +15,7 @@ use crate::support::{
 };
 use byokd::{
     domain::{
+        admitted::Admitted,
         caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
         clock::Clock,
         error::{Error, Reason},
@@ -67,6 +68,11 @@ impl World {
         }
     }
 
+    fn admitted(&self, workspace: &str) -> Admitted<WorkspaceId> {
+        let workspace = WorkspaceId::parse(workspace).unwrap();
+        Arc::clone(&self.caller).admit(workspace).unwrap()
+    }
+
     async fn set_key(&self, workspace: &str) -> Result<(), Error> {
         let request = SetKey {
             key: NewKey {
@@ -81,29 +87,20 @@ impl World {
             model: Some(ModelName::parse("small").unwrap()),
             enable_byo: true,
         };
-        let set = ops::set_key(&self.parts, &self.caller, id(workspace), request);
+        let workspace = self.admitted(workspace);
+        let set = ops::set_key(&self.parts, &workspace, request);
         set.await.map(|_| ())
     }
 
     async fn toggle_off(&self, workspace: &str) -> Result<(), Error> {
-        let toggled = ops::toggle_byo(
-            &self.parts,
-            &self.caller,
-            id(workspace),
-            false,
-            named("toggle"),
-        );
+        let workspace = self.admitted(workspace);
+        let toggled = ops::toggle_byo(&self.parts, &workspace, false, named("toggle"));
         toggled.await.map(|_| ())
     }
 
     async fn delete_key(&self, workspace: &str) -> Result<(), Error> {
-        let deleted = ops::delete_key(
-            &self.parts,
-            &self.caller,
-            id(workspace),
-            openai(),
-            named("delete"),
-        );
+        let workspace = self.admitted(workspace);
+        let deleted = ops::delete_key(&self.parts, &workspace, openai(), named("delete"));
         deleted.await.map(|_| ())
     }
 
@@ -122,8 +119,7 @@ impl World {
             provider: Some(openai()),
             purpose: PurposeName::reply(),
         };
-        let resolved =
-            ops::resolve_credentials(&self.parts, &self.caller, &id(workspace), &ask).await;
+        let resolved = ops::resolve_credentials(&self.parts, &self.admitted(workspace), &ask).await;
         resolved
             .map(|resolved| resolved.api_key.unwrap().expose().to_owned())
             .map_err(|error| error.reason())
@@ -198,10 +194,6 @@ impl World {
             assert_eq!(told, rows.audited, "{workspace}");
         }
     }
-}
-
-fn id(workspace: &str) -> WorkspaceId {
-    WorkspaceId::parse(workspace).unwrap()
 }
 
 fn openai() -> ProviderName {
