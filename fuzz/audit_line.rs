@@ -1,4 +1,5 @@
-//! An audit stream that somebody changed: found, whatever it was. And what was written without the key: never sound.
+//! An audit stream with any change: the verifier finds it. A stream that was written without the key: never
+//! sound.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -13,7 +14,7 @@ use uuid::Uuid;
 const CHAIN: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 const LINES: u64 = 8;
 
-/// A key, a stream that was written by the page (src/audit.rs) and by none of byokd's code, and its head.
+/// A key, a stream that this file wrote by the description in src/audit.rs, and its head.
 struct Stream {
     key: ChainKey,
     text: Vec<u8>,
@@ -71,7 +72,7 @@ fn check(text: &[u8]) -> Report {
     verifier.report()
 }
 
-// Steps of six bytes: what to do, to which line, where in it, with what. The rest is a stream of its own.
+// Steps of six bytes: the action, the line, the place in it, the bytes. The rest is a stream of its own.
 /// Judges one input.
 pub fn run(data: &[u8]) {
     assert!(check(&STREAM.text).sound());
@@ -108,7 +109,7 @@ pub fn run(data: &[u8]) {
     }
     let changed = lines.concat();
     let report = check(&changed);
-    // What a crash leaves of a line after the last one is no fault.
+    // The remains of a line after the last one, as after a crash, are no fault.
     let is_whole = changed
         .strip_prefix(STREAM.text.as_slice())
         .is_some_and(|rest| !rest.contains(&b'\n'));

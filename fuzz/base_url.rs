@@ -1,4 +1,4 @@
-//! A base URL: what is admitted is https to a name or a public address, and nothing else.
+//! A base URL: only https to a name or a public address is admitted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -61,7 +61,7 @@ fn judge(url: &Url, loopback_http: bool, private: bool) {
     }
 }
 
-/// What `inet_aton` could read: its last label is a number.
+/// Text that `inet_aton` could read: its last label is a number.
 fn numeric(host: &str) -> bool {
     // One dot at the end is the root; with more it is no name, and no address either.
     let last = host
@@ -89,7 +89,7 @@ fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The standard library's opinion, and what it has none on.
+/// The standard library's opinion, and ranges that it does not cover.
 fn public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

@@ -1,4 +1,4 @@
-//! A sealed record as the database could hold it: nothing but what was sealed for this very place opens.
+//! A sealed record as the database could hold it: only a record that was sealed for this very place opens.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -61,13 +61,13 @@ pub fn run(data: &[u8]) {
     let opened = open(&DATA_KEY, &PLACE.context(), data);
     assert!(
         opened.is_err(),
-        "nobody but the holder of the data key makes a record"
+        "a record opens that this data key did not seal"
     );
     changed(data);
     round_trip(data);
 }
 
-/// The header says what its bytes say, and only a record of the known format and a sufficient length has one.
+/// The header matches its bytes, and only a record of the known format and a sufficient length has one.
 fn header(data: &[u8]) {
     match data_key_of(data) {
         Ok(id) => {
@@ -112,7 +112,7 @@ fn changed(data: &[u8]) {
     }
 }
 
-/// What is a key comes back as it was.
+/// A key is opened as it was sealed.
 fn round_trip(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -1,13 +1,13 @@
-//! What several targets judge by.
+//! The rules that several targets judge by.
 //!
-//! Absent: any code of byokd's. A judge that used the code it judges would agree with its mistakes.
+//! Not here: any code of byokd. A judge that used the code it judges would agree with its mistakes.
 
 use byokd::domain::error::Error;
 
-/// An input this long cannot stand in a text by chance.
+/// Texts do not share a piece of this length by chance.
 const TOO_LONG_BY_CHANCE: usize = 6;
 
-/// The words of byokd's own errors: where they are written.
+/// The sources of byokd's own error texts.
 const OWN_WORDS: [&str; 9] = [
     include_str!("../src/domain/error.rs"),
     include_str!("../src/domain/names.rs"),
@@ -20,9 +20,9 @@ const OWN_WORDS: [&str; 9] = [
     include_str!("../src/egress.rs"),
 ];
 
-/// Everything that an error could tell: to its caller, and to the log.
-pub fn told(error: &Error) -> String {
-    let mut told = format!(
+/// All texts of an error: for its caller, and for the log.
+pub fn texts(error: &Error) -> String {
+    let mut texts = format!(
         "{error} {error:?} {} {:?}",
         error.message(),
         error.metadata()
@@ -32,26 +32,26 @@ pub fn told(error: &Error) -> String {
         None => None,
     };
     while let Some(inner) = cause {
-        told.push_str(&format!(" {inner} {inner:?}"));
+        texts.push_str(&format!(" {inner} {inner:?}"));
         cause = inner.source();
     }
-    told
+    texts
 }
 
-/// Panics if `told` holds a piece of `input` that is not byokd's own wording.
-pub fn never_repeats(told: &str, input: &str) {
+/// Panics if `texts` holds a piece of `input` that is not byokd's own wording.
+pub fn never_repeats(texts: &str, input: &str) {
     let characters: Vec<char> = input.chars().collect();
     for window in characters.windows(TOO_LONG_BY_CHANCE) {
         let piece: String = window.iter().collect();
-        if told.contains(&piece) {
-            // Quotation marks are put around texts when they are printed.
+        if texts.contains(&piece) {
+            // `Debug` puts quotation marks around texts.
             let own = own_wording().contains(piece.trim_matches('"'));
-            assert!(own, "an error repeats its input: {piece:?} in {told:?}");
+            assert!(own, "an error repeats its input: {piece:?} in {texts:?}");
         }
     }
 }
 
-/// The sources, with texts that go on in the next line put together.
+/// The sources, with texts that span two lines joined.
 fn own_wording() -> &'static str {
     static WORDS: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     WORDS.get_or_init(|| {

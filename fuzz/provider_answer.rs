@@ -1,4 +1,4 @@
-//! What a provider answers: bounded, in our own words, and no trouble of the provider's condemns a key.
+//! A provider's answer: limits hold, and no outage of the provider condemns a key.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,7 @@
-//! A message from the wire, as a service converts it: what is accepted has its form, and no refusal repeats a field.
+//! A message from the wire, as a service converts it: accepted fields are well-formed, and no refusal repeats
+//! a field.
 
-use super::judge::{never_repeats, told};
+use super::judge::{never_repeats, texts};
 use byokd::{
     contract::v1::{ListModelsRequest, ResolveCredentialsRequest, SetKeyRequest},
     domain::{
@@ -59,7 +60,7 @@ fn a_key_is_set(message: SetKeyRequest) {
         }
         Err(error) => {
             refused(&error);
-            let told = told(&error);
+            let texts = texts(&error);
             for text in [
                 &sent.api_key,
                 &sent.workspace_id,
@@ -67,13 +68,13 @@ fn a_key_is_set(message: SetKeyRequest) {
                 &sent.request_id,
                 &sent.base_url,
             ] {
-                never_repeats(&told, text);
+                never_repeats(&texts, text);
             }
             for text in sent.headers.iter().flat_map(|(name, value)| [name, value]) {
-                never_repeats(&told, text);
+                never_repeats(&texts, text);
             }
-            never_repeats(&told, &sent.on_behalf_of);
-            never_repeats(&told, &sent.model);
+            never_repeats(&texts, &sent.on_behalf_of);
+            never_repeats(&texts, &sent.model);
         }
     }
 }
@@ -113,7 +114,7 @@ fn a_call_is_resolved(message: &ResolveCredentialsRequest) {
         Err(error) => {
             refused(&error);
             for text in [&message.model, &message.provider, &message.purpose] {
-                never_repeats(&told(&error), text);
+                never_repeats(&texts(&error), text);
             }
         }
     }
@@ -130,7 +131,7 @@ fn a_page_is_asked_for(message: &ListModelsRequest) {
         }
         Err(error) => {
             refused(&error);
-            never_repeats(&told(&error), &message.page_token);
+            never_repeats(&texts(&error), &message.page_token);
         }
     }
 }

@@ -1,6 +1,8 @@
-//! A bearer token of the embedded signer: only what the signer signed, for this audience, in time and in the right form, is anybody.
+//! A bearer token of the embedded signer: only a token that the signer signed, for this audience, in time and
+//! in the right form, identifies a caller.
 //!
-//! The first byte chooses: a header as it comes, a good token with changes in it, or claims that the real key signs.
+//! The first byte chooses: a header as it comes, a good token with changes in it, or claims that the real key
+//! signs.
 
 use std::{
     pin::pin,
@@ -62,7 +64,7 @@ fn ask(header: &str) -> Option<Arc<Caller>> {
     match at_once(WORLD.identity.authenticate(Some(header), None)) {
         Ok(caller) => Some(caller),
         Err(error) => {
-            // What is wrong with it is the operator's to know; the caller is told the same of all.
+            // The reason is for the operator; every caller gets the same answer.
             never_repeats(error.message(), header);
             assert!(error.metadata().is_empty() && error.blamed_field().is_none());
             None
@@ -70,7 +72,7 @@ fn ask(header: &str) -> Option<Arc<Caller>> {
     }
 }
 
-/// The embedded signer waits for nobody.
+/// The embedded signer never waits.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
@@ -88,8 +90,8 @@ fn as_it_comes(data: &[u8]) {
     );
 }
 
-/// A change of the text may leave the same bytes (the last character of a base64 text has spare bits); then it is the
-/// same token. It never says anything else.
+/// A change of the text may leave the same bytes (the last character of a base64 text has spare bits); then
+/// it is the same token. It never has other claims.
 fn changed(data: &[u8]) {
     let mut token = WORLD.good.clone().into_bytes();
     for change in data.chunks_exact(3) {

@@ -1,4 +1,4 @@
-//! What the README says that a machine can check: its tables against the code.
+//! The tables of the README and of docs/security.md, checked against the code.
 
 use std::{fs, path::PathBuf};
 
@@ -19,7 +19,7 @@ fn section(heading: &str) -> String {
 }
 
 #[test]
-fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
+fn every_promise_of_the_readme_names_an_existing_test() {
     let mut rows = 0;
     for line in section("What a product gets")
         .lines()
@@ -39,7 +39,7 @@ fn every_row_of_what_a_product_gets_names_a_test_that_exists() {
 }
 
 #[test]
-fn every_reason_stands_in_the_table_of_errors() {
+fn the_table_of_errors_has_every_reason() {
     let table = section("Errors");
     let source = read("src/domain/error.rs");
     let reasons: Vec<&str> = source
@@ -53,7 +53,7 @@ fn every_reason_stands_in_the_table_of_errors() {
 }
 
 #[test]
-fn every_setting_stands_in_the_table_of_settings() {
+fn the_table_of_settings_has_every_setting() {
     let table = section("Configuration");
     let settings: toml::Table =
         toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
@@ -66,16 +66,16 @@ fn every_setting_stands_in_the_table_of_settings() {
 }
 
 #[test]
-fn every_role_stands_in_the_table_of_roles() {
+fn the_table_of_roles_has_every_role() {
     let table = section("Who may call");
     for role in Role::ALL {
         assert!(table.contains(&format!("| `{}` |", role.as_str())));
     }
 }
 
-/// The page of what byokd defends against is true as far as its tests go: each row's is there.
+/// Each row of the threat model names a test that exists.
 #[test]
-fn every_row_of_the_threat_model_names_a_test_that_exists() {
+fn every_row_of_the_threat_model_names_an_existing_test() {
     let mut rows = 0;
     for line in read("docs/security.md")
         .lines()

@@ -1,4 +1,4 @@
-//! The one black-box test binary: real sockets, no knowledge of the inside.
+//! The one black-box test binary: real sockets, and no access to the inside of byokd.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

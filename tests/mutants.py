@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TEST = "canary::a_planted_key_comes_out_in_one_place_alone"
+TEST = "canary::a_planted_key_leaves_in_one_place_only"
 
 
 def when(mutant: str) -> str:

@@ -1,4 +1,4 @@
-//! One file for each RPC, as in `src/ops`; and the requests that every RPC refuses.
+//! One file for each RPC, as in `src/ops`, and the requests that every RPC refuses.
 
 mod delete_key;
 mod delete_workspace;

@@ -1,6 +1,6 @@
-//! The services that the tests stand on, each proven once: a test that leans on a fault must know that the fault is real.
+//! The services that other tests use, each proven once: a fault must be real before a test relies on it.
 //!
-//! Absent: byokd. Here plain SQL and plain HTTP ask.
+//! Not here: byokd. These tests use plain SQL and plain HTTP.
 
 mod kms;
 mod network;

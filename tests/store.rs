@@ -1,4 +1,4 @@
-//! What the database keeps, and what it does not keep: records, changes, locks, damage.
+//! The database: records, changes, locks, damage.
 
 mod cancellation;
 mod concurrency;

@@ -1,4 +1,4 @@
-//! What the black-box tests stand on: fakes made at the wire, and the real server beside them.
+//! Fakes at the wire, the real server beside them, and the other tools of the black-box tests.
 #![allow(
     dead_code,
     unused_imports,

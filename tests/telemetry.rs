@@ -1,4 +1,4 @@
-//! What leaves byokd, and what it costs when nobody takes it.
+//! Traces and metrics that byokd sends, and their cost when the collector does not accept them.
 
 use std::fs;
 
@@ -35,7 +35,7 @@ async fn start(site: &Site, environment: &[(&str, &str)]) -> Process {
 }
 
 #[tokio::test]
-async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
+async fn a_key_check_is_part_of_the_callers_trace_at_the_provider() {
     let (site, sink) = (Site::new().await, OtlpSink::start().await);
     let process = start(&site, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint())]).await;
     let mut admin = process.keys(Role::Admin).await;
@@ -82,14 +82,14 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     };
     sent(format!("00-{TRACE}-{}-01", hex(&check.span_id)));
 
-    // A caller who does not trace is followed; the provider still hears whose call it is.
+    // For a caller without a trace byokd starts one; the provider receives it too.
     let mut request = under(new_key("acme", "openai", &openai_key(2)), "00");
     request
         .metadata_mut()
         .insert("tracestate", MetadataValue::from_static("vendor=secret"));
     admin.set_key(request).await.unwrap();
     sent(format!("00-{TRACE}-{SPAN}-00"));
-    // Spans leave in order: whatever the call before had would be here before this one's.
+    // Spans leave in order: a span of the call before would be here already.
     let later = TRACE.replace("0af7", "0af8");
     let mut request = Request::new(new_key("acme", "openai", &openai_key(3)));
     request.metadata_mut().insert(
@@ -105,7 +105,7 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
     })
     .await;
     assert_eq!(sink.trace(TRACE).len(), spans.len());
-    // No log line goes with them.
+    // The call writes no log line.
     assert!(sink.spans().iter().all(|span| span.events.is_empty()));
 
     until("metrics have left", async || {
@@ -118,7 +118,7 @@ async fn a_test_call_is_part_of_the_callers_trace_at_the_provider_too() {
 }
 
 #[tokio::test]
-async fn a_failure_has_its_callers_trace_id_in_the_log_and_in_the_answer() {
+async fn a_failure_has_the_callers_trace_id_in_the_log_and_in_the_answer() {
     let site = Site::new().await;
     for (format, flags, endpoint) in [("json", "00", ""), ("pretty", "01", "http://127.0.0.1:9")] {
         let process = start(
@@ -141,16 +141,16 @@ async fn a_failure_has_its_callers_trace_id_in_the_log_and_in_the_answer() {
             status.get_details_error_info().unwrap().metadata["trace_id"],
             TRACE
         );
-        let told = process.said();
-        let line = told
+        let log = process.said();
+        let line = log
             .lines()
             .find(|line| line.contains(TRACE))
-            .unwrap_or_else(|| panic!("{told}"));
+            .unwrap_or_else(|| panic!("{log}"));
         assert!(line.contains("caller refused"), "{line}");
     }
 }
 
-/// Resolves until it counts, with every call traced, and sees that each is answered.
+/// Resolves, traced, until the condition holds; each call must be answered.
 async fn served(process: &Process, calls: u32) {
     let mut resolver = process.keys(Role::Resolver).await;
     for n in 0..calls {
@@ -171,8 +171,8 @@ fn resident_kilobytes(process: &Process) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
-    // One that nobody listens at, and one that takes everything and never answers.
+async fn an_unreachable_or_slow_collector_delays_no_call_and_is_logged_once() {
+    // One without a listener, and one that accepts everything and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let slow = format!("http://{}", silent.local_addr().unwrap());
     let accepting = tokio::spawn(async move {
@@ -181,7 +181,7 @@ async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
             open.push(connection);
         }
     });
-    for (endpoint, tells) in [("http://127.0.0.1:9", true), (slow.as_str(), false)] {
+    for (endpoint, logs) in [("http://127.0.0.1:9", true), (slow.as_str(), false)] {
         let site = Site::new().await;
         let environment = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
@@ -190,15 +190,15 @@ async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
         let mut process = start(&site, &environment).await;
         served(&process, 3_000).await;
         let before = resident_kilobytes(&process);
-        // Several times what the queue holds.
+        // Several times the size of the queue.
         served(&process, 9_000).await;
         let after = resident_kilobytes(&process);
         assert!(
             after < before + 32 * 1024,
             "from {before} to {after} KiB in 9,000 calls: {endpoint}"
         );
-        if tells {
-            until("the outage is told", async || {
+        if logs {
+            until("the outage is logged", async || {
                 process
                     .said()
                     .contains("traces do not reach the collector")
@@ -209,11 +209,11 @@ async fn a_collector_that_is_away_or_slow_is_not_felt_and_told_of_once() {
         process.terminate();
         let status = process.ended().await;
         assert!(status.success(), "{status}: {}", process.said());
-        let told = process
+        let times = process
             .said()
             .matches("traces do not reach the collector")
             .count();
-        assert!(told <= 1, "told {told} times: {}", process.said());
+        assert!(times <= 1, "logged {times} times: {}", process.said());
     }
     accepting.abort();
 }
@@ -244,7 +244,7 @@ async fn a_collector_with_a_certificate_of_its_own_is_reached() {
 }
 
 #[tokio::test]
-async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
+async fn a_variable_with_an_unsupported_value_stops_the_start() {
     let site = Site::new().await;
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     for (name, value, sentence) in [
@@ -301,7 +301,7 @@ async fn a_variable_that_asks_for_what_there_is_not_stops_the_start() {
             .await
             .contains("must be a number from 0 to 1")
     );
-    // Nothing leaves, so nothing is asked for.
+    // Nothing is sent, so no collector is required.
     for (name, value) in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_SAMPLER", "always_off"),

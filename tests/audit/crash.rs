@@ -1,6 +1,6 @@
-//! SIGKILL under load in `durable`: whatever was answered has its line.
+//! SIGKILL under load in `durable`: each answered call has its audit line.
 //!
-//! The moments are random; the seed is printed, and `BYOKD_TEST_SEED` repeats it.
+//! The moments are random; the test prints the seed, and `BYOKD_TEST_SEED` repeats it.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Process, Random, Site, ask, lines, stream::verified, until};
 
-/// Callers at once.
+/// Concurrent callers.
 const CALLERS: usize = 8;
 
 fn kills() -> u32 {
@@ -24,14 +24,14 @@ fn kills() -> u32 {
     }
 }
 
-/// What callers were answered: resolutions by their ids, changes by workspace and revision.
+/// The answered calls: resolutions by their ids, changes by workspace and revision.
 #[derive(Default)]
 struct Answered {
     resolutions: HashSet<String>,
     changes: HashSet<(String, u64)>,
 }
 
-/// Callers who ask until the server is gone; one of them changes something.
+/// Callers that ask until the server is gone; one of them makes changes.
 async fn load(process: &Process, life: u32, answered: &Arc<Mutex<Answered>>) -> JoinSet<()> {
     let mut callers = JoinSet::new();
     for _ in 1..CALLERS {
@@ -74,7 +74,7 @@ async fn load(process: &Process, life: u32, answered: &Arc<Mutex<Answered>>) -> 
 
 #[expect(clippy::print_stderr, reason = "the count is what the test shows")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_was_answered_is_lost_to_a_kill() {
+async fn a_kill_loses_no_answered_call() {
     let site = Site::new().await;
     let file = site.data().join("audit.jsonl");
     let mut random = Random::new();
@@ -89,7 +89,7 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
             (answered.lock().unwrap().resolutions.len() > before + 50).then_some(())
         })
         .await;
-        // Not to wait for anything: this is the random moment.
+        // No wait for a condition: this is the random moment.
         tokio::time::sleep(random.part_of(Duration::from_millis(50))).await;
         process.kill();
         callers.join_all().await;
@@ -124,7 +124,7 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
             .filter(|note| note.line.is_some())
             .count(),
     );
-    // With the database: what its checkpoints vouch for is there.
+    // With the database: the lines that its checkpoints cover are there.
     let verify = site
         .command(&["audit", "verify", file.to_str().unwrap()])
         .output()
@@ -137,7 +137,7 @@ async fn nothing_that_was_answered_is_lost_to_a_kill() {
     );
 }
 
-/// Whole lines; the torn ones before a new beginning are left out.
+/// The whole lines, without torn lines before a new chain.
 fn lines_despite_kills(file: &std::path::Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines()
@@ -145,9 +145,9 @@ fn lines_despite_kills(file: &std::path::Path) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// In `buffered`, what was written stays; an end in order loses nothing.
+/// In `buffered`, written lines stay, and an orderly shutdown loses none.
 #[tokio::test]
-async fn an_end_in_order_loses_nothing_in_buffered_mode() {
+async fn an_orderly_shutdown_loses_nothing_in_buffered_mode() {
     let site = Site::new().await;
     let mut process = site.start().await;
     let answered: Arc<Mutex<Answered>> = Arc::default();
@@ -160,7 +160,7 @@ async fn an_end_in_order_loses_nothing_in_buffered_mode() {
     assert!(process.ended().await.success(), "{}", process.said());
     callers.join_all().await;
     let stream = lines(&site.data().join("audit.jsonl"));
-    let told: HashSet<&str> = stream
+    let logged: HashSet<&str> = stream
         .iter()
         .filter_map(|line| line["resolution_id"].as_str())
         .collect();
@@ -168,7 +168,7 @@ async fn an_end_in_order_loses_nothing_in_buffered_mode() {
     let lost = answered
         .resolutions
         .iter()
-        .filter(|id| !told.contains(id.as_str()))
+        .filter(|id| !logged.contains(id.as_str()))
         .count();
     assert_eq!(lost, 0);
     assert_eq!(stream.last().unwrap()["event"], "closed");

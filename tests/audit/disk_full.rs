@@ -1,4 +1,4 @@
-//! A disk that is full, as a limit on the size of files makes it, in both modes.
+//! A full disk, simulated by a limit on the size of files, in both modes.
 
 use std::{fs, process::Command};
 
@@ -6,10 +6,10 @@ use byokd::{contract::v1, domain::caller::Role};
 
 use crate::support::{Process, Site, ask, byokd::Keys, lines, reason, stream::verified, until};
 
-/// How much is on record before the disk is full.
+/// Bytes of the stream before the disk is full.
 const BEFORE: u64 = 100;
 
-/// A byokd whose stream is longer than its log will be, so that the limit lets that be written.
+/// A byokd whose stream is longer than its log will be, so that the limit still allows the log.
 async fn start(site: &Site, mode: &str) -> (Process, Keys) {
     let mut serve = site.serve();
     serve.env("BYOKD__AUDIT__MODE", mode);
@@ -35,7 +35,7 @@ fn count(site: &Site, event: &str) -> usize {
         .count()
 }
 
-/// Resolves until one is refused; answers the ids of those that were not.
+/// Resolves until one call is refused; returns the ids of the answered ones.
 async fn until_refused(resolver: &mut Keys) -> (Vec<String>, tonic::Status) {
     let mut granted = Vec::new();
     loop {
@@ -50,13 +50,13 @@ async fn until_refused(resolver: &mut Keys) -> (Vec<String>, tonic::Status) {
 }
 
 #[tokio::test]
-async fn durable_grants_nothing_that_it_cannot_put_on_record_and_recovers_by_itself() {
+async fn durable_refuses_calls_that_it_cannot_record_and_recovers_by_itself() {
     let site = Site::new().await;
     let file = site.data().join("audit.jsonl");
     let (mut process, mut resolver) = start(&site, "durable").await;
     let mut admin = process.keys(Role::Admin).await;
     let mut granted = Vec::new();
-    // Three times: the end of the disk falls into the middle of a line.
+    // Three times: the limit falls into the middle of a line.
     for extra in [100, 1000, 1700] {
         process.limit_files(Some(fs::metadata(&file).unwrap().len() + extra));
         let (some, refused) = until_refused(&mut resolver).await;
@@ -115,7 +115,7 @@ async fn durable_grants_nothing_that_it_cannot_put_on_record_and_recovers_by_its
 }
 
 #[tokio::test]
-async fn buffered_serves_on_and_says_how_much_was_lost() {
+async fn buffered_continues_and_counts_the_lost_lines() {
     let site = Site::new().await;
     let file = site.data().join("audit.jsonl");
     let (mut process, mut resolver) = start(&site, "buffered").await;
@@ -151,9 +151,9 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
         .filter(|line| line["event"] == "lost")
         .map(|line| line["count"].as_u64().unwrap())
         .sum();
-    let told = count(&site, "resolved") as u64;
-    assert!(lost > 0 && told > BEFORE, "{lost} lost, {told} told");
-    assert_eq!(lost + told, asked, "each has a line or is counted");
+    let logged = count(&site, "resolved") as u64;
+    assert!(lost > 0 && logged > BEFORE, "{lost} lost, {logged} logged");
+    assert_eq!(lost + logged, asked, "each has a line or is counted");
     let said = process.said();
     assert_eq!(
         said.matches("the audit stream cannot be written").count(),
@@ -165,7 +165,7 @@ async fn buffered_serves_on_and_says_how_much_was_lost() {
     assert!(report.sound(), "{report:#?}");
 }
 
-/// The very first line does not fit: byokd starts, and in `durable` grants nothing.
+/// The first line does not fit: byokd starts, and in `durable` it issues no credential.
 #[tokio::test]
 async fn a_start_on_a_full_disk_recovers_by_itself() {
     let site = Site::new().await;

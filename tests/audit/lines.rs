@@ -1,4 +1,4 @@
-//! Every attempt has its line: what was granted, what was changed, what was refused; and none has a secret.
+//! Every attempt has its line: grants, changes, refusals; and no line has a secret.
 
 use byokd::{
     contract::v1,
@@ -52,7 +52,7 @@ async fn every_rpc_that_is_refused_has_a_line_with_its_reason() {
     })
     .await;
     let refused = seen.iter().filter(|line| line["event"] == "refused");
-    let told: Vec<Value> = refused
+    let logged: Vec<Value> = refused
         .map(|line| {
             json!([
                 line["rpc"],
@@ -62,12 +62,12 @@ async fn every_rpc_that_is_refused_has_a_line_with_its_reason() {
             ])
         })
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(logged, expected);
 }
 
-/// The clock of the test stands still, so that all of this is one second.
+/// The clock of the test stands still, so all calls are within one second.
 #[tokio::test]
-async fn beyond_ten_a_second_refusals_of_nobody_are_counted() {
+async fn refusals_without_a_caller_are_counted_beyond_ten_a_second() {
     let byokd = Byokd::start().await;
     for rpc in Rpc::ALL.iter().copied() {
         call(rpc, byokd.keys_with("x"), byokd.platform_with("x"))
@@ -97,7 +97,7 @@ async fn beyond_ten_a_second_refusals_of_nobody_are_counted() {
 }
 
 #[tokio::test]
-async fn a_resolve_has_a_line_that_says_whose_key_which_model_and_who_pays() {
+async fn a_resolve_has_a_line_with_key_model_and_payer() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     byokd.set_key("globex", "openai", &openai_key(2)).await;
@@ -115,7 +115,7 @@ async fn a_resolve_has_a_line_that_says_whose_key_which_model_and_who_pays() {
         count(lines, "resolved") == 4
     })
     .await;
-    let told: Vec<&Value> = seen
+    let logged: Vec<&Value> = seen
         .iter()
         .filter(|line| line["event"] == "resolved")
         .collect();
@@ -126,7 +126,7 @@ async fn a_resolve_has_a_line_that_says_whose_key_which_model_and_who_pays() {
         ("acme", "training", "UNMETERED", "platform"),
     ];
     for ((line, answer), (workspace, purpose, billing, source)) in
-        told.iter().zip(answers).zip(payers)
+        logged.iter().zip(answers).zip(payers)
     {
         let key = answer.key.unwrap();
         let expected = json!({
@@ -183,7 +183,7 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
         ..Default::default()
     };
     admin.delete_key(delete.clone()).await.unwrap();
-    // Nothing changes by this one.
+    // This request changes nothing.
     admin.delete_key(delete).await.unwrap();
     byokd.toggle("acme", true).await;
     admin
@@ -201,7 +201,7 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
     byokd.workspace("acme").await;
     let byokd = byokd.restart().await;
     let seen = lines(&byokd.config.audit_file().unwrap());
-    let told: Vec<Value> = seen
+    let logged: Vec<Value> = seen
         .iter()
         .filter(|line| !["opened", "closed"].contains(&line["event"].as_str().unwrap()))
         .map(|line| {
@@ -215,7 +215,7 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
         })
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             json!(["changed", "SetKey", "acme", 1, "VALID"]),
             json!(["repeated", "SetKey", "acme", null, null]),
@@ -262,7 +262,7 @@ async fn every_change_has_a_line_and_granted_reads_have_none() {
 }
 
 #[tokio::test]
-async fn no_line_holds_a_secret_wherever_it_was_pasted() {
+async fn no_line_holds_a_secret_pasted_into_any_field() {
     let byokd = Byokd::start().await;
     let secret = openai_key(7);
     byokd.set_key("acme", "openai", &secret).await;

@@ -1,4 +1,4 @@
-//! SIGHUP after a rename: the chain goes on in the new file.
+//! SIGHUP after a rename: the chain continues in the new file.
 
 use byokd::domain::caller::Role;
 
@@ -41,7 +41,7 @@ async fn a_renamed_file_is_followed_by_another_in_the_same_chain() {
             (!lines(&current).is_empty()).then_some(())
         })
         .await;
-        // Nothing was renamed this time.
+        // No file was renamed this time.
         process.hang_up();
     }
     resolve(&process, 3).await;

@@ -1,6 +1,6 @@
-//! Someone who can write the files, and has not the key: every way in which that can be told, at random places.
+//! An attacker who can write the files but has no key: each kind of change is found, at random places.
 //!
-//! The seed is printed, and `BYOKD_TEST_SEED` repeats it.
+//! The test prints the seed, and `BYOKD_TEST_SEED` repeats it.
 #![expect(clippy::ptr_arg, reason = "every class has the same type")]
 
 use std::{fs, path::Path, sync::Arc};
@@ -21,12 +21,12 @@ use time::macros::datetime;
 
 use crate::support::{FakeProvider, Random, byokd::config, catalog::catalog};
 
-/// How often each class is tried.
+/// Tries of each kind.
 const TRIES: usize = 40;
-/// The lines of each chain: its beginning, these resolves, its end.
+/// The lines of each chain: its first line, these resolves, its last line.
 const RESOLVES: usize = 12;
 
-/// A stream of four chains, and what the database knows of them.
+/// A stream of four chains, and the database's checkpoints of them.
 struct Stream {
     _folder: tempfile::TempDir,
     config: Config,
@@ -36,7 +36,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// The last chain has no end: its process was killed after a checkpoint.
+    /// The last chain has no last line: its process was killed after a checkpoint.
     async fn written() -> Self {
         let provider = FakeProvider::start().await;
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ impl Stream {
     }
 }
 
-/// What is done to a stream. Answers the place where a finding must be, if it must be at one.
+/// Changes the stream. Returns the place of the finding, if there must be one.
 type Tampering = fn(&mut Vec<Vec<u8>>, &mut Random) -> Option<usize>;
 
 fn any(lines: &[Vec<u8>], random: &mut Random) -> usize {
@@ -122,7 +122,7 @@ fn edit_a_byte(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> {
 
 fn insert_a_line(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> {
     let (from, to) = (any(lines, random), any(lines, random));
-    // As if the next of its chain: another sequence, an invented MAC.
+    // As if it were the chain's next line: another sequence number, an invented MAC.
     let text = String::from_utf8(lines[from].clone()).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let seq = value["seq"].as_u64().unwrap();
@@ -182,7 +182,7 @@ fn cut_in_the_middle_of_a_line(lines: &mut Vec<Vec<u8>>, random: &mut Random) ->
     None
 }
 
-/// One of the four.
+/// One of the four chains.
 fn chain(lines: &[Vec<u8>], random: &mut Random) -> std::ops::Range<usize> {
     let (chain, length) = (usize::try_from(random.below(4)).unwrap(), RESOLVES + 2);
     chain * length..((chain + 1) * length).min(lines.len())
@@ -200,7 +200,7 @@ fn move_a_chain(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> 
     None
 }
 
-/// The same place, the same sequence, another chain.
+/// The same place and sequence number in another chain.
 fn splice_from_another_chain(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> {
     let (length, line) = (RESOLVES + 2, any(lines, random));
     let other = (line + length) % (4 * length - 1);
@@ -209,7 +209,7 @@ fn splice_from_another_chain(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> O
     None
 }
 
-/// The chain's own name in another one's line.
+/// The chain's own name in a line of another chain.
 fn rename_a_line(lines: &mut Vec<Vec<u8>>, random: &mut Random) -> Option<usize> {
     let line = any(lines, random);
     let name = |line: &[u8]| line[10..46].to_vec();
@@ -279,7 +279,7 @@ async fn every_tampering_is_found() {
     assert!(found > 500, "{found}");
 }
 
-/// What no checkpoint vouches for can be cut off unseen, but only from the last chain, and that is said.
+/// Lines after the last checkpoint can be cut off unseen, but only in the last chain, and the report says so.
 #[tokio::test]
 async fn without_a_checkpoint_only_the_tail_of_the_last_chain_can_go_unseen() {
     let stream = Stream::written().await;
@@ -301,7 +301,7 @@ async fn without_a_checkpoint_only_the_tail_of_the_last_chain_can_go_unseen() {
             "{length}: there is a checkpoint"
         );
     }
-    // Before another chain, every line is missed, with a database or without.
+    // Before another chain, each missing line is found, with a database or without.
     for line in 0..last {
         let mut lines = stream.lines.clone();
         lines.remove(line);
@@ -310,9 +310,9 @@ async fn without_a_checkpoint_only_the_tail_of_the_last_chain_can_go_unseen() {
 }
 
 #[tokio::test]
-async fn what_a_crash_leaves_is_told_apart() {
+async fn a_torn_line_after_a_crash_is_not_tampering() {
     let stream = Stream::written().await;
-    // In the middle of the last line: nobody was answered for it yet, and no checkpoint knows it.
+    // In the middle of the last line: its call was not answered yet, and no checkpoint covers it.
     let mut lines = stream.lines.clone();
     let end = lines.len() - 1;
     lines[end].truncate(100);
@@ -324,7 +324,7 @@ async fn what_a_crash_leaves_is_told_apart() {
             .iter()
             .any(|note| note.line == Some(end as u64 + 1) && note.fault.contains("no end"))
     );
-    // The next start goes on behind it, and says that it was there.
+    // The next start continues after it and reports it.
     let file = stream.config.audit_file().unwrap();
     fs::write(&file, lines.concat()).unwrap();
     let clock = Clock::manual(datetime!(2030-06-15 12:00 UTC));
@@ -338,7 +338,7 @@ async fn what_a_crash_leaves_is_told_apart() {
     let report = stream.check(&lines, false);
     assert!(report.sound(), "{report:#?}");
     assert_eq!(report.chains.len(), 5);
-    // Without it, or with another one in its place, it is no crash any more.
+    // Without that line, or with another in its place, it is no longer a crash.
     let mut gone = lines.clone();
     gone.remove(end);
     assert!(!stream.check(&gone, false).sound());

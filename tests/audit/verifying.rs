@@ -1,4 +1,4 @@
-//! `byokd audit verify` as an auditor runs it, and what must be there before a stream is written.
+//! `byokd audit verify` as an auditor runs it, and the files that must exist before byokd writes a stream.
 
 use std::{fs, process::Output};
 
@@ -11,7 +11,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// A site where two processes wrote a chain each, and ended in order.
+/// A site where two processes wrote one chain each and shut down in order.
 async fn written() -> Site {
     let site = Site::new().await;
     for _ in 0..2 {
@@ -81,7 +81,7 @@ async fn a_sound_stream_is_0_a_tampered_one_2_and_one_that_cannot_be_checked_1()
         assert_eq!(found.status.code(), Some(2), "{words}: {}", text(&found));
         assert!(text(&found).contains(words), "{words}: {}", text(&found));
     }
-    // The files alone do not tell that a tail is missing.
+    // The files alone do not show that the end is missing.
     fs::write(&file, whole[..10].concat()).unwrap();
     let alone = verify(&[path, "--no-database"]);
     assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
@@ -105,7 +105,7 @@ async fn a_sound_stream_is_0_a_tampered_one_2_and_one_that_cannot_be_checked_1()
 }
 
 #[tokio::test]
-async fn the_database_hears_of_a_chain_as_it_begins() {
+async fn the_database_knows_a_chain_from_its_first_line() {
     let site = Site::new().await;
     let mut process = site.start().await;
     let database = site.database().await;
@@ -127,7 +127,7 @@ async fn the_database_hears_of_a_chain_as_it_begins() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_named_must_be_there_and_one_that_was_used_is_not_made_anew() {
+async fn a_configured_chain_key_must_exist_and_a_used_one_is_not_replaced() {
     let site = Site::new().await;
     fs::remove_file(site.path("audit.key")).unwrap();
     let said = site.refused(site.serve()).await;
@@ -176,7 +176,7 @@ async fn durable_needs_a_file() {
     assert!(said.contains("audit.file is standard output"), "{said}");
 }
 
-/// What byokd writes to standard output is the stream then, and nothing else.
+/// The stream is then the only output on standard output.
 #[tokio::test]
 async fn a_stream_on_standard_output_verifies() {
     let site = Site::new().await;

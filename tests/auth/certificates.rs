@@ -1,4 +1,4 @@
-//! Callers with certificates: who comes in, who does not, and what a refusal tells whom.
+//! Callers with certificates: accepted and refused certificates, and the texts of a refusal.
 
 mod bad;
 mod handshake;
@@ -23,18 +23,18 @@ use crate::support::{
 const REFUSED: &str =
     "the certificate or token is not valid here; byokd's log says why under the trace id";
 
-/// A byokd as a process of its own, that asks its callers for certificates.
+/// A byokd process that asks its callers for certificates.
 struct Guarded {
     site: Site,
     process: Process,
-    /// Who signed the server's certificate.
+    /// Signs the server's certificate.
     servers: Ca,
-    /// Who signs callers'.
+    /// Signs the callers' certificates.
     callers: Ca,
 }
 
 impl Guarded {
-    /// Serves whoever these rules are for: certificate to roles.
+    /// Serves callers by these rules: certificate to roles.
     async fn start(client_certificates: &str) -> Self {
         let (site, servers, callers) = (Site::new().await, Ca::new("servers"), Ca::new("callers"));
         let (certificate, key) = servers.server().write(&site.path(""), "server");
@@ -58,7 +58,7 @@ impl Guarded {
         connect(self.address(), &self.servers.pem(), shown).await
     }
 
-    /// Resolves over a connection of its own.
+    /// Resolves over a new connection.
     async fn resolve(&self, shown: Option<&Issued>, token: Option<&str>) -> Result<(), Status> {
         match self.connect(shown).await {
             Ok(channel) => resolve(channel, token).await,
@@ -111,7 +111,7 @@ async fn resolve(channel: Channel, token: Option<&str>) -> Result<(), Status> {
         .map(|_| ())
 }
 
-/// Refused by byokd itself, in the one way.
+/// Refused by byokd itself, with the one answer.
 fn assert_refused(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
     assert_eq!(
@@ -122,7 +122,7 @@ fn assert_refused(answer: Result<(), Status>, what: &str) {
     assert_eq!(reason(&status), "CREDENTIALS_INVALID", "{what}");
 }
 
-/// Refused before byokd was asked.
+/// Refused by the handshake.
 fn assert_cut(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
     assert!(
@@ -132,7 +132,7 @@ fn assert_cut(answer: Result<(), Status>, what: &str) {
 }
 
 #[tokio::test]
-async fn a_certificate_says_who_calls() {
+async fn a_certificate_identifies_the_caller() {
     let byokd = Guarded::start("required").await;
     let between = byokd.callers.below("between");
     for name in [
@@ -150,7 +150,7 @@ async fn a_certificate_says_who_calls() {
             .await
             .expect(name);
     }
-    // What stands beside the one name does not count.
+    // Other names beside the one do not count.
     let beside = byokd.callers.issue(|params| {
         params.subject_alt_names = ["other.test", "spiffe://test/agent", "agents.test"]
             .map(san)
@@ -167,7 +167,7 @@ async fn a_certificate_says_who_calls() {
 }
 
 #[tokio::test]
-async fn with_a_token_beside_it_both_must_be_good() {
+async fn certificate_and_token_must_both_be_good() {
     let byokd = Guarded::start("required").await;
     let agent = byokd.callers.client("spiffe://test/agent");
     let (good, elsewhere) = (
@@ -197,9 +197,9 @@ async fn with_a_token_beside_it_both_must_be_good() {
     );
 }
 
-/// What stands in `authorization` and is not one token is not passed over: the certificate may hold more.
+/// An `authorization` header that is not one token is refused, because the certificate may grant more.
 #[tokio::test]
-async fn a_certificate_does_not_make_up_for_a_token_that_cannot_be_read() {
+async fn a_good_certificate_does_not_excuse_a_malformed_token() {
     let byokd = Guarded::start("required").await;
     let channel = byokd
         .connect(Some(&byokd.callers.client("spiffe://test/agent")))
@@ -239,7 +239,7 @@ async fn a_certificate_does_not_make_up_for_a_token_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn where_a_certificate_is_optional_a_token_does() {
+async fn a_token_suffices_where_a_certificate_is_optional() {
     let byokd = Guarded::start("optional").await;
     let token = byokd.token(Role::Resolver, "acme");
     byokd.resolve(None, Some(&token)).await.unwrap();
@@ -252,7 +252,7 @@ async fn where_a_certificate_is_optional_a_token_does() {
         .resolve(Some(&byokd.callers.client("agent.test")), None)
         .await
         .unwrap();
-    // One that is shown must be good all the same.
+    // A certificate that is presented must be good.
     let foreign = Ca::new("callers").client("spiffe://test/agent");
     assert_cut(
         byokd.resolve(Some(&foreign), Some(&token)).await,

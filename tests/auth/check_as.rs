@@ -1,5 +1,5 @@
-//! `byokd config check --as`: what the bearer of a certificate or token may do, as a server would say; and what a
-//! configuration of callers may not be.
+//! `byokd config check --as`: the rights of a certificate or token, as a server would decide; and rules that
+//! stop the start.
 
 use std::process::Output;
 
@@ -84,7 +84,7 @@ impl Folder {
 }
 
 #[tokio::test]
-async fn a_caller_is_told_what_it_may_do_and_by_which_rule() {
+async fn check_as_shows_the_rights_and_the_rule() {
     let folder = Folder::new().await;
     folder
         .callers
@@ -111,7 +111,7 @@ async fn a_caller_is_told_what_it_may_do_and_by_which_rule() {
             .unwrap()
             .contains(&json!("SetKey"))
     );
-    // Together no more than each.
+    // Together they grant no more than each.
     let both = folder.granted(&["gateway.crt", "user.jwt"]);
     assert_eq!(
         both["may_call"],
@@ -129,7 +129,7 @@ async fn a_caller_is_told_what_it_may_do_and_by_which_rule() {
 }
 
 #[tokio::test]
-async fn a_caller_that_would_be_refused_is_told_why() {
+async fn check_as_shows_the_reason_of_a_refusal() {
     let folder = Folder::new().await;
     folder
         .callers
@@ -152,16 +152,16 @@ async fn a_caller_that_would_be_refused_is_told_why() {
         ("no.jwt", "the token's header"),
         ("absent.jwt", "cannot be read"),
     ] {
-        let told = folder.refused(&[caller]);
+        let said = folder.refused(&[caller]);
         assert!(
-            told.contains(why) && told.contains(caller),
-            "{caller}: {told}"
+            said.contains(why) && said.contains(caller),
+            "{caller}: {said}"
         );
     }
 }
 
 #[tokio::test]
-async fn an_issuer_or_rule_that_cannot_be_meant_stops_the_start() {
+async fn a_contradictory_issuer_or_rule_stops_the_start() {
     let folder = Folder::new().await;
     let issuer = |more: Value| {
         let mut issuer = json!({"issuer": ISSUER, "audience": "byokd", "algorithms": ["ES256"]});
@@ -218,7 +218,7 @@ async fn an_issuer_or_rule_that_cannot_be_meant_stops_the_start() {
         ),
     ] {
         folder.configure(&settings);
-        let told = folder.site.refused(folder.site.serve()).await;
-        assert!(told.contains(why), "{settings}: {told}");
+        let said = folder.site.refused(folder.site.serve()).await;
+        assert!(said.contains(why), "{settings}: {said}");
     }
 }

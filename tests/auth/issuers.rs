@@ -1,4 +1,4 @@
-//! Callers with tokens of issuers outside byokd: who comes in, who does not, and what a refusal tells whom.
+//! Callers with tokens of external issuers: accepted and refused tokens, and the texts of a refusal.
 
 mod hostile;
 mod key_rotation;
@@ -24,17 +24,17 @@ const MAIN: &str = "https://issuer.test";
 const FILE: &str = "https://file.test";
 const NARROW: &str = "https://narrow.test";
 
-/// A byokd that knows three issuers: one at a URL, one in a file, and one that publishes more than is pinned.
+/// A byokd with three issuers: one at a URL, one in a file, and one that publishes more keys than are pinned.
 struct World {
     byokd: Byokd,
     issuer: Issuer,
     narrow: Issuer,
-    /// Two keys of one kind, so that a token must say which.
+    /// Two keys of one kind, so that a token must name one.
     ed: TokenKey,
     second_ed: TokenKey,
     es: TokenKey,
     rs: TokenKey,
-    /// The file's.
+    /// The key of the issuer in the file.
     file: TokenKey,
     _folder: tempfile::TempDir,
 }
@@ -48,7 +48,7 @@ impl World {
             TokenKey::ed25519("file-1"),
         );
         let issuer = Issuer::start(MAIN, &[]).await;
-        // Two keys of one name: a token that names them names none.
+        // Two keys with one name: a token that uses the name is ambiguous.
         let [twice, again] = [TokenKey::ed25519("twice"), TokenKey::ed25519("twice")];
         issuer.publish(&[&ed, &second_ed, &es, &rs, &twice, &again]);
         let narrow = Issuer::start(NARROW, &[&ed, &es, &rs]).await;
@@ -92,7 +92,7 @@ impl World {
         self.byokd.clock.now().unix_timestamp()
     }
 
-    /// What a good token of the main issuer says.
+    /// The claims of a good token of the main issuer.
     fn claims(&self) -> Value {
         claims(MAIN, self.now())
     }
@@ -107,7 +107,7 @@ fn claims(issuer: &str, now: i64) -> Value {
            "app": "agents", "roles": ["resolver"], "for": "reply", "org": "acme"})
 }
 
-/// The same with another value for one claim.
+/// The same claims with another value for one.
 fn with(claims: &Value, name: &str, value: Value) -> Value {
     let mut changed = claims.clone();
     changed[name] = value;
@@ -123,7 +123,7 @@ fn without(claims: &Value, name: &str) -> Value {
 /// Resolves a model that needs no key.
 async fn resolve(channel: Channel, token: &str, workspace: &str) -> Result<(), Status> {
     let mut request = Request::new(ask(workspace, "llama", "", ""));
-    // As bytes: a hostile token may have a tab.
+    // As bytes: a hostile token may contain a tab.
     let bearer = MetadataValue::try_from(format!("Bearer {token}").as_bytes()).unwrap();
     request.metadata_mut().insert("authorization", bearer);
     KeyServiceClient::new(channel)
@@ -132,7 +132,7 @@ async fn resolve(channel: Channel, token: &str, workspace: &str) -> Result<(), S
         .map(|_| ())
 }
 
-/// Refused in the one way, and nothing of the token comes back.
+/// Refused with the one answer, which repeats nothing of the token.
 fn assert_refused(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
     assert_eq!(
@@ -144,12 +144,12 @@ fn assert_refused(answer: Result<(), Status>, what: &str) {
     let details = status.get_error_details();
     let metadata = &details.error_info().unwrap().metadata;
     assert_eq!(metadata.keys().collect::<Vec<_>>(), ["trace_id"], "{what}");
-    // The message, the reason, the domain and the id: there is no room for more.
+    // The message, the reason, the domain and the id, and no more.
     assert!(status.details().len() < 300, "{what}: {status:?}");
 }
 
 #[tokio::test]
-async fn tokens_of_outside_issuers_are_good_with_each_algorithm_from_a_url_and_a_file() {
+async fn tokens_of_external_issuers_are_accepted_with_each_algorithm_from_a_url_and_a_file() {
     let world = World::start().await;
     let good = world.claims();
     for key in [&world.ed, &world.second_ed, &world.es, &world.rs] {
@@ -220,7 +220,7 @@ async fn tokens_of_outside_issuers_are_good_with_each_algorithm_from_a_url_and_a
         }),
     ] {
         world.call(&token).await.expect(what);
-        // Once more, as one that was verified before.
+        // Once more, now that byokd has verified it.
         world.call(&token).await.expect(what);
     }
     assert_eq!((world.issuer.fetches(), world.narrow.fetches()), (1, 1));
@@ -250,9 +250,9 @@ async fn a_good_token_grants_what_its_rule_says_and_no_more() {
     }
 }
 
-/// A token ends when it says so, also where it was verified before.
+/// A token expires at its `exp`, also if byokd verified it before.
 #[tokio::test]
-async fn a_token_that_was_good_expires() {
+async fn a_verified_token_expires() {
     let world = World::start().await;
     let token = world.ed.token(&world.claims());
     world.call(&token).await.unwrap();
@@ -260,7 +260,7 @@ async fn a_token_that_was_good_expires() {
     world.call(&token).await.unwrap();
     world.byokd.pass(std::time::Duration::from_secs(1));
     assert_refused(world.call(&token).await, "expired");
-    // One byte more is another token, however often the first was good.
+    // A longer token is another token, however often the first was good.
     let token = world.ed.token(&world.claims());
     world.call(&token).await.unwrap();
     assert_refused(world.call(&format!("{token}A")).await, "one byte more");

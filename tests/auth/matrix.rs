@@ -1,5 +1,5 @@
-//! Who may call what for whom: caller × RPC × workspace × purpose, with the answer of each cell from a table that is
-//! written down here, independently of the code.
+//! Access: caller × RPC × workspace × purpose. The expected answer of each cell is written here,
+//! independently of the code.
 
 mod callers;
 mod calls;
@@ -16,10 +16,10 @@ use self::{
 };
 use crate::support::reason;
 
-/// Callers that are heard at once.
+/// Callers that run at the same time.
 const AT_ONCE: usize = 12;
 
-/// What a cell answers, as far as who calls is concerned.
+/// The answer of a cell, as far as the caller's rights decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cell {
     Admitted,
@@ -79,12 +79,12 @@ const ROLES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// RPCs that name no workspace: the platform's, and a watch of all.
+/// RPCs without a workspace: the platform's, and a watch of all.
 fn names_a_workspace(rpc: &str) -> bool {
     !rpc.contains("Platform") && rpc != "WatchInvalidations"
 }
 
-/// What an RPC may be called for; empty: it has no purpose.
+/// Purposes of an RPC; empty for an RPC without purpose.
 fn purposes(rpc: &str) -> &'static [&'static str] {
     match rpc {
         "ResolveCredentials" | "ExplainResolution" => &["reply", "training"],
@@ -92,10 +92,10 @@ fn purposes(rpc: &str) -> &'static [&'static str] {
     }
 }
 
-/// RPCs that stand in the contract, and go no further than the caller's role for now.
+/// RPCs of the contract that are not served yet and check only the role.
 const NOT_SERVED_YET: [&str; 2] = ["ReportOutcome", "WatchInvalidations"];
 
-/// The answer that a cell must have.
+/// The expected answer of a cell.
 fn expected(caller: &Caller, rpc: &str, workspace: &str, purpose: &str) -> Cell {
     let proofs = match &caller.proofs {
         Ok(proofs) => proofs,
@@ -137,7 +137,7 @@ fn seen(rpc: &str, answer: Result<(), tonic::Status>) -> Cell {
         (Code::PermissionDenied, "WORKSPACE_MISMATCH") => Cell::WorkspaceMismatch,
         (Code::PermissionDenied, "PURPOSE_NOT_GRANTED") => Cell::PurposeNotGranted,
         (Code::PermissionDenied | Code::Unauthenticated, other) => panic!("unexpected {other}"),
-        // Admitted, and then told something of the state of things.
+        // Admitted, and then refused because of the state.
         (Code::Unimplemented, "NOT_IMPLEMENTED_YET") if NOT_SERVED_YET.contains(&rpc) => {
             Cell::Admitted
         }
@@ -146,7 +146,7 @@ fn seen(rpc: &str, answer: Result<(), tonic::Status>) -> Cell {
     }
 }
 
-/// Every cell of one caller: the cell, what was seen and what was expected.
+/// Every cell of one caller: the cell, the answer, and the expected one.
 async fn cells_of(caller: Arc<Caller>) -> Vec<(String, Cell, Cell)> {
     let mut cells = Vec::new();
     for rpc in Rpc::ALL.iter().copied() {
@@ -164,7 +164,7 @@ async fn cells_of(caller: Arc<Caller>) -> Vec<(String, Cell, Cell)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stderr, reason = "the count is what the test shows")]
-async fn every_cell_answers_as_written() {
+async fn every_cell_of_the_matrix_is_as_expected() {
     let world = World::start().await;
     let callers: Vec<Arc<Caller>> = world.callers().into_iter().map(Arc::new).collect();
     let (mut wrong_allows, mut wrong_refusals) = (Vec::new(), Vec::new());

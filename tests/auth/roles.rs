@@ -1,4 +1,4 @@
-//! Who may call: every role × RPC × workspace, and every purpose, with the answer of each cell written down.
+//! Access: every role × RPC × workspace, and every purpose, with the expected answer of each cell.
 
 use byokd::{
     contract::v1,
@@ -8,7 +8,7 @@ use tonic::{Code, Response, Status};
 
 use crate::support::{Byokd, ask, byokd::Keys, byokd::Platform, new_key, openai_key, reason};
 
-/// The answer that a cell expects.
+/// The expected answer of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cell {
     Admitted,
@@ -16,7 +16,7 @@ enum Cell {
     WorkspaceMismatch,
 }
 
-/// The table of the contract: which roles may call what. Written down here once more, on purpose.
+/// The contract's table of roles, written here a second time on purpose.
 pub(crate) fn may_call(rpc: &str) -> &'static [Role] {
     use Role::{Admin, Operator, Resolver, Viewer};
     match rpc {
@@ -34,7 +34,7 @@ pub(crate) fn may_call(rpc: &str) -> &'static [Role] {
     }
 }
 
-/// RPCs that name no workspace: the platform's, and a watch of all.
+/// RPCs without a workspace: the platform's, and a watch of all.
 pub(crate) fn names_a_workspace(rpc: &str) -> bool {
     !rpc.contains("Platform") && rpc != "WatchInvalidations"
 }
@@ -189,7 +189,7 @@ fn seen(result: &Result<(), Status>) -> Cell {
 }
 
 #[tokio::test]
-async fn every_cell_of_role_rpc_and_workspace_answers_as_written() {
+async fn every_role_rpc_and_workspace_is_as_expected() {
     let byokd = Byokd::start().await;
     let mut cells = 0;
     for rpc in Rpc::ALL.iter().copied() {
@@ -215,7 +215,7 @@ async fn every_cell_of_role_rpc_and_workspace_answers_as_written() {
 }
 
 #[tokio::test]
-async fn a_token_is_for_its_workspace_to_the_letter() {
+async fn a_token_is_valid_for_exactly_its_workspace() {
     let byokd = Byokd::start().await;
     let mut keys = byokd.keys(Role::Resolver, "acme");
     keys.resolve_credentials(ask("acme", "llama", "", ""))
@@ -231,7 +231,7 @@ async fn a_token_is_for_its_workspace_to_the_letter() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_yet_says_so_to_those_who_may_call_it() {
+async fn rpcs_that_are_not_served_yet_are_unimplemented_for_permitted_callers() {
     let byokd = Byokd::start().await;
     for (rpc, role) in [
         (Rpc::ReportOutcome, Role::Resolver),
@@ -249,13 +249,13 @@ async fn what_is_not_served_yet_says_so_to_those_who_may_call_it() {
 }
 
 #[tokio::test]
-async fn a_caller_without_a_good_token_is_nobody() {
+async fn a_caller_without_a_good_token_is_unauthenticated() {
     let byokd = Byokd::start().await;
     let other = Byokd::start().await;
     let channel = byokd.channel();
     let request = || ask("acme", "llama", "", "");
-    let mut nobody = v1::key_service_client::KeyServiceClient::new(channel);
-    let status = nobody.resolve_credentials(request()).await.unwrap_err();
+    let mut anonymous = v1::key_service_client::KeyServiceClient::new(channel);
+    let status = anonymous.resolve_credentials(request()).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::Unauthenticated, "CREDENTIALS_MISSING")
@@ -273,7 +273,7 @@ async fn a_caller_without_a_good_token_is_nobody() {
         );
         assert!(
             !status.message().contains("signature"),
-            "it tells an attacker what was wrong"
+            "the message helps an attacker"
         );
     }
 }
@@ -287,7 +287,7 @@ async fn a_purpose_must_be_known_and_granted() {
         (&[][..], "reply", Ok(())),
         (&[][..], "training", Err("PURPOSE_NOT_GRANTED")),
         (&["training"][..], "training", Ok(())),
-        // What is granted is granted alone: naming purposes replaces the default.
+        // Purposes that are named replace the default.
         (&["training"][..], "", Err("PURPOSE_NOT_GRANTED")),
         (
             &["reply", "embedding"][..],
@@ -302,9 +302,9 @@ async fn a_purpose_must_be_known_and_granted() {
         let resolved = caller
             .resolve_credentials(ask("acme", "small", "", asked))
             .await;
-        let told = resolved.map(|_| ()).map_err(|status| reason(&status));
+        let outcome = resolved.map(|_| ()).map_err(|status| reason(&status));
         assert_eq!(
-            told,
+            outcome,
             expected.map_err(str::to_owned),
             "granted {granted:?}, asked {asked:?}"
         );
@@ -313,13 +313,13 @@ async fn a_purpose_must_be_known_and_granted() {
             purpose: asked.into(),
             ..Default::default()
         };
-        let told = caller
+        let outcome = caller
             .explain_resolution(explain)
             .await
             .map(|_| ())
             .map_err(|status| reason(&status));
         assert_eq!(
-            told,
+            outcome,
             expected.map_err(str::to_owned),
             "explain: granted {granted:?}, asked {asked:?}"
         );

@@ -1,21 +1,21 @@
-//! Everything that was told to anybody, and the search through it.
+//! All output of byokd, and the search through it.
 
 use super::needle::{ENCODINGS, Needle, Search};
 
-/// What came out, and by which way.
+/// The outputs, each with its way out.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Captured {
     said: Vec<(String, Vec<u8>)>,
     calls: usize,
 }
 
-impl Told {
-    /// A text or bytes that came out this way.
+impl Captured {
+    /// Adds a text or bytes that left this way.
     pub(super) fn add(&mut self, way: impl Into<String>, bytes: impl Into<Vec<u8>>) {
         self.said.push((way.into(), bytes.into()));
     }
 
-    /// The outcome of a call: all of an answer's fields, or all of a status.
+    /// The outcome of a call: all fields of an answer, or all of a status.
     pub(super) fn answer<T: prost::Message>(
         &mut self,
         way: &str,
@@ -41,7 +41,7 @@ impl Told {
         }
     }
 
-    /// Looks for every secret in all of it; panics with each way it came out by.
+    /// Searches for every secret; panics with each way by which one leaked.
     pub(super) fn search(&self, needles: &[Needle], what: &str) {
         let (search, mut found, mut bytes) = (Search::of(needles), Vec::new(), 0);
         for (way, said) in &self.said {

@@ -1,12 +1,12 @@
-//! Every RPC as it should be called, from the first key to the last.
+//! Every RPC with good requests, from the first key to the last.
 
 use byokd::{contract::v1, domain::caller::Role};
 
-use super::{captured::Told, stage::Stage};
+use super::{captured::Captured, stage::Stage};
 use crate::support::{ask, new_key};
 
 /// Calls each RPC with this key in its place.
-pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &str) {
+pub(super) async fn walk(stage: &Stage, captured: &mut Captured, workspace: &str, key: &str) {
     let workspace_id = workspace.to_owned();
     let provider = "openai".to_owned();
     let mut admin = stage.keys(Role::Admin).await;
@@ -16,23 +16,27 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &
         validate_only: true,
         ..new()
     };
-    told.answer("SetKey, to validate only", admin.set_key(request).await)
+    captured
+        .answer("SetKey, to validate only", admin.set_key(request).await)
         .unwrap();
     let request = v1::SetKeyRequest {
         request_id: "first".to_owned(),
         enable_byo: true,
         ..new()
     };
-    told.answer("SetKey", admin.set_key(request.clone()).await)
+    captured
+        .answer("SetKey", admin.set_key(request.clone()).await)
         .unwrap();
-    told.answer("SetKey, once more", admin.set_key(request.clone()).await)
+    captured
+        .answer("SetKey, once more", admin.set_key(request.clone()).await)
         .unwrap();
     let other = v1::SetKeyRequest {
         model: "large".to_owned(),
         ..request
     };
     assert!(
-        told.answer("SetKey, the request id reused", admin.set_key(other).await)
+        captured
+            .answer("SetKey, the request id reused", admin.set_key(other).await)
             .is_none()
     );
     let request = v1::SetKeyRequest {
@@ -40,7 +44,8 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &
         ..new()
     };
     assert!(
-        told.answer("SetKey, another revision", admin.set_key(request).await)
+        captured
+            .answer("SetKey, another revision", admin.set_key(request).await)
             .is_none()
     );
     let request = v1::VerifyKeyRequest {
@@ -48,7 +53,8 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &
         provider,
         model: "small-2030".to_owned(),
     };
-    told.answer("VerifyKey", admin.verify_key(request.clone()).await)
+    captured
+        .answer("VerifyKey", admin.verify_key(request.clone()).await)
         .unwrap();
     let v1::VerifyKeyRequest {
         workspace_id,
@@ -60,7 +66,8 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &
         model: "small".to_owned(),
         ..Default::default()
     };
-    told.answer("SelectModel", admin.select_model(request).await)
+    captured
+        .answer("SelectModel", admin.select_model(request).await)
         .unwrap();
     let request = v1::ListModelsRequest {
         workspace_id: workspace_id.clone(),
@@ -68,51 +75,59 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, workspace: &str, key: &
         refresh: true,
         ..Default::default()
     };
-    told.answer("ListModels", admin.list_models(request).await)
+    captured
+        .answer("ListModels", admin.list_models(request).await)
         .unwrap();
     let request = v1::GetWorkspaceRequest {
         workspace_id: workspace_id.clone(),
     };
-    told.answer("GetWorkspace", admin.get_workspace(request).await)
+    captured
+        .answer("GetWorkspace", admin.get_workspace(request).await)
         .unwrap();
     let request = v1::ExplainResolutionRequest {
         workspace_id: workspace_id.clone(),
         ..Default::default()
     };
-    told.answer("ExplainResolution", admin.explain_resolution(request).await)
+    captured
+        .answer("ExplainResolution", admin.explain_resolution(request).await)
         .unwrap();
-    resolved(stage, told, workspace, Some(key)).await;
-    later(stage, told, workspace).await;
+    resolved(stage, captured, workspace, Some(key)).await;
+    later(stage, captured, workspace).await;
     let request = v1::ToggleByoRequest {
         workspace_id: workspace_id.clone(),
         enabled: Some(false),
         ..Default::default()
     };
-    told.answer("ToggleByo", admin.toggle_byo(request).await)
+    captured
+        .answer("ToggleByo", admin.toggle_byo(request).await)
         .unwrap();
     let request = v1::DeleteKeyRequest {
         workspace_id: workspace_id.clone(),
         provider,
         ..Default::default()
     };
-    told.answer("DeleteKey", admin.delete_key(request.clone()).await)
+    captured
+        .answer("DeleteKey", admin.delete_key(request.clone()).await)
         .unwrap();
-    told.answer("DeleteKey, of none", admin.delete_key(request).await)
+    captured
+        .answer("DeleteKey, of none", admin.delete_key(request).await)
         .unwrap();
-    resolved(stage, told, workspace, None).await;
-    told.answer("SetKey, a new generation", admin.set_key(new()).await)
+    resolved(stage, captured, workspace, None).await;
+    captured
+        .answer("SetKey, a new generation", admin.set_key(new()).await)
         .unwrap();
-    platform(stage, told, key).await;
+    platform(stage, captured, key).await;
     let request = v1::DeleteWorkspaceRequest {
         workspace_id,
         ..Default::default()
     };
-    told.answer("DeleteWorkspace", admin.delete_workspace(request).await)
+    captured
+        .answer("DeleteWorkspace", admin.delete_workspace(request).await)
         .unwrap();
 }
 
 /// The one answer that holds the key, in the one field that may.
-async fn resolved(stage: &Stage, told: &mut Told, workspace: &str, key: Option<&str>) {
+async fn resolved(stage: &Stage, captured: &mut Captured, workspace: &str, key: Option<&str>) {
     let mut resolver = stage.keys(Role::Resolver).await;
     let outcome = resolver
         .resolve_credentials(ask(workspace, "", "openai", ""))
@@ -121,7 +136,7 @@ async fn resolved(stage: &Stage, told: &mut Told, workspace: &str, key: Option<&
         answer.map(|mut answer| {
             let credential = answer.credential.take().unwrap();
             assert_eq!(Some(credential.api_key.as_str()), key);
-            told.add(
+            captured.add(
                 "ResolveCredentials: printed",
                 format!("{credential:?} {answer:?}"),
             );
@@ -129,13 +144,13 @@ async fn resolved(stage: &Stage, told: &mut Told, workspace: &str, key: Option<&
         })
     });
     assert_eq!(
-        told.answer("ResolveCredentials", outcome).is_some(),
+        captured.answer("ResolveCredentials", outcome).is_some(),
         key.is_some()
     );
 }
 
-/// What a later version serves, or this one.
-async fn later(stage: &Stage, told: &mut Told, workspace: &str) {
+/// RPCs that this version or a later one serves.
+async fn later(stage: &Stage, captured: &mut Captured, workspace: &str) {
     let workspace_id = workspace.to_owned();
     let (mut admin, mut viewer) = (
         stage.keys(Role::Admin).await,
@@ -146,28 +161,28 @@ async fn later(stage: &Stage, told: &mut Told, workspace: &str) {
         workspace_id: workspace_id.clone(),
         ..Default::default()
     };
-    told.answer("ListAuditEvents", admin.list_audit_events(request).await);
+    captured.answer("ListAuditEvents", admin.list_audit_events(request).await);
     let request = v1::ListKeyUsageRequest {
         workspace_id: workspace_id.clone(),
         ..Default::default()
     };
-    told.answer("ListKeyUsage", viewer.list_key_usage(request).await);
+    captured.answer("ListKeyUsage", viewer.list_key_usage(request).await);
     let request = v1::ReportOutcomeRequest {
         workspace_id,
         http_status: 401,
         ..Default::default()
     };
-    told.answer("ReportOutcome", resolver.report_outcome(request).await);
+    captured.answer("ReportOutcome", resolver.report_outcome(request).await);
     let request = v1::WatchInvalidationsRequest {
         all: true,
         ..Default::default()
     };
     if let Err(status) = resolver.watch_invalidations(request).await {
-        told.answer::<()>("WatchInvalidations", Err(status));
+        captured.answer::<()>("WatchInvalidations", Err(status));
     }
 }
 
-async fn platform(stage: &Stage, told: &mut Told, key: &str) {
+async fn platform(stage: &Stage, captured: &mut Captured, key: &str) {
     let mut operator = stage.operator().await;
     let provider = "openai".to_owned();
     let request = v1::SetPlatformKeyRequest {
@@ -175,26 +190,29 @@ async fn platform(stage: &Stage, told: &mut Told, key: &str) {
         api_key: key.to_owned(),
         ..Default::default()
     };
-    told.answer("SetPlatformKey", operator.set_platform_key(request).await)
+    captured
+        .answer("SetPlatformKey", operator.set_platform_key(request).await)
         .unwrap();
     let request = v1::VerifyPlatformKeyRequest {
         provider: provider.clone(),
         ..Default::default()
     };
-    told.answer(
-        "VerifyPlatformKey",
-        operator.verify_platform_key(request).await,
-    )
-    .unwrap();
-    told.answer(
-        "ListPlatformKeys",
-        operator
-            .list_platform_keys(v1::ListPlatformKeysRequest {})
-            .await,
-    )
-    .unwrap();
+    captured
+        .answer(
+            "VerifyPlatformKey",
+            operator.verify_platform_key(request).await,
+        )
+        .unwrap();
+    captured
+        .answer(
+            "ListPlatformKeys",
+            operator
+                .list_platform_keys(v1::ListPlatformKeysRequest {})
+                .await,
+        )
+        .unwrap();
     let request = v1::ListPlatformAuditEventsRequest::default();
-    told.answer(
+    captured.answer(
         "ListPlatformAuditEvents",
         operator.list_platform_audit_events(request).await,
     );
@@ -202,9 +220,10 @@ async fn platform(stage: &Stage, told: &mut Told, key: &str) {
         provider,
         ..Default::default()
     };
-    told.answer(
-        "DeletePlatformKey",
-        operator.delete_platform_key(request).await,
-    )
-    .unwrap();
+    captured
+        .answer(
+            "DeletePlatformKey",
+            operator.delete_platform_key(request).await,
+        )
+        .unwrap();
 }

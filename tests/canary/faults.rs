@@ -1,5 +1,5 @@
-//! Everything around byokd fails while a key is on its way: the provider, which also tells it around, the database, the
-//! KMS, the stored row, and whoever asked.
+//! Everything around byokd fails during a call with a key: the provider, which also repeats the key, the
+//! database, the KMS, the stored row, and the caller.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use byokd::{contract::v1, domain::caller::Role};
 use sea_orm::ConnectionTrait as _;
 use tonic::Request;
 
-use super::{captured::Told, stage::Stage};
+use super::{captured::Captured, stage::Stage};
 use crate::support::{Reply, ask, fake_kms::Failure, new_key, sql::flipped, until};
 
-/// What the provider may answer, the key in it wherever there is room.
+/// Possible answers of a provider, with the key wherever there is room.
 fn replies(key: &str) -> Vec<Reply> {
     let echo = format!("Incorrect API key provided: {key}.");
     let header: String = key.chars().filter(char::is_ascii_graphic).collect();
@@ -40,27 +40,29 @@ fn replies(key: &str) -> Vec<Reply> {
     ]
 }
 
-/// Every call that reaches a provider, for every answer of its to this key.
-pub(super) async fn provider(stage: &Stage, told: &mut Told, key: &str) {
+/// Every call that reaches a provider, for each of the provider's answers to this key.
+pub(super) async fn provider(stage: &Stage, captured: &mut Captured, key: &str) {
     let (mut admin, mut operator) = (stage.keys(Role::Admin).await, stage.operator().await);
     let fake = &stage.site.provider;
     fake.models_ok(&["small-2030"]);
     let set = || v1::SetKeyRequest {
         enable_byo: true,
-        ..new_key("told", "openai", key)
+        ..new_key("captured", "openai", key)
     };
     let set_platform = || v1::SetPlatformKeyRequest {
         provider: "openai".to_owned(),
         api_key: key.to_owned(),
         ..Default::default()
     };
-    told.answer("SetKey, once more", admin.set_key(set()).await)
+    captured
+        .answer("SetKey, once more", admin.set_key(set()).await)
         .unwrap();
-    told.answer(
-        "SetPlatformKey, once more",
-        operator.set_platform_key(set_platform()).await,
-    )
-    .unwrap();
+    captured
+        .answer(
+            "SetPlatformKey, once more",
+            operator.set_platform_key(set_platform()).await,
+        )
+        .unwrap();
     for (n, reply) in replies(key).into_iter().enumerate() {
         for generate in [false, true] {
             fake.models_ok(&["small-2030"]).on_generate(reply.clone());
@@ -76,32 +78,32 @@ pub(super) async fn provider(stage: &Stage, told: &mut Told, key: &str) {
                     allow_unverified,
                     ..set()
                 };
-                told.answer(&format!("SetKey, {way}"), admin.set_key(request).await);
+                captured.answer(&format!("SetKey, {way}"), admin.set_key(request).await);
                 let request = v1::SetPlatformKeyRequest {
                     allow_unverified,
                     ..set_platform()
                 };
-                told.answer(
+                captured.answer(
                     &format!("SetPlatformKey, {way}"),
                     operator.set_platform_key(request).await,
                 );
             }
             let request = v1::VerifyKeyRequest {
-                workspace_id: "told".to_owned(),
+                workspace_id: "captured".to_owned(),
                 provider: "openai".to_owned(),
                 model: String::new(),
             };
-            told.answer(
+            captured.answer(
                 &format!("VerifyKey, {way}"),
                 admin.verify_key(request).await,
             );
             let request = v1::ListModelsRequest {
-                workspace_id: "told".to_owned(),
+                workspace_id: "captured".to_owned(),
                 refresh: true,
                 include_unavailable: true,
                 ..Default::default()
             };
-            told.answer(
+            captured.answer(
                 &format!("ListModels, {way}"),
                 admin.list_models(request).await,
             );
@@ -109,55 +111,57 @@ pub(super) async fn provider(stage: &Stage, told: &mut Told, key: &str) {
                 provider: "openai".to_owned(),
                 ..Default::default()
             };
-            told.answer(
+            captured.answer(
                 &format!("VerifyPlatformKey, {way}"),
                 operator.verify_platform_key(request).await,
             );
         }
     }
     fake.on_list(Reply::hang());
-    told.answer("SetKey, no answer", admin.set_key(set()).await);
-    // Whatever the key is worth by now: refused or not, what is said of it says nothing of it.
+    captured.answer("SetKey, no answer", admin.set_key(set()).await);
+    // The key may be refused by now or not; no answer repeats it.
     fake.on_list(Reply::openai_wrong_key(key));
     for _ in 0..3 {
         let request = v1::VerifyKeyRequest {
-            workspace_id: "told".to_owned(),
+            workspace_id: "captured".to_owned(),
             provider: "openai".to_owned(),
             ..Default::default()
         };
-        told.answer(
+        captured.answer(
             "VerifyKey, until condemned",
             admin.verify_key(request).await,
         );
     }
     let mut resolver = stage.keys(Role::Resolver).await;
     let outcome = resolver
-        .resolve_credentials(ask("told", "", "openai", ""))
+        .resolve_credentials(ask("captured", "", "openai", ""))
         .await;
     assert!(
-        told.answer("ResolveCredentials, condemned", outcome)
+        captured
+            .answer("ResolveCredentials, condemned", outcome)
             .is_none()
     );
     for dead in ["dead", "clear"] {
-        told.answer(
-            "SetKey, nobody there",
-            admin.set_key(new_key("told", dead, key)).await,
+        captured.answer(
+            "SetKey, provider unreachable",
+            admin.set_key(new_key("captured", dead, key)).await,
         );
     }
     let request = v1::DeletePlatformKeyRequest {
         provider: "openai".to_owned(),
         ..Default::default()
     };
-    told.answer(
-        "DeletePlatformKey",
-        operator.delete_platform_key(request).await,
-    )
-    .unwrap();
+    captured
+        .answer(
+            "DeletePlatformKey",
+            operator.delete_platform_key(request).await,
+        )
+        .unwrap();
     fake.models_ok(&["small-2030"]);
 }
 
 /// Tables that are gone, rows that were changed.
-pub(super) async fn database(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) async fn database(stage: &Stage, captured: &mut Captured, key: &str) {
     let (mut admin, mut resolver) = (
         stage.keys(Role::Admin).await,
         stage.keys(Role::Resolver).await,
@@ -177,7 +181,8 @@ pub(super) async fn database(stage: &Stage, told: &mut Told, key: &str) {
         .resolve_credentials(ask("tampered", "", "openai", ""))
         .await;
     assert!(
-        told.answer("ResolveCredentials, of a tampered row", outcome)
+        captured
+            .answer("ResolveCredentials, of a tampered row", outcome)
             .is_none()
     );
     for table in ["provider_keys", "holders", "change_log"] {
@@ -185,18 +190,18 @@ pub(super) async fn database(stage: &Stage, told: &mut Told, key: &str) {
             .execute_unprepared(&format!("ALTER TABLE {table} RENAME TO away"))
             .await
             .unwrap();
-        told.answer(
+        captured.answer(
             &format!("SetKey, without {table}"),
             admin.set_key(set("broken")).await,
         );
         let outcome = resolver
             .resolve_credentials(ask(table, "", "openai", ""))
             .await;
-        told.answer(&format!("ResolveCredentials, without {table}"), outcome);
+        captured.answer(&format!("ResolveCredentials, without {table}"), outcome);
         let request = v1::GetWorkspaceRequest {
             workspace_id: "broken".to_owned(),
         };
-        told.answer(
+        captured.answer(
             &format!("GetWorkspace, without {table}"),
             admin.get_workspace(request).await,
         );
@@ -212,8 +217,8 @@ pub(super) async fn database(stage: &Stage, told: &mut Told, key: &str) {
     .await;
 }
 
-/// A KMS that is away while byokd starts, and comes back.
-pub(super) async fn kms(stage: &Stage, told: &mut Told, key: &str) {
+/// A KMS that is unreachable while byokd starts, and recovers.
+pub(super) async fn kms(stage: &Stage, captured: &mut Captured, key: &str) {
     let (mut admin, mut resolver) = (
         stage.keys(Role::Admin).await,
         stage.keys(Role::Resolver).await,
@@ -229,28 +234,28 @@ pub(super) async fn kms(stage: &Stage, told: &mut Told, key: &str) {
         Failure::Answer(400, "AccessDeniedException"),
     ] {
         stage.kms.fail(Some(failure));
-        told.answer("SetKey, without a KMS", admin.set_key(set()).await);
+        captured.answer("SetKey, without a KMS", admin.set_key(set()).await);
         let outcome = resolver
             .resolve_credentials(ask("cold", "", "openai", ""))
             .await;
-        told.answer("ResolveCredentials, without a KMS", outcome);
+        captured.answer("ResolveCredentials, without a KMS", outcome);
     }
     stage.kms.fail(None);
     let answer = until("the KMS is found again", async || {
         admin.set_key(set()).await.ok()
     })
     .await;
-    told.answer("SetKey, with a KMS", Ok(answer));
+    captured.answer("SetKey, with a KMS", Ok(answer));
 }
 
-/// Whoever asked is gone before the answer.
-pub(super) async fn caller(stage: &Stage, told: &mut Told, key: &str) {
+/// The caller is gone before the answer.
+pub(super) async fn caller(stage: &Stage, captured: &mut Captured, key: &str) {
     let mut admin = stage.keys(Role::Admin).await;
     stage.site.provider.on_list(Reply::hang());
     for patience in [1, 20, 200] {
         let mut request = Request::new(new_key("gone", "openai", key));
         request.set_timeout(Duration::from_millis(patience));
-        told.answer("SetKey, and gone", admin.set_key(request).await);
+        captured.answer("SetKey, and gone", admin.set_key(request).await);
         let request = new_key("gone", "openai", key);
         let _ = tokio::time::timeout(Duration::from_millis(patience), admin.set_key(request)).await;
     }

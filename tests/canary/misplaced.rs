@@ -5,15 +5,15 @@ mod outside;
 mod platform;
 mod reads;
 
-use super::{captured::Told, stage::Stage};
+use super::{captured::Captured, stage::Stage};
 
 /// Sends both secrets in each place.
-pub(super) async fn walk(stage: &Stage, told: &mut Told, keys: &[&str]) {
+pub(super) async fn walk(stage: &Stage, captured: &mut Captured, keys: &[&str]) {
     for key in keys {
-        changes::of_a_change(stage, told, key).await;
-        reads::of_a_question(stage, told, key).await;
-        platform::of_the_platform(stage, told, key).await;
-        outside::metadata(stage, told, key).await;
-        outside::command_line(stage, told, key);
+        changes::of_a_change(stage, captured, key).await;
+        reads::of_a_question(stage, captured, key).await;
+        platform::of_the_platform(stage, captured, key).await;
+        outside::metadata(stage, captured, key).await;
+        outside::command_line(stage, captured, key);
     }
 }

@@ -1,13 +1,13 @@
-//! A planted secret, and every form in which it could come out.
+//! A planted secret, and every form in which it could leak.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
-/// Longer pieces are cut: what is told may be told in part.
+/// Longer secrets are searched in pieces: a leak may be partial.
 const PIECE: usize = 12;
 
-/// The forms that are looked for.
+/// The forms that are searched for.
 pub(super) const ENCODINGS: [&str; 8] = [
     "raw",
     "percent",
@@ -27,7 +27,7 @@ pub(super) struct Needle {
 }
 
 impl Needle {
-    /// A key with every character that an encoding changes and a key may contain, none far from what is random.
+    /// A key with every character that an encoding changes and a key may contain; its parts look random.
     pub(super) fn rich() -> Self {
         let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut secret = String::from("sk-");
@@ -40,15 +40,15 @@ impl Needle {
         Self::of("the rich key", secret + "Zy9x")
     }
 
-    /// A key of nothing but what every name may contain too.
+    /// A key with only characters that every name may contain.
     pub(super) fn plain() -> Self {
         let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
         Self::of("the plain key", format!("sk-{one}-{two}"))
     }
 
-    /// Any other secret that is told to nobody.
+    /// Another secret that must not leak.
     pub(super) fn of(name: &'static str, secret: String) -> Self {
-        // The end is what a masked key shows.
+        // A masked key shows the end.
         let bytes = &secret.as_bytes()[..secret.len() - 4];
         let text = std::str::from_utf8(bytes).unwrap();
         let json = serde_json::to_string(text).unwrap();
@@ -85,7 +85,7 @@ impl Needle {
         }
     }
 
-    /// What to look for, and which form each is.
+    /// The texts to search for, each with its form.
     pub(super) fn pieces(&self) -> &[(&'static str, String)] {
         &self.pieces
     }
@@ -105,8 +105,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// RFC 4648 with these two last characters, of the bytes as they stand `shift` places into something longer; without the
-/// characters that what is around them has a part in.
+/// RFC 4648 with these two last characters, of the bytes at offset `shift` within a longer text; without the
+/// characters that the surrounding bytes affect.
 fn base64(bytes: &[u8], shift: usize, last: &[u8; 2]) -> String {
     let letters: Vec<u8> = (b'A'..=b'Z')
         .chain(b'a'..=b'z')
@@ -122,12 +122,12 @@ fn base64(bytes: &[u8], shift: usize, last: &[u8; 2]) -> String {
     whole.flat_map(four).collect()
 }
 
-/// Looks for all pieces at once: what is logged at TRACE is long.
+/// Searches for all pieces at once: the log at TRACE is long.
 pub(super) struct Search<'n> {
     needles: &'n [Needle],
-    /// By their first eight bytes: which secret's, and which of its pieces.
+    /// By their first eight bytes: the secret, and its piece.
     by_start: HashMap<u64, Vec<(usize, usize)>>,
-    /// Which starts are worth a look.
+    /// The starts that are worth a comparison.
     likely: Vec<bool>,
 }
 
@@ -151,7 +151,7 @@ impl<'n> Search<'n> {
         }
     }
 
-    /// Whose secret stands there first, in which form, and what is around it.
+    /// The secret that appears first, its form, and the text around it.
     pub(super) fn first_in(&self, haystack: &[u8]) -> Option<(&'static str, &'static str, String)> {
         for (at, window) in haystack.windows(START).enumerate() {
             let start = u64::from_le_bytes(window.try_into().unwrap());
@@ -184,7 +184,7 @@ fn a_needle_is_found_in_every_form() {
     let needle = Needle::rich();
     let secret = &needle.secret;
     let bytes = secret.as_bytes();
-    for (encoding, told) in [
+    for (encoding, captured) in [
         ("raw", format!("before{}", &secret[8..])),
         ("JSON", format!("{:?}", &secret[30..])),
         ("percent", percent(&bytes[30..], "%")),
@@ -195,8 +195,8 @@ fn a_needle_is_found_in_every_form() {
         ("first 8 characters", secret[..8].to_owned()),
     ] {
         let search = Search::of(std::slice::from_ref(&needle));
-        let found = search.first_in(told.as_bytes());
-        assert!(found.is_some(), "{encoding}: {told}");
+        let found = search.first_in(captured.as_bytes());
+        assert!(found.is_some(), "{encoding}: {captured}");
     }
     let search = Search::of(std::slice::from_ref(&needle));
     assert!(

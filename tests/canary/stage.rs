@@ -1,4 +1,4 @@
-//! The real binary that logs everything, and what it leaves on the machine.
+//! The real binary with all logs on, and the files that it leaves on the machine.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::captured::Told;
+use super::captured::Captured;
 use crate::support::{
     FakeKms, OtlpSink, Process, Site,
     byokd::{Keys, Platform},
@@ -24,7 +24,7 @@ use crate::support::{
     requests::Bearer,
 };
 
-/// A byokd over a KMS made at the wire, and its provider.
+/// A byokd over a fake KMS, and its provider.
 pub(super) struct Stage {
     pub(super) site: Site,
     pub(super) kms: FakeKms,
@@ -34,10 +34,10 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A process that logs at TRACE in this format, over whatever the site has already.
+    /// A process that logs at TRACE in this format, over the site's existing data.
     pub(super) async fn start(site: Site, kms: FakeKms, format: &str) -> Self {
         let (log, sink) = (site.path(&format!("log-{format}")), OtlpSink::start().await);
-        // The shell sends what the process writes, of either kind, to one file.
+        // The shell writes the output of the process, of either kind, to one file.
         let mut serve = Command::new("sh");
         let plain = site.serve();
         serve
@@ -76,7 +76,7 @@ impl Stage {
     }
 
     /// Ends the process; the database and the KMS stay.
-    pub(super) async fn end(mut self, told: &mut Told) -> (Site, FakeKms) {
+    pub(super) async fn end(mut self, captured: &mut Captured) -> (Site, FakeKms) {
         let metrics = reqwest::get(format!("{}/metrics", self.admin_address()))
             .await
             .unwrap();
@@ -85,7 +85,7 @@ impl Stage {
             metrics.contains("rpc_server_call_duration_seconds_count"),
             "{metrics}"
         );
-        told.add("metrics", metrics);
+        captured.add("metrics", metrics);
         self.process.terminate();
         self.process.ended().await;
         let log = fs::read(&self.log).unwrap();
@@ -94,7 +94,7 @@ impl Stage {
             text.contains("h2::") && text.contains("hyper") && text.contains("DEBUG"),
             "it does not log what it could"
         );
-        told.add(format!("log {}", self.log.display()), log);
+        captured.add(format!("log {}", self.log.display()), log);
         let spans = self.sink.spans();
         for name in [
             "byok.v1.KeyService/SetKey",
@@ -107,7 +107,7 @@ impl Stage {
                 "no span {name} has left"
             );
         }
-        told.add("spans and metrics by OTLP", self.sink.bytes());
+        captured.add("spans and metrics by OTLP", self.sink.bytes());
         (self.site, self.kms)
     }
 
@@ -126,7 +126,7 @@ impl Stage {
         .unwrap()
     }
 
-    /// Where health is served; byokd says so on its standard output.
+    /// The address of the health service, which byokd prints on standard output.
     pub(super) fn admin_address(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap();
         let (_, rest) = log.split_once("(health on ").unwrap();
@@ -150,8 +150,8 @@ impl Stage {
         PlatformServiceClient::new(InterceptedService::new(self.channel().await, bearer))
     }
 
-    /// A command of byokd's, with the key on its standard input; what it says is told.
-    pub(super) fn command(&self, told: &mut Told, arguments: &[&str], input: &str) {
+    /// Runs a command of byokd with the key on its standard input, and captures the output.
+    pub(super) fn command(&self, captured: &mut Captured, arguments: &[&str], input: &str) {
         let file = self.site.path("input");
         fs::write(&file, input).unwrap();
         let output = self
@@ -163,14 +163,14 @@ impl Stage {
         fs::remove_file(&file).unwrap();
         // Not all of the arguments: one of them may be the key.
         let way = format!("byokd {}", arguments[..2.min(arguments.len())].join(" "));
-        told.add(format!("{way}: standard output"), output.stdout);
-        told.add(format!("{way}: standard error"), output.stderr);
+        captured.add(format!("{way}: standard output"), output.stdout);
+        captured.add(format!("{way}: standard error"), output.stderr);
     }
 }
 
-/// Everything that lies on the machine: the database, dumped, and every file of the data folder.
-pub(super) fn left_behind(site: &Site, told: &mut Told) {
-    files(&site.data(), told);
+/// Everything on the machine: the dumped database, and every file of the data folder.
+pub(super) fn left_behind(site: &Site, captured: &mut Captured) {
+    files(&site.data(), captured);
     if site.database_url().starts_with("postgres") {
         let program = Path::new(&service("BYOKD_TEST_POSTGRES_BIN")).join("pg_dump");
         let dump = Command::new(program)
@@ -184,17 +184,17 @@ pub(super) fn left_behind(site: &Site, told: &mut Told) {
             String::from_utf8_lossy(&dump.stderr)
         );
         assert!(dump.stdout.len() > 10_000);
-        told.add("pg_dump", dump.stdout);
+        captured.add("pg_dump", dump.stdout);
     }
 }
 
-fn files(folder: &Path, told: &mut Told) {
+fn files(folder: &Path, captured: &mut Captured) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files(&path, told);
+            files(&path, captured);
         } else {
-            told.add(format!("file {}", path.display()), fs::read(&path).unwrap());
+            captured.add(format!("file {}", path.display()), fs::read(&path).unwrap());
         }
     }
 }

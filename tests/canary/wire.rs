@@ -1,11 +1,12 @@
-//! Bytes that no client of ours would send, to both ports: broken frames and messages, unknown paths, too much of it.
+//! Bytes that no proper client sends, to both ports: broken frames and messages, unknown paths, too much
+//! data.
 
-use super::{captured::Told, stage::Stage};
+use super::{captured::Captured, stage::Stage};
 use crate::support::requests::Bearer;
 use byokd::domain::caller::Role;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-/// A message of gRPC, whatever is in it.
+/// A gRPC message with these bytes.
 fn frame(message: &[u8]) -> Vec<u8> {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
@@ -13,7 +14,7 @@ fn frame(message: &[u8]) -> Vec<u8> {
     frame
 }
 
-pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) async fn walk(stage: &Stage, captured: &mut Captured, key: &str) {
     let client = reqwest::Client::builder()
         .http2_prior_knowledge()
         .no_proxy()
@@ -67,17 +68,17 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
                 .body(body.clone());
             match request.send().await {
                 Ok(answer) => {
-                    told.add(
+                    captured.add(
                         format!("wire, {way}: head"),
                         format!("{:?} {:?}", answer.status(), answer.headers()),
                     );
-                    told.add(
+                    captured.add(
                         format!("wire, {way}: body"),
                         answer.bytes().await.unwrap_or_default().to_vec(),
                     );
                 }
-                // What is said here, the client says.
-                Err(_broken) => told.add(format!("wire, {way}"), "broken off"),
+                // The client itself produces these errors.
+                Err(_broken) => captured.add(format!("wire, {way}"), "broken off"),
             }
         }
     }
@@ -92,7 +93,7 @@ pub(super) async fn walk(stage: &Stage, told: &mut Told, key: &str) {
             let request = HealthCheckRequest {
                 service: service.to_owned(),
             };
-            told.answer("Health", health.check(request).await);
+            captured.answer("Health", health.check(request).await);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the admin port serves, and that nobody is kept from asking it.
+//! The pages of the admin port; no caller can keep others from it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use byokd::{contract::v1, domain::caller::Role};
 use crate::support::admin::{Admin, serve};
 use crate::support::{Byokd, Site, ask, new_key, openai_key, until};
 
-/// As many as the admin port takes.
+/// As many as the admin port accepts.
 const CONNECTIONS: usize = 128;
 
 #[tokio::test]
@@ -48,11 +48,11 @@ async fn it_serves_three_pages_and_health_on_one_port() {
             .status(),
         405
     );
-    assert_eq!(admin.health("byok.v1.Nobody").await, Err(Code::NotFound));
+    assert_eq!(admin.health("byok.v1.Unknown").await, Err(Code::NotFound));
 }
 
 #[tokio::test]
-async fn the_metrics_say_what_was_called_and_name_no_workspace() {
+async fn the_metrics_count_calls_and_name_no_workspace() {
     let site = Site::new().await;
     let mut process = site.start_as(serve(&site)).await;
     let admin = Admin::of(&mut process).await;
@@ -83,14 +83,14 @@ async fn the_metrics_say_what_was_called_and_name_no_workspace() {
         "byokd_ready 1",
     ] {
         assert!(
-            metrics.lines().any(|told| told.starts_with(line)),
+            metrics.lines().any(|shown| shown.starts_with(line)),
             "{line}\n{metrics}"
         );
     }
     assert!(!metrics.contains(workspace), "{metrics}");
 }
 
-/// HTTP/1 and HTTP/2, asked by hand: what a probe sends is no more than this.
+/// HTTP/1 and HTTP/2 by hand: a probe sends no more than this.
 #[tokio::test]
 async fn a_probe_by_hand_is_answered_in_either_protocol() {
     let byokd = Byokd::start().await;
@@ -121,7 +121,7 @@ async fn a_probe_by_hand_is_answered_in_either_protocol() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_room_is_found_again() {
+async fn one_admin_connection_too_many_is_closed_and_later_ones_are_served() {
     let byokd = Byokd::start().await;
     let admin = Admin::at(byokd.admin_address());
     admin.ready().await;

@@ -1,5 +1,5 @@
-//! A disk that is full, as a limit on the size of files makes it: it costs readiness where calls are refused without a
-//! record, and nowhere else.
+//! A full disk, simulated by a limit on the size of files: byokd is not ready where it must refuse calls
+//! without a record, and ready elsewhere.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::support::admin::{Admin, serve};
 use crate::support::{Process, Site, ask, byokd::Keys, reason, until};
 
-/// A ready byokd, and a caller of whom nothing is on record yet.
+/// A ready byokd, and a caller without an audit line so far.
 async fn start(site: &Site, mode: &str) -> (Process, Admin, Keys) {
     let mut command = serve(site);
     command.env("BYOKD__AUDIT__MODE", mode);
@@ -21,10 +21,10 @@ async fn start(site: &Site, mode: &str) -> (Process, Admin, Keys) {
     (process, admin, resolver)
 }
 
-/// Fills the disk and calls until the stream has met its end.
+/// Fills the disk and calls until the stream has reached the limit.
 async fn fill(site: &Site, process: &Process, resolver: &mut Keys) -> Option<tonic::Status> {
     let file = site.data().join("audit.jsonl");
-    // What it says goes to a file, too, and is to find room.
+    // Its log goes to a file, too, and must find room.
     let said = u64::try_from(process.said().len()).unwrap() + 16 * 1024;
     process.limit_files(Some(said.max(fs::metadata(&file).unwrap().len() + 10)));
     until("the stream has met the end of the disk", async || {
@@ -41,15 +41,15 @@ async fn fill(site: &Site, process: &Process, resolver: &mut Keys) -> Option<ton
 }
 
 #[tokio::test]
-async fn durable_is_not_ready_until_there_is_room_again() {
-    // The store's own files would meet the end of the disk, too, but for one that is elsewhere.
+async fn durable_is_not_ready_while_the_disk_is_full() {
+    // The store's own files would reach the limit, too, so they are elsewhere.
     let site = Site::new().await;
     let (process, admin, mut resolver) = start(&site, "durable").await;
     let refused = fill(&site, &process, &mut resolver).await;
     assert_eq!(reason(&refused.unwrap()), "AUDIT_UNAVAILABLE");
     admin.awaits("audit: the stream cannot be written").await;
     process.limit_files(None);
-    // Nobody calls who is not sent: it recovers without calls.
+    // A balancer sends no calls to a replica that is not ready: it recovers without calls.
     admin.ready().await;
     resolver
         .resolve_credentials(ask("acme", "llama", "", ""))

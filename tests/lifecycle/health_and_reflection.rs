@@ -1,4 +1,4 @@
-//! What those see who watch from outside: health on both ports, reflection in both versions, both without a token.
+//! Health on both ports, reflection in both versions, both without a token.
 
 use byokd::config::{EmbeddedSigner, Plaintext, Reflection};
 use tonic::{Code, transport::Endpoint};

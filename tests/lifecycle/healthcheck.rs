@@ -1,4 +1,4 @@
-//! `byokd healthcheck`, as a container engine runs it: an exit code, and one line that says why.
+//! `byokd healthcheck`, as a container engine runs it: an exit code, and one line with the reason.
 
 use std::{fs, net::SocketAddr, process::Output};
 
@@ -9,7 +9,7 @@ use tonic_health::ServingStatus;
 use crate::support::{Site, until};
 
 /// The exit code, standard output and standard error.
-fn told(output: &Output) -> (Option<i32>, String, String) {
+fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
         output.status.code(),
@@ -26,7 +26,7 @@ async fn healthcheck(
     let mut command = site.command(&[&["healthcheck"], arguments].concat());
     command.env("BYOKD__SERVER__ADMIN_LISTEN", admin_listen);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
-    told(&output.await.unwrap())
+    outcome(&output.await.unwrap())
 }
 
 #[tokio::test]
@@ -48,14 +48,14 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
     .await;
 
     let ready = (Some(0), "ready\n".to_owned(), String::new());
-    // It listens before it is ready, and says so until then.
+    // It listens before it is ready, and reports that until then.
     until("byokd is ready", async || {
-        let told = healthcheck(&site, &["--admin", &admin.to_string()], "127.0.0.1:1").await;
-        assert!(told == ready || told.0 == Some(2), "{told:?}");
-        (told == ready).then_some(())
+        let outcome = healthcheck(&site, &["--admin", &admin.to_string()], "127.0.0.1:1").await;
+        assert!(outcome == ready || outcome.0 == Some(2), "{outcome:?}");
+        (outcome == ready).then_some(())
     })
     .await;
-    // The configuration says where, and "everywhere" is asked on loopback.
+    // The address is in the configuration; for "everywhere" it asks on loopback.
     assert_eq!(
         healthcheck(&site, &[], &format!("0.0.0.0:{}", admin.port())).await,
         ready
@@ -80,7 +80,7 @@ async fn ready_is_exit_code_0_and_gone_is_2() {
 }
 
 #[tokio::test]
-async fn what_answers_but_is_not_ready_is_2() {
+async fn not_ready_is_exit_code_2() {
     let site = Site::new().await;
     let (reporter, service) = tonic_health::server::health_reporter();
     reporter
@@ -107,9 +107,9 @@ async fn what_answers_but_is_not_ready_is_2() {
     serving.abort();
 }
 
-/// A process that is stopped or stuck still has its connections accepted by the kernel.
+/// The kernel still accepts connections for a process that is stopped or stuck.
 #[tokio::test]
-async fn what_never_answers_is_2_too() {
+async fn no_answer_is_exit_code_2() {
     let site = Site::new().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = silent.local_addr().unwrap().to_string();
@@ -119,7 +119,7 @@ async fn what_never_answers_is_2_too() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_a_local_mistake() {
+async fn an_invalid_address_is_exit_code_1() {
     let site = Site::new().await;
     let (code, _, said) = healthcheck(&site, &["--admin", "localhost"], "127.0.0.1:1").await;
     assert_eq!(code, Some(1), "{said}");

@@ -1,4 +1,4 @@
-//! What the system shows of a running byokd, and what is left of one that is killed: nothing.
+//! Other programs cannot read a running byokd, and a killed one leaves no core dump.
 
 use std::{
     fs,
@@ -19,10 +19,10 @@ fn with_cores(command: &Command) -> Command {
     shell
 }
 
-/// `command` without privileges, so that root is a user like any other: only who may read what counts.
+/// `command` without privileges, so that root is a user like any other: only file permissions count.
 fn unprivileged(command: &Command) -> Command {
     let mut plain = Command::new("setpriv");
-    // Nobody but root has any to give up.
+    // Only root has privileges to drop.
     if is_root() {
         plain.args(["--bounding-set=-all", "--inh-caps=-all"]);
     }
@@ -64,7 +64,7 @@ impl Drop for Plain {
 }
 
 #[tokio::test]
-async fn a_byokd_that_is_killed_leaves_no_core() {
+async fn a_killed_byokd_leaves_no_core_dump() {
     let site = Site::new().await;
     let mut process = site.start_as(with_cores(&site.serve())).await;
     let limits = fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
@@ -80,9 +80,9 @@ async fn a_byokd_that_is_killed_leaves_no_core() {
     assert!(!status.core_dumped());
 }
 
-/// Nobody attaches either: that asks for the same right, and more.
+/// No debugger can attach either: that needs the same right, and more.
 #[tokio::test]
-async fn other_programs_of_the_same_user_cannot_look_into_byokd() {
+async fn other_programs_of_the_same_user_cannot_read_byokd() {
     let plain = Plain(
         unprivileged(Command::new("sleep").arg("600"))
             .spawn()

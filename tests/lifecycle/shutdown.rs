@@ -1,4 +1,5 @@
-//! The end: who routes calls is told first, then callers; whoever was let in is answered, and all of it is on record.
+//! Shutdown: health changes first, then connections close; each admitted call is answered, and every audit
+//! line is written.
 
 use std::{
     error::Error as _,
@@ -25,9 +26,9 @@ use crate::support::{
     wait::until_within,
 };
 
-/// A delay that no test outlasts: what ends it is a signal.
+/// A delay longer than any test: a signal ends it.
 const LONG: &str = "60000";
-/// Much less than that, and much for a busy machine.
+/// Much less than that, and ample for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 async fn start(site: &Site, delay_ms: &str) -> (Process, Admin) {
@@ -44,14 +45,14 @@ fn host(process: &Process) -> &str {
     process.address.strip_prefix("http://").unwrap()
 }
 
-/// A connection that is idle; its task ends with it.
+/// An idle connection; its task ends with the connection.
 async fn idle(process: &Process) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let tcp = TcpStream::connect(host(process)).await.unwrap();
     let (send, connection) = h2::client::handshake(tcp).await.unwrap();
     (send, tokio::spawn(connection))
 }
 
-/// Calls without a pause, and counts; what fails before `hurried` is a fault.
+/// Calls without a pause, and counts them; a failure before `hurried` is a fault.
 async fn load(
     process: &Process,
     hurried: &Arc<AtomicBool>,
@@ -67,10 +68,10 @@ async fn load(
                 .await
             {
                 Ok(_) => _ = granted.fetch_add(1, Ordering::SeqCst),
-                // Sent before GOAWAY and met by it: whoever did not begin is refused, and may be tried elsewhere.
+                // Sent before GOAWAY and refused by it: the server did not begin the call, so it may be
+                // retried elsewhere.
                 Err(status) if before || hurried.load(Ordering::SeqCst) => {
-                    // The second is this client's word for a call that it never sent; met by GOAWAY just then, it has
-                    // another one.
+                    // CANCELLED is tonic's word for a call that it never sent.
                     let known = [Code::Unavailable, Code::Cancelled].contains(&status.code());
                     assert!(known || met_goaway(&status), "{status:?}");
                     return;
@@ -81,7 +82,7 @@ async fn load(
     })
 }
 
-/// Whether a call failed because the server takes no new ones, and for nothing else.
+/// Whether a call failed because the server accepts no new ones, and for no other reason.
 fn met_goaway(status: &tonic::Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
@@ -104,7 +105,7 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
     for _ in 0..4 {
         loads.push(load(&process, &hurried, &granted).await);
     }
-    // Begun before the end, and waiting for a provider.
+    // Started before the shutdown, and waiting for a provider.
     let gate = Arc::new(Semaphore::new(0));
     site.provider
         .on_list(Reply::models(&["small-2030"]).behind(&gate));
@@ -120,7 +121,7 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
     .await;
     let (_send, connection) = idle(&process).await;
 
-    // Not ready at once, on both ports; and calls are taken as before, on old connections and new ones.
+    // Not ready at once, on both ports; old and new connections are still served.
     process.terminate();
     admin.awaits("stopping").await;
     let health = HealthClient::new(
@@ -148,7 +149,7 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
     granted.fetch_add(1, Ordering::SeqCst);
     assert!(!connection.is_finished(), "no GOAWAY yet");
 
-    // The second one cuts the delay: nobody new comes in, and idle connections end.
+    // The second signal cuts the delay: new connections are refused, and idle ones end.
     hurried.store(true, Ordering::SeqCst);
     process.terminate();
     let goaway = tokio::time::timeout(AT_ONCE, connection)
@@ -156,14 +157,14 @@ async fn sigterm_under_load_loses_no_call_and_no_line() {
         .expect("GOAWAY")
         .unwrap();
     goaway.expect("it ends in order");
-    until_within(AT_ONCE, "nobody new comes in", async || {
+    until_within(AT_ONCE, "new connections are refused", async || {
         TcpStream::connect(host(&process)).await.err()
     })
     .await;
     for load in loads {
         load.await.unwrap();
     }
-    // The last call is still waited for, and who watches can see it.
+    // The server still waits for the last call, and health shows it.
     assert!(process.has_ended().is_none() && !begun.is_finished());
     admin.awaits("stopping").await;
     gate.add_permits(10);
@@ -199,9 +200,9 @@ async fn a_delay_ends_by_itself_and_ctrl_c_knows_none() {
     }
 }
 
-/// Clients that check health hold a stream open for ever; it is ended for them.
+/// Clients that watch health hold a stream open for ever; the server ends it.
 #[tokio::test]
-async fn who_watches_health_is_told_and_holds_nothing_up() {
+async fn health_watches_are_ended_and_delay_nothing() {
     let site = Site::new().await;
     let (mut process, admin) = start(&site, LONG).await;
     let mut streams = Vec::new();
@@ -230,7 +231,7 @@ async fn who_watches_health_is_told_and_holds_nothing_up() {
         );
     }
     process.terminate();
-    // The contract's ends as a stream does; the admin port's is cut when all is over.
+    // The contract port ends the stream; the admin port cuts it at the very end.
     assert!(streams[0].next().await.is_none());
     let status = until_within(AT_ONCE, "byokd ends", async || process.has_ended()).await;
     assert_eq!(status.code(), Some(0), "{}", process.said());
@@ -238,10 +239,10 @@ async fn who_watches_health_is_told_and_holds_nothing_up() {
     assert!(!matches!(streams[1].next().await, Some(Ok(_))));
 }
 
-/// A call that takes longer than the drain is cut, and the end is as orderly for all that.
+/// A call that takes longer than the drain is cut, and the shutdown is orderly all the same.
 #[tokio::test]
 #[ignore = "takes half a minute: ./tests/run --full --long"]
-async fn a_call_that_does_not_end_is_cut_and_the_record_is_whole() {
+async fn an_endless_call_is_cut_and_the_stream_is_whole() {
     let site = Site::new().await;
     let mut command = serve(&site);
     command

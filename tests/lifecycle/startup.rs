@@ -1,4 +1,5 @@
-//! What byokd refuses to start with, each time with exit code 1 and a sentence that says what to do; and how it ends.
+//! Configurations and data that byokd refuses to start with, each with exit code 1 and a sentence with the
+//! remedy; and the end by a signal.
 
 mod aws_kms;
 mod configuration;
@@ -11,7 +12,7 @@ use sea_orm::ConnectionTrait as _;
 
 use crate::support::{Site, ask, new_key, openai_key, rows::number};
 
-/// A site whose database has a record, and nobody serves it.
+/// A site whose database has a record, and no running byokd.
 async fn with_a_record() -> Site {
     let site = Site::new().await;
     let mut process = site.start().await;
@@ -70,7 +71,7 @@ async fn a_taken_port_is_refused_with_its_address() {
 }
 
 #[tokio::test]
-async fn a_database_that_says_this_binary_is_too_old_is_refused() {
+async fn a_database_that_needs_a_newer_binary_is_refused() {
     let site = with_a_record().await;
     execute(
         &site,
@@ -85,7 +86,7 @@ async fn a_database_that_says_this_binary_is_too_old_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newer_database_that_still_serves_this_binary_is_served_as_it_is() {
+async fn a_newer_compatible_database_is_served_unchanged() {
     let site = with_a_record().await;
     execute(
         &site,
@@ -116,7 +117,7 @@ async fn a_newer_database_that_still_serves_this_binary_is_served_as_it_is() {
     );
 }
 
-/// All or nothing: what stopped the first migration halfway leaves nothing that stops it again.
+/// All or nothing: a failed first migration leaves nothing that would stop the next one.
 #[tokio::test]
 async fn a_migration_that_failed_halfway_left_nothing() {
     let site = Site::with_an_empty_database().await;
@@ -127,7 +128,7 @@ async fn a_migration_that_failed_halfway_left_nothing() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_made_is_refused_with_its_name() {
+async fn a_data_folder_that_cannot_be_created_is_refused_by_name() {
     let site = Site::new().await;
     fs::write(site.path("file"), "").unwrap();
     for folder in [site.path("file"), site.path("file/below")] {
@@ -140,7 +141,7 @@ async fn a_data_folder_that_cannot_be_made_is_refused_with_its_name() {
     }
 }
 
-/// What a start that was killed at its worst moment leaves behind does not stop the next one.
+/// The files of a start that was killed at its worst moment do not stop the next one.
 #[tokio::test]
 async fn leftovers_of_a_killed_start_are_no_obstacle() {
     let site = Site::new().await;
@@ -170,7 +171,7 @@ async fn a_token_signer_that_is_no_key_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_well_and_takes_the_address_file_away() {
+async fn sigterm_exits_with_0_and_removes_the_address_file() {
     let site = Site::new().await;
     let mut process = site.start().await;
     let mut keys = process.keys(Role::Admin).await;

@@ -1,4 +1,4 @@
-//! What an answer from memory costs everybody else: nothing.
+//! An answer from memory sends no request to database, KMS or provider, and logs nothing.
 
 use byokd::{contract::v1, domain::caller::Role};
 
@@ -7,7 +7,7 @@ use crate::support::{Site, ask, new_key, openai_key};
 
 const CALLS: usize = 200;
 
-/// Where byokd counts what it asks of the database and of the KMS for a call's sake.
+/// The metrics that count requests to the database and the KMS.
 const ASKED: [&str; 3] = [
     "db_client_operation_duration_seconds_count{db_operation_name=\"load_holder\"",
     "db_client_operation_duration_seconds_count{db_operation_name=\"load_data_key\"",
@@ -23,7 +23,7 @@ fn count(metrics: &str, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
+async fn a_warm_resolve_sends_no_request_and_logs_nothing() {
     let site = Site::new().await;
     let mut process = site.start_as(serve(&site)).await;
     let admin = Admin::of(&mut process).await;
@@ -38,14 +38,14 @@ async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
         .resolve_credentials(ask("acme", "small", "", ""))
         .await
         .unwrap();
-    // This one reads the platform as well, which is read once for all.
+    // This call reads the platform as well, which is read once for all.
     resolver
         .resolve_credentials(ask("initech", "llama", "", ""))
         .await
         .unwrap();
 
     let ((_, before), said) = (admin.get("/metrics").await, process.said());
-    // The names are those that byokd counts under.
+    // The names that byokd counts under.
     assert!(
         count(&before, ASKED[0]) > 0
             && before.contains("byokd_kms_call_duration_seconds_count{operation=")
@@ -63,7 +63,7 @@ async fn a_warm_resolve_asks_nobody_and_logs_nothing() {
         assert_eq!(count(&after, asked), count(&before, asked), "{asked}");
     }
     assert_eq!(said, said_since);
-    // A workspace that is not in memory is one load, and no call to the KMS.
+    // A workspace that is not in memory costs one load, and no call to the KMS.
     resolver
         .resolve_credentials(ask("globex", "llama", "", ""))
         .await

@@ -1,4 +1,4 @@
-//! A database that is away: at the start, and later.
+//! A database that is unreachable: at the start, and later.
 
 use std::net::TcpListener;
 
@@ -9,15 +9,15 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::support::admin::{Admin, serve, told_at_once};
 use crate::support::{Network, Proxy, Site, ask, new_key, openai_key, postgres, reason, until};
 
-/// The admin port answers at once, the contract's refuses until there is somebody to answer.
+/// The admin port answers at once; the contract's port refuses until the database answers.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_start_without_a_database_waits_for_it_and_says_so() {
+async fn a_start_without_a_database_waits_for_it_and_logs_so() {
     for away in [Network::Refuse, Network::Blackhole] {
         let (proxy, url) = Proxy::before(&postgres::shared().await).await;
         proxy.set(away);
         let site = Site::on_sqlite().await;
-        // A port that nobody has and nobody gets: the other tests are on 127.0.0.1.
+        // A port without a listener: the other tests are on 127.0.0.1.
         let contract = TcpListener::bind("127.0.0.7:0")
             .unwrap()
             .local_addr()
@@ -34,7 +34,7 @@ async fn a_start_without_a_database_waits_for_it_and_says_so() {
         let admin = Admin::of(&mut process).await;
         admin.awaits("database: not reached yet").await;
         assert_eq!(
-            admin.health("byok.v1.Nobody").await,
+            admin.health("byok.v1.Unknown").await,
             Err(tonic::Code::NotFound)
         );
         let refused = TcpStream::connect(contract).await.unwrap_err();
@@ -66,13 +66,13 @@ async fn a_start_without_a_database_waits_for_it_and_says_so() {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn sigterm_ends_a_start_that_waits_at_once_and_well() {
+async fn sigterm_ends_a_waiting_start_at_once_with_0() {
     let (proxy, url) = Proxy::before(&postgres::shared().await).await;
     for away in [Network::Refuse, Network::Blackhole] {
         proxy.set(away);
         let site = Site::on_sqlite().await;
         let mut command = serve(&site);
-        // Nobody is told to come here, so nobody has to notice.
+        // A balancer sends no calls here, so no caller notices.
         command
             .env("BYOKD__DATABASE__URL", &url)
             .env("BYOKD__SERVER__SHUTDOWN_DELAY_MS", "60000");
@@ -94,7 +94,7 @@ async fn sigterm_ends_a_start_that_waits_at_once_and_well() {
 /// The grace is that of a short lease.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn an_outage_costs_readiness_once_the_grace_is_over_and_its_end_gives_it_back() {
+async fn an_outage_beyond_the_grace_costs_readiness_until_its_end() {
     let (proxy, url) = Proxy::before(&postgres::shared().await).await;
     let site = Site::on_sqlite().await;
     let mut command = serve(&site);
@@ -127,7 +127,7 @@ async fn an_outage_costs_readiness_once_the_grace_is_over_and_its_end_gives_it_b
     admin.agree(ServingStatus::Serving).await;
     assert_eq!(admin.awaited().await, None);
     until("the grace is over", async || admin.awaited().await).await;
-    // What was read after the last look at the log is served for that much longer.
+    // Entries that were read after the last look at the log are served for that much longer.
     let refused = until("it is not served any more", async || {
         resolver
             .resolve_credentials(ask("acme", "", "openai", ""))

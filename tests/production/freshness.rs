@@ -1,4 +1,5 @@
-//! Two replicas over one database: what one changes the other hands out; and the database that is not what it was.
+//! Two replicas over one database: a change by one is served by the other; and a database that was restored
+//! or replaced.
 #![expect(clippy::print_stderr, reason = "figures are for people")]
 
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use crate::support::{
     Byokd, Network, OwnPostgres, Proxy, ask, openai_key, postgres, reason, rows::number, until,
 };
 
-/// Two replicas of a kind; the second one's keys are tested where the first one's are.
+/// Two replicas of a kind; the second one tests keys at the same provider as the first.
 struct Two {
     one: Byokd,
     other: Byokd,
@@ -57,14 +58,14 @@ impl Two {
         database.close().await.unwrap();
     }
 
-    /// Waits until both hand out this key; how long that took. While the database is there, no time passes by their
-    /// clocks: what is in memory never grows old by itself.
+    /// Waits until both issue this key; returns the time. While the database is reachable, no time passes by
+    /// their clocks: entries in memory do not age by themselves.
     async fn hand_out(&self, workspace: &str, key: Result<u32, &str>) -> Duration {
         let began = Instant::now();
         for byokd in [&self.one, &self.other] {
             until(&format!("{key:?} of {workspace}"), async || {
                 let resolved = byokd.resolve(workspace, "", "openai").await;
-                // Who has failed to read rests for a second before it tries again.
+                // A replica that failed to read waits a second before the next try.
                 let away = resolved
                     .as_ref()
                     .map_or_else(|status| status.code() == Code::Unavailable, |r| r.degraded);
@@ -93,7 +94,7 @@ impl Two {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn what_one_replica_changes_the_other_hands_out_with_hints_and_without() {
+async fn a_change_by_one_replica_is_served_by_the_other_with_hints_and_without() {
     for network in [None, Some(Network::Refuse), Some(Network::Blackhole)] {
         let url = postgres::shared().await;
         let (proxy, through) = Proxy::before(&url).await;
@@ -120,7 +121,7 @@ async fn what_one_replica_changes_the_other_hands_out_with_hints_and_without() {
         took.push(two.hand_out("acme", Ok(9)).await);
         eprintln!("seen by both, listening through {network:?}: {took:?}");
         if network.is_none() {
-            assert!(proxy.open() > 0, "nobody listened");
+            assert!(proxy.open() > 0, "no replica listens");
         }
     }
 }
@@ -128,7 +129,7 @@ async fn what_one_replica_changes_the_other_hands_out_with_hints_and_without() {
 /// Revision and random ids of the log are those of an earlier day, under replicas that have seen more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
+async fn a_database_restored_to_an_earlier_point_is_served_as_it_is() {
     let mut own = OwnPostgres::start().await;
     let two = Two::start(&own.url(), "").await;
     two.one.set_platform_key("openai", &openai_key(1)).await;
@@ -136,7 +137,7 @@ async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
     two.one.toggle("acme", true).await;
     two.hand_out("acme", Ok(2)).await;
     let earlier = own.copy().await;
-    // The server was away for it, and whoever is told so comes again.
+    // The server was unreachable, and refused callers retry.
     for (workspace, n) in [("acme", 3), ("globex", 4), ("acme", 5)] {
         until("a key is set", async || {
             let mut request = crate::support::new_key(workspace, "openai", &openai_key(n));
@@ -148,7 +149,7 @@ async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
     }
     own.restore(&earlier).await;
     two.hand_out("acme", Ok(2)).await;
-    // It was never there.
+    // It never existed.
     two.hand_out("globex", Ok(1)).await;
     // Fewer changes than were seen before, so that revisions are used a second time.
     two.one.set_key("acme", "openai", &openai_key(6)).await;
@@ -159,7 +160,7 @@ async fn a_database_that_is_restored_to_an_earlier_point_is_served_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn another_server_that_took_over_is_served_as_it_is() {
+async fn a_database_after_a_failover_is_served_as_it_is() {
     let mut own = OwnPostgres::start().await;
     let two = Two::start(&own.url(), "").await;
     two.one.set_key("acme", "openai", &openai_key(1)).await;
@@ -176,10 +177,10 @@ async fn another_server_that_took_over_is_served_as_it_is() {
     }
 }
 
-/// Two changes at once: the log is in the order of the commits, not of the beginnings.
+/// Two concurrent changes: the log is in the order of the commits, not of the beginnings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn no_change_is_skipped_that_commits_after_one_that_began_later() {
+async fn no_change_is_skipped_that_began_earlier_and_commits_later() {
     let url = postgres::shared().await;
     let two = Two::start(&url, "").await;
     two.one.set_platform_key("openai", &openai_key(1)).await;
@@ -225,7 +226,7 @@ fn event() -> AuditEvent {
     }
 }
 
-/// Whoever slept has seen nothing, and knows it.
+/// A replica that slept has seen nothing, and knows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
 async fn the_first_answer_after_a_long_pause_is_fresh() {
@@ -250,7 +251,7 @@ async fn the_first_answer_after_a_long_pause_is_fresh() {
         .await
         .unwrap();
     let asked = tokio::spawn(async move { resolver.resolve_credentials(resolve()).await });
-    // Longer than an answer from memory is good for without a look at the log.
+    // Longer than an answer from memory is valid without a read of the log.
     until("the pause is long", async || {
         (began.elapsed() > Duration::from_secs(6)).then_some(())
     })
@@ -260,10 +261,10 @@ async fn the_first_answer_after_a_long_pause_is_fresh() {
     assert_eq!(resolved.credential.unwrap().api_key, openai_key(7));
 }
 
-/// Even to a day on which there were no data keys, which all replicas hold in memory.
+/// Even to a day without data keys, which all replicas hold in memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_database_that_is_restored_to_its_first_day_gets_data_keys_anew() {
+async fn a_database_restored_to_its_first_day_gets_new_data_keys() {
     let mut own = OwnPostgres::start().await;
     Store::migrate(&Settings::at(&own.url())).await.unwrap();
     let first_day = own.copy().await;

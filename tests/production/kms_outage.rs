@@ -1,4 +1,5 @@
-//! A KMS that is away: who is warm stays ready, who is cold does not become it, so that a rollout stops.
+//! A KMS that is unreachable: a warm replica stays ready, a cold one does not become ready, so that a rollout
+//! stops.
 
 use std::{process::Command, time::Duration};
 
@@ -27,7 +28,7 @@ fn replica(site: &Site, url: &str, kms: &KmsProxy, arn: &str) -> Command {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_become_it() {
+async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_become_ready() {
     let (kms, url) = (KmsProxy::start().await, postgres::shared().await);
     let arn = kms.create_key().await;
     let (first, second) = (Site::on_sqlite().await, Site::on_sqlite().await);
@@ -35,7 +36,7 @@ async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_bec
     let warm_admin = Admin::of(&mut warm).await;
     let warm = first.listening(warm).await;
     warm_admin.ready().await;
-    // On a busy machine a call may run out of its half second, and is made once more.
+    // On a busy machine a call may exceed its half second, and is repeated.
     assert!(kms.count("GenerateDataKey") >= 256, "ready is warm");
     let mut set = new_key("acme", "openai", &openai_key(1));
     set.enable_byo = true;
@@ -56,7 +57,7 @@ async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_bec
         .resolve_credentials(ask("acme", "", "openai", ""))
         .await;
     assert_eq!(reason(&refused.unwrap_err()), "KMS_UNAVAILABLE");
-    // It goes on trying, and that changes nothing.
+    // It keeps trying, and that changes nothing.
     let before = kms.count("Decrypt");
     until("the KMS is asked again", async || {
         (kms.count("Decrypt") > before).then_some(())
@@ -87,10 +88,10 @@ async fn in_an_outage_the_warm_replica_stays_ready_and_the_cold_one_does_not_bec
     );
 }
 
-/// Half an hour beyond the end of every data key in memory; and a data key that is damaged stops no start.
+/// Half an hour beyond the expiry of every data key in memory; and a damaged data key stops no start.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
+async fn no_outage_of_the_kms_alone_costs_readiness() {
     let (kms, url) = (KmsProxy::start().await, postgres::shared().await);
     let arn = kms.create_key().await;
     let byokd = Byokd::start_with(|config| {
@@ -102,7 +103,7 @@ async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
     .await;
     let admin = Admin::at(byokd.admin_address());
     until("it is ready", async || {
-        // Who rests on this clock after a call that took too long does not rest for ever.
+        // A backoff by this clock after a slow call would never end.
         byokd.pass(Duration::from_millis(10));
         admin.awaited().await.is_none().then_some(())
     })
@@ -113,7 +114,7 @@ async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
     kms.set(KmsFault::Dead);
     for _ in 0..21 {
         byokd.pass(Duration::from_secs(5 * 60));
-        // The clock jumped: for half a second nobody knows how the database is.
+        // The clock jumped: for half a second the state of the database is unknown.
         until("it is ready", async || {
             let awaited = admin.awaited().await;
             assert!(
@@ -133,7 +134,7 @@ async fn no_outage_of_the_kms_alone_costs_readiness_however_long_it_is() {
     admin.ready().await;
 }
 
-/// One data key that does not unwrap: 255 of 256 are more than 99 %, but only once all were waited for.
+/// One data key that does not unwrap: 255 of 256 are more than 99 %, but only after a try of each.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
 async fn a_damaged_data_key_delays_a_start_and_does_not_stop_it() {

@@ -1,4 +1,4 @@
-//! A KMS that is gone for an hour, a crowd that comes at once, and how the KMS is asked again afterwards.
+//! A KMS that is gone for an hour, many callers at once, and the rate of requests to the KMS afterwards.
 #![expect(clippy::print_stderr, reason = "figures are for people")]
 
 use std::{
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// A crowd of the long form is as large as one can be while the machine has two cores.
+/// The long form has as many callers as two cores allow.
 fn crowd() -> u32 {
     if std::env::var("BYOKD_TESTS_LONG").is_ok() {
         10_000
@@ -24,10 +24,10 @@ fn crowd() -> u32 {
     }
 }
 
-/// How often the background looks after the data keys; in real time, whatever the clock says.
+/// The period of the background task that refreshes data keys, in real time, whatever the clock says.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// A byokd on PostgreSQL under a KMS key of AWS, as soon as all data keys exist.
+/// A byokd on PostgreSQL under an AWS KMS key, as soon as all data keys exist.
 async fn start(endpoint: String, arn: String) -> Byokd {
     let url = postgres::shared().await;
     let byokd = Byokd::start_with(move |config| {
@@ -51,7 +51,7 @@ async fn set(byokd: &Byokd, n: u32) {
     byokd.set_key(&workspace(n), "openai", &openai_key(n)).await;
 }
 
-/// Lets the clock go with the real time, so that who rests for a second does not rest for ever.
+/// Advances the clock with real time, so that a backoff of a second ends.
 fn ticking(byokd: &Byokd) -> JoinSet<()> {
     let (clock, mut ticking) = (byokd.clock.clone(), JoinSet::new());
     ticking.spawn(async move {
@@ -63,7 +63,7 @@ fn ticking(byokd: &Byokd) -> JoinSet<()> {
     ticking
 }
 
-/// The key that is handed out in the end: who is told to come again in a second does.
+/// The key that is issued in the end; a caller that is asked to retry in a second does so.
 async fn handed_out(resolver: &mut Keys, workspace: &str) -> String {
     loop {
         let answer = resolver
@@ -75,7 +75,7 @@ async fn handed_out(resolver: &mut Keys, workspace: &str) -> String {
     }
 }
 
-/// Starts anew and unwraps all data keys, without having seen a workspace.
+/// Restarts and unwraps all data keys, without having read a workspace.
 async fn warm_again(byokd: Byokd, kms: &KmsProxy) -> Byokd {
     kms.forget_calls();
     let byokd = byokd.restart().await;
@@ -88,7 +88,7 @@ async fn warm_again(byokd: Byokd, kms: &KmsProxy) -> Byokd {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
+async fn an_hour_without_the_kms_fails_no_call_and_its_return_causes_no_burst() {
     const TOUCHED: std::ops::Range<u32> = 0..20;
     const UNTOUCHED: std::ops::Range<u32> = 20..60;
     let kms = KmsProxy::start().await;
@@ -111,7 +111,7 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
     for (five_minutes, untouched) in (0..12).zip(UNTOUCHED.step_by(3)) {
         let before = kms.calls().len();
         byokd.pass(5 * MINUTE);
-        // Before the background has noticed that time has passed, and afterwards.
+        // Before the background task has noticed the time, and afterwards.
         for n in [five_minutes, untouched] {
             assert_eq!(
                 byokd.secret(&workspace(n), "openai").await.unwrap(),
@@ -133,12 +133,12 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
         );
     }
 
-    // It comes back after an hour: a few at a time are unwrapped anew, and nobody's call waits for it.
+    // It recovers after an hour: data keys are unwrapped a few at a time, and no call waits for that.
     kms.heal();
     kms.forget_calls();
     byokd.pass(Duration::from_secs(5));
     let began = Instant::now();
-    until("everything was unwrapped anew", async || {
+    until("everything was unwrapped again", async || {
         for n in TOUCHED {
             byokd.secret(&workspace(n), "openai").await.unwrap();
         }
@@ -156,11 +156,11 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
         .max();
     let most = most.unwrap();
     eprintln!(
-        "256 data keys unwrapped anew in {:?} by {} calls; at most {most} in 0.9 s",
+        "256 data keys unwrapped again in {:?} by {} calls; at most {most} in 0.9 s",
         began.elapsed(),
         calls.len()
     );
-    // 16 a round, and of the second round those that came early because the first one was slow.
+    // 16 a round, and of the second round the early ones, because the first round was slow.
     assert!(most <= 2 * 16 + 4, "{most} calls at once");
     assert!(calls.len() <= 256 + 8, "{} calls", calls.len());
     kms.assert_clean();
@@ -168,8 +168,7 @@ async fn an_hour_without_the_kms_disturbs_nobody_and_its_return_is_no_burst() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_seconds_of_its_return()
- {
+async fn no_data_key_is_used_after_seventy_five_minutes_and_recovery_takes_seconds() {
     let kms = KmsProxy::start().await;
     let arn = kms.create_key().await;
     let byokd = start(kms.endpoint(), arn).await;
@@ -206,7 +205,7 @@ async fn beyond_seventy_five_minutes_no_data_key_is_used_and_all_is_well_within_
     assert!(kms.calls().len() <= 256 + 8, "{} calls", kms.calls().len());
 }
 
-/// Cold, and everybody comes at once.
+/// Cold, and all callers at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
 async fn a_crowd_on_a_cold_replica_costs_one_call_for_each_data_key() {
@@ -251,7 +250,7 @@ async fn a_crowd_on_a_cold_replica_costs_one_call_for_each_data_key() {
         calls.len(),
         data_keys.len()
     );
-    // One each; and on a busy machine a call may run out of its half second, and is made once more.
+    // One each; on a busy machine a call may exceed its half second, and is repeated.
     assert_eq!(data_keys.len(), 256);
     assert!(calls.len() <= 256 + 64, "{} calls", calls.len());
     assert_eq!(kms.count("GenerateDataKey"), 0);
@@ -272,7 +271,7 @@ async fn a_crowd_of_unknown_workspaces_costs_no_call_at_all() {
         let mut resolver = resolver.clone();
         resolving.spawn(async move {
             assert_eq!(
-                handed_out(&mut resolver, &format!("nobody-{n}")).await,
+                handed_out(&mut resolver, &format!("unknown-{n}")).await,
                 openai_key(1)
             );
         });

@@ -1,4 +1,5 @@
-//! Expand and contract: what a binary of the first schema level reads and writes still works on the newest schema.
+//! Expand and contract: the reads and writes of a binary of the first schema level still work on the newest
+//! schema.
 
 mod level_1;
 

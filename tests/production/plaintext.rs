@@ -1,7 +1,8 @@
-//! What PostgreSQL keeps of a provider key: nothing in the clear, not in its tables' files, not in its write-ahead log,
-//! and not in the log of a server that is told to log every statement with its parameters.
+//! PostgreSQL keeps no provider key in clear text: not in its tables' files, not in its write-ahead log, and
+//! not in its server log with every statement and its parameters.
 //!
-//! Absent: the sealed bytes of a record that ended. They stay in files until a vacuum, and in the log until it is recycled.
+//! Not here: the sealed bytes of a record that ended. They stay in files until a vacuum, and in the log until
+//! it is recycled.
 
 use byokd::contract::v1;
 use sea_orm::ConnectionTrait as _;
@@ -25,7 +26,7 @@ async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
         .await
         .unwrap();
     admin.close().await.unwrap();
-    // Settings are read again by a start at the latest.
+    // A start reads the settings again at the latest.
     own.stop_fast().await;
     own.start_again().await;
 
@@ -41,7 +42,7 @@ async fn a_keys_bytes_are_in_no_file_of_the_database_server() {
     };
     byokd.admin().set_key(named.clone()).await.unwrap();
     byokd.admin().set_key(named.clone()).await.unwrap();
-    // The result of another request: its key is looked for by a fingerprint.
+    // The result of another request: byokd finds its key by a fingerprint.
     let reused = v1::SetKeyRequest {
         api_key: planted[1].clone(),
         ..named

@@ -1,4 +1,4 @@
-//! PostgreSQL as operators run it: URLs that are wrong, TLS, many who start at once, poolers, pauses and locks.
+//! PostgreSQL as operators run it: wrong URLs, TLS, many replicas that start at once, poolers.
 
 use byokd::{
     domain::caller::Role,
@@ -17,7 +17,7 @@ fn edited(url: &str, from: &str, to: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
+async fn a_bad_url_is_reported_in_one_line_without_its_password() {
     let good = postgres::shared().await;
     let parsed: url::Url = good.parse().unwrap();
     let (password, port) = (
@@ -27,8 +27,8 @@ async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
     let with = |end: &str| format!("{good}?{end}");
     let rows = [
         (
-            edited(&good, "127.0.0.1", "nobody.invalid"),
-            "cannot reach PostgreSQL at nobody.invalid",
+            edited(&good, "127.0.0.1", "missing.invalid"),
+            "cannot reach PostgreSQL at missing.invalid",
         ),
         (
             edited(&good, &port.to_string(), "1"),
@@ -54,30 +54,30 @@ async fn a_url_that_does_not_work_is_told_in_one_line_without_its_password() {
         ),
     ];
     let site = Site::new().await;
-    for (url, told) in rows {
+    for (url, text) in rows {
         for command in ["serve", "migrate"] {
             let mut run = site.serve();
             if command == "migrate" {
                 run = site.command(&["migrate", "status"]);
             }
             run.env("BYOKD__DATABASE__URL", &url);
-            let said = match (command, told.starts_with("cannot reach")) {
-                // It may come back: a replica waits for it.
+            let said = match (command, text.starts_with("cannot reach")) {
+                // It may recover: a replica waits for it.
                 ("serve", true) => {
                     let process = site.spawn(run);
-                    until("it is told", async || {
-                        Some(process.said()).filter(|said| said.contains(told))
+                    until("the failure is logged", async || {
+                        Some(process.said()).filter(|said| said.contains(text))
                     })
                     .await
                 }
                 _ => site.refused(run).await,
             };
-            assert!(said.contains(told), "{command} {told}: {said}");
+            assert!(said.contains(text), "{command} {text}: {said}");
             assert!(
                 !said.contains(&password) && !said.contains("SECRET"),
-                "{command} {told}: {said}"
+                "{command} {text}: {said}"
             );
-            assert_eq!(said.trim().lines().count(), 1, "{command} {told}: {said}");
+            assert_eq!(said.trim().lines().count(), 1, "{command} {text}: {said}");
         }
     }
 }
@@ -108,7 +108,7 @@ async fn the_tls_modes_of_libpq_mean_what_they_say() {
 /// One migrates, the others wait for it, and all serve.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
+async fn ten_replicas_started_at_once_on_an_empty_database_all_serve() {
     let url = postgres::shared().await;
     let key_file = tempfile::tempdir().unwrap();
     let key_file = key_file.path().join("kms.key");
@@ -143,7 +143,7 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
             .await
             .unwrap();
     }
-    // Each made the data keys that were missing, or took those of another: none was made twice.
+    // Each created the missing data keys or took those of another: none exists twice.
     let twice = "SELECT count(*) FROM (SELECT bucket FROM data_keys WHERE state = 'active' GROUP BY bucket \
                  HAVING count(*) > 1) AS more";
     assert_eq!(number(&database, twice).await, 0);
@@ -151,7 +151,7 @@ async fn ten_that_start_at_once_on_an_empty_database_all_serve() {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
+async fn without_migration_an_outdated_schema_is_refused() {
     let site = Site::new().await;
     let url = postgres::shared().await;
     let serve = || {
@@ -169,10 +169,10 @@ async fn who_does_not_migrate_refuses_a_schema_that_lacks_what_it_needs() {
     site.start_as(serve()).await;
 }
 
-/// Sessions change between transactions, and PgBouncer knows nothing of prepared statements.
+/// Sessions change between transactions, and PgBouncer does not support prepared statements.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
+async fn works_behind_a_transaction_pooler() {
     let direct = postgres::shared().await;
     let site = Site::new().await;
     for listen_url in ["", &direct] {
@@ -211,7 +211,7 @@ async fn works_behind_a_pooler_that_gives_a_session_for_one_transaction_only() {
         changing.join_all().await;
         process.terminate();
         assert!(process.ended().await.success(), "{}", process.said());
-        // Through the pooler nobody listens: the session would be given to others.
+        // byokd does not listen through the pooler, which would give the session to others.
         assert_eq!(
             process.said().contains("polling only"),
             listen_url.is_empty(),

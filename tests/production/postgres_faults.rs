@@ -18,7 +18,7 @@ fn scope(workspace: &str) -> Scope {
     Scope::Workspace(WorkspaceId::parse(workspace).unwrap())
 }
 
-/// A process that stops in the middle of a change is thrown out, and the next one goes on.
+/// A process that stops in the middle of a change is disconnected, and the next one continues.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
 async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
@@ -29,7 +29,7 @@ async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
         Store::open(&settings, OpenMode::Maintain).await.unwrap(),
     );
     let held = paused.begin(&scope("acme")).await.unwrap();
-    // Another workspace is not concerned.
+    // Another workspace is not affected.
     drop(other.begin(&scope("globex")).await.unwrap());
     until("the lock is free", async || {
         match other.begin(&scope("acme")).await {
@@ -49,7 +49,7 @@ async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_read_that_hangs_ends_and_its_connection_with_it() {
+async fn a_hanging_read_ends_with_its_connection() {
     let url = postgres::shared().await;
     let (network, through) = Proxy::before(&url).await;
     let store = Store::open(
@@ -68,7 +68,7 @@ async fn a_read_that_hangs_ends_and_its_connection_with_it() {
         .await
         .unwrap();
     for _ in 0..4 {
-        // More than there are connections: none stays behind with a statement that never ends.
+        // More calls than connections: no connection stays behind with an endless statement.
         assert_eq!(
             store.platform().await.unwrap_err().reason(),
             Reason::StoreUnavailable
@@ -88,13 +88,13 @@ async fn a_read_that_hangs_ends_and_its_connection_with_it() {
         store.platform().await.ok()
     })
     .await;
-    assert!(network.accepted() > before, "no connection was made anew");
+    assert!(network.accepted() > before, "no new connection was made");
 }
 
-/// A standby, or a primary that takes no changes any more: refused, and well again by itself.
+/// A standby, or a primary that accepts no changes any more: refused, and byokd recovers by itself.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
+async fn changes_succeed_again_after_the_server_was_read_only() {
     let own = OwnPostgres::start().await;
     let site = Site::new().await;
     let mut serve = site.serve();
@@ -135,10 +135,10 @@ async fn a_server_that_takes_no_changes_is_left_for_one_that_does() {
     database.close().await.unwrap();
 }
 
-/// Each refused change finds out anew that the server takes none. Who reads must not pay for that.
+/// Each refused change discovers that the server is read-only. Reads must not pay for that.
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn changes_that_a_read_only_server_refuses_leave_the_readers_their_connections() {
+async fn changes_on_a_read_only_server_do_not_cost_the_readers_connections() {
     let own = OwnPostgres::start().await;
     let (network, through) = Proxy::before(&own.url()).await;
     let site = Site::new().await;

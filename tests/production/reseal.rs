@@ -1,5 +1,5 @@
-//! `byokd rewrap --data-keys`, by the real binary: every record is sealed anew in its place while replicas serve, and no
-//! change is lost to it. It is the road from a key file to a cloud KMS, too.
+//! `byokd rewrap --data-keys`, by the real binary: every record is sealed again in its place while replicas
+//! serve, and no change is lost. It is also the way from a key file to a cloud KMS.
 
 mod interrupted;
 mod records;
@@ -18,7 +18,7 @@ use crate::support::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
+async fn every_record_is_sealed_again_in_place_while_a_replica_serves() {
     for fleet in [Fleet::on_postgres().await, Fleet::on_sqlite().await] {
         let (process, database) = started_with_keys(&fleet).await;
         let before = live_keys(&database).await;
@@ -55,10 +55,10 @@ async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
         assert_eq!(after.len(), before.len());
         for (before, after) in before.iter().zip(&after) {
             assert_eq!((&before.0, &before.1), (&after.0, &after.1));
-            assert_ne!(before.2, after.2, "{} was not sealed anew", after.1);
+            assert_ne!(before.2, after.2, "{} was not sealed again", after.1);
         }
         assert_eq!(left_behind(&database).await, 0);
-        // Somebody's memory may still hold a record that the old ones sealed.
+        // A replica may still hold a record in memory that the old data keys sealed.
         assert_eq!(
             (
                 data_keys(&database, "active").await,
@@ -73,8 +73,7 @@ async fn every_record_is_sealed_anew_in_its_place_while_a_replica_serves() {
     }
 }
 
-/// A key is tested for as long as its provider takes; the data key that was there when it began is not the one that
-/// seals it.
+/// The test of a key takes as long as its provider; the data key at its start is not the one that seals it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
 async fn a_set_key_in_flight_is_sealed_under_the_successor() {
@@ -137,7 +136,7 @@ async fn a_set_key_in_flight_is_sealed_under_the_successor() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() {
+async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_again() {
     let fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
     drop(process);
@@ -173,7 +172,7 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
         .resolve_credentials(ask("w3", "", "openai", ""))
         .await;
     assert_eq!(refused(resolved), "RECORD_CORRUPT");
-    // What the message proposes works.
+    // The proposal in the message works.
     let mut admin = process.keys(Role::Admin).await;
     for n in [3, 5] {
         admin
@@ -184,10 +183,10 @@ async fn a_damaged_record_is_counted_and_named_and_the_others_are_sealed_anew() 
     assert_keys(&process, RECORDS).await;
 }
 
-/// From one machine's key file to a cloud KMS: no wrapping moves, so the records do.
+/// From one machine's key file to a cloud KMS: wrappings cannot move, so the records do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn the_road_from_a_key_file_to_a_cloud_kms() {
+async fn records_move_from_a_key_file_to_a_cloud_kms() {
     for mut fleet in [Fleet::on_postgres().await, Fleet::on_sqlite().await] {
         let (process, database) = started_with_keys(&fleet).await;
         drop(process);

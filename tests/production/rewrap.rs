@@ -1,5 +1,5 @@
-//! `byokd rewrap`, by the real binary: data keys move to another KMS key while replicas serve, and their plaintext never
-//! leaves the KMS.
+//! `byokd rewrap`, by the real binary: data keys move to another KMS key while replicas serve, and their
+//! plaintext never leaves the KMS.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::{KmsCall, KmsFault, KmsProxy, Process, rows::number, until};
 const BUCKETS: i64 = 256;
 const RECORDS: u32 = 12;
 
-/// How many data keys are under a KMS key.
+/// The number of data keys under a KMS key.
 async fn under(fleet: &Fleet, arn: &str) -> i64 {
     let database = fleet.database().await;
     let count = number(
@@ -38,7 +38,7 @@ async fn under_the_first(kms: &KmsProxy) -> (Fleet, String, String) {
     (fleet, a, b)
 }
 
-/// A replica of B that has unwrapped all that is under A.
+/// A replica of B that has unwrapped all data keys of A.
 async fn warm_under_the_second(fleet: &mut Fleet, kms: &KmsProxy, a: &str, b: &str) -> Process {
     fleet.set_kms(kms, b, &[a]);
     kms.forget_calls();
@@ -87,10 +87,10 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
         (under(&fleet, &a).await, under(&fleet, &b).await),
         (0, BUCKETS)
     );
-    // In the clear: one data key as proof at its start, and one that was made to be thrown away.
+    // In the clear: one data key as proof at its start, and one that byokd created for a test and discarded.
     let mut re_encrypted = kms.calls();
     re_encrypted.retain(|call| call.operation == "ReEncrypt");
-    // On a machine that is busy the KMS may be asked twice.
+    // On a busy machine the KMS may get two requests.
     let buckets: BTreeSet<_> = re_encrypted
         .iter()
         .map(|call| call.context.get("bucket").cloned())
@@ -120,7 +120,7 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
     load.goes_on().await;
     load.end().await;
 
-    // Nothing is left to do, and that is told.
+    // Nothing is left to do, and the output says so.
     kms.forget_calls();
     fleet
         .run(&["rewrap"])
@@ -136,7 +136,7 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
         (0, 0)
     );
 
-    // A replica that was never told of A reads everything.
+    // A replica without A in its configuration reads everything.
     drop(process);
     kms.set_for(&a, KmsFault::Disabled);
     fleet.set_kms(&kms, &b, &[]);
@@ -145,7 +145,7 @@ async fn data_keys_move_to_another_kms_key_inside_the_kms_while_a_replica_serves
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_kms_key_that_does_not_give_back_what_it_takes_is_refused_before_anything_is_changed() {
+async fn a_kms_key_that_cannot_decrypt_is_refused_before_any_change() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
     fleet.set_kms(&kms, &b, &[&a]);
@@ -195,10 +195,10 @@ async fn a_damaged_data_key_is_counted_and_named_and_the_others_move() {
     );
 }
 
-/// Whoever works is not disturbed, and who comes second is told.
+/// The running rewrap is not disturbed, and the second one exits with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn of_two_at_once_the_second_says_that_another_is_running() {
+async fn a_second_concurrent_rewrap_is_refused() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
     fleet.set_kms(&kms, &b, &[&a]);
@@ -221,10 +221,10 @@ async fn of_two_at_once_the_second_says_that_another_is_running() {
     );
 }
 
-/// Killed again and again, it comes to its end; who comes next says that there was one before.
+/// Killed again and again, it finishes; each following run reports the interrupted one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_killed_rewrap_is_taken_up_by_the_next() {
+async fn a_killed_rewrap_is_continued_by_the_next() {
     let kms = KmsProxy::start().await;
     let (mut fleet, a, b) = under_the_first(&kms).await;
     fleet.set_kms(&kms, &b, &[&a]);
@@ -237,7 +237,7 @@ async fn a_killed_rewrap_is_taken_up_by_the_next() {
     killed.kill();
     let there = under(&fleet, &b).await;
     assert!(there < BUCKETS, "it was done before it was killed");
-    // Its claim holds the next one for a while, and the refusal says so.
+    // Its claim blocks the next one for a while, and the refusal says so.
     let refused = fleet.run(&["rewrap"]).await;
     assert_ne!(refused.code, Some(0), "{refused:?}");
     refused.says(
@@ -255,7 +255,7 @@ async fn a_killed_rewrap_is_taken_up_by_the_next() {
     .await;
     let json = ended.json();
     assert_eq!(json["resumed"], true, "{ended:?}");
-    // Up to four moves before the kill were not written down as such.
+    // Up to four moves before the kill were not recorded.
     assert!(
         (BUCKETS - 4..=BUCKETS).contains(&json["moved"].as_i64().unwrap()),
         "{ended:?}"

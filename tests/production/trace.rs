@@ -35,7 +35,7 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
     .await;
     drop(process);
 
-    // So slow that data keys are still missing when they are wanted.
+    // So slow that data keys are still missing when a call needs them.
     fleet.set("BYOKD__KMS__CALLS_PER_SECOND", "2");
     fleet.set("OTEL_EXPORTER_OTLP_ENDPOINT", &sink.endpoint());
     fleet.set("OTEL_BSP_SCHEDULE_DELAY", "100");
@@ -104,21 +104,22 @@ async fn one_resolve_is_one_trace_from_its_caller_down_to_database_and_kms() {
         (decrypt.kind(), &decrypt.parent_span_id),
         (SpanKind::Client, &call.span_id)
     );
-    // Nothing in it tells whose call it was.
-    let told = format!("{spans:?}");
+    // Nothing in it names the workspace.
+    let shown = format!("{spans:?}");
     assert!(
-        (0..WORKSPACES).all(|n| !told.contains(&format!("{:?}", workspace(n)))),
-        "{told}"
+        (0..WORKSPACES).all(|n| !shown.contains(&format!("{:?}", workspace(n)))),
+        "{shown}"
     );
-    assert!(!told.contains("sk-"), "{told}");
+    assert!(!shown.contains("sk-"), "{shown}");
 
-    // Whom nobody follows, byokd does not follow either. Spans leave in order: the last call's comes after theirs.
+    // byokd does not trace a caller that is not sampled. Spans leave in order: those of the last call come
+    // after theirs.
     for n in 0..WORKSPACES {
         let _may_be_refused = resolver
             .resolve_credentials(ask(&workspace(n), "", "openai", ""))
             .await;
     }
-    let mut request = Request::new(ask("nobody", "llama", "", ""));
+    let mut request = Request::new(ask("globex", "llama", "", ""));
     let parent = format!("00-{}-{CALLER}-01", trace_id(WORKSPACES));
     request
         .metadata_mut()

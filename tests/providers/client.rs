@@ -1,4 +1,4 @@
-//! Test calls against a provider at the wire.
+//! Key checks against a fake provider at the wire.
 
 mod limits;
 mod verdicts;

@@ -1,4 +1,5 @@
-//! A provider that hangs, drips, redirects, floods, breaks off, or tells the key around: SetKey stays whole and silent.
+//! A provider that hangs, drips, redirects, floods, breaks off, or repeats the key: SetKey is all or nothing,
+//! and leaks nothing.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ async fn standing() -> Byokd {
     byokd
 }
 
-/// The same, but a key that names no host goes to `localhost` first: a provider can only name a host with a dot in it.
+/// The same, but a key without a host goes to `localhost` first: a provider can only name a host with a dot
+/// in it.
 async fn two_hosts() -> (Byokd, String, String) {
     let byokd = standing().await;
     let own = byokd.provider.base_url().to_string();
@@ -48,7 +50,7 @@ fn another() -> v1::SetKeyRequest {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_what_a_provider_draws_out() {
+async fn the_deadline_ends_a_slow_provider() {
     let byokd = standing().await;
     let byokd = byokd
         .restart_with(|config| config.checks.deadline_ms = 300)
@@ -110,7 +112,7 @@ async fn a_list_of_50_000_models_counts_as_hidden() {
 }
 
 #[tokio::test]
-async fn how_long_to_wait_is_passed_on() {
+async fn the_retry_delay_is_passed_on() {
     let byokd = standing().await;
     byokd
         .provider
@@ -121,7 +123,7 @@ async fn how_long_to_wait_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_provider_that_tells_the_key_tells_nobody() {
+async fn a_key_that_the_provider_repeats_does_not_leak() {
     let byokd = standing().await;
     let key = openai_key(2);
     let echo = format!("Incorrect API key provided: {key}. CANARY");
@@ -141,12 +143,12 @@ async fn a_provider_that_tells_the_key_tells_nobody() {
     ] {
         byokd.provider.on_list(reply);
         let status = byokd.admin().set_key(another()).await.unwrap_err();
-        let told = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
-        assert!(told.contains(verdict), "{told}");
-        assert!(!told.contains("CANARY"), "{told}");
+        let shown = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
+        assert!(shown.contains(verdict), "{shown}");
+        assert!(!shown.contains("CANARY"), "{shown}");
         for part in key.as_bytes().windows(6) {
             let part = String::from_utf8_lossy(part);
-            assert!(!told.contains(&*part), "{part} in {told}");
+            assert!(!shown.contains(&*part), "{part} in {shown}");
         }
     }
 }
@@ -196,7 +198,7 @@ async fn a_data_residency_key_goes_to_no_other_host() {
         ("evil.127.0.0.1", another(), 1),
         ("127.0.0.1", named(local), 1),
         ("127.0.0.1", named(own), 1),
-        // The host that was named names itself again.
+        // The named host names itself again.
         ("127.0.0.1", another(), 2),
     ];
     for (host, request, calls) in rows {
@@ -215,7 +217,7 @@ async fn a_data_residency_key_goes_to_no_other_host() {
 }
 
 #[tokio::test]
-async fn a_host_that_was_named_and_refuses_stores_nothing() {
+async fn a_refusal_of_the_named_host_stores_nothing() {
     let (byokd, ..) = two_hosts().await;
     byokd
         .provider

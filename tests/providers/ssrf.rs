@@ -1,5 +1,5 @@
-//! A key goes to the provider's hosts at public addresses, and nowhere else, however an address is spelt, redirected,
-//! proxied or resolved. What is called is heard at the wire, whatever its address: see [`island`].
+//! A key goes to the provider's hosts at public addresses, and nowhere else, however an address is spelled,
+//! redirected, proxied or resolved. The test receives every connection, whatever its address: see [`island`].
 #![expect(clippy::print_stdout, reason = "figures are for people")]
 
 mod island;
@@ -21,7 +21,7 @@ use self::{
 };
 use crate::support::{Byokd, new_key, openai_key, reason};
 
-/// A name, the addresses that are said of it one after the other, and those that may be connected to.
+/// A name, the answers for it one after the other, and the addresses that byokd may connect to.
 type Name = (
     &'static str,
     &'static [&'static [&'static str]],
@@ -30,7 +30,7 @@ type Name = (
 
 const PUBLIC: &str = "93.184.216.34";
 
-/// A catalog of these base URLs, the providers being named `p0` and so on.
+/// A catalog of these base URLs, whose providers are `p0` and so on.
 fn catalog(hosts: &[&str]) -> String {
     let mut text = String::from("version = \"ssrf\"\ndefault_model = \"m\"\n");
     for (n, host) in hosts.iter().enumerate() {
@@ -42,7 +42,7 @@ fn catalog(hosts: &[&str]) -> String {
     text + "[models.m]\nprovider = \"p0\"\nids = [{ id = \"m-1\" }]\ncredits = { unit = \"credits\", micros_per_call = 1 }\n"
 }
 
-/// A byokd as in production, but for its catalog.
+/// A byokd as in production, except for its catalog.
 async fn byokd(hosts: &[&str]) -> Byokd {
     Byokd::start_with(|config| {
         std::fs::write(&config.catalog.file, catalog(hosts)).unwrap();
@@ -69,7 +69,7 @@ async fn set(byokd: &Byokd, provider: &str, base_url: &str) -> String {
     reason(&byokd.admin().set_key(request).await.unwrap_err())
 }
 
-/// The control: the recorder hears a call to a public address.
+/// The control: the recorder sees a call to a public address.
 async fn heard(byokd: &Byokd, recorder: &Recorder) {
     assert_eq!(set(byokd, "p0", "").await, "PROVIDER_UNREACHABLE");
     assert_eq!(recorder.met(), [PUBLIC.parse::<IpAddr>().unwrap()]);
@@ -132,7 +132,8 @@ async fn a_base_url_of_a_caller_leads_nowhere_but_to_the_catalogs_host() {
     println!("SSRF: {tried} base URLs of callers refused, 0 connections");
 }
 
-/// Even the operator's own catalog does not lead inside: a slip of a pen, or a name that somebody else answers for.
+/// Even the operator's own catalog does not lead inside: a typing error, or a name that another party
+/// controls.
 #[tokio::test]
 async fn a_catalog_leads_to_no_address_that_is_not_public() {
     if settled_for("providers::ssrf::a_catalog_leads_to_no_address_that_is_not_public") {
@@ -172,7 +173,7 @@ async fn a_catalog_leads_to_no_address_that_is_not_public() {
             Ok(_) => at_call.push(vector),
         }
     }
-    // What is left are names, and what a reader of URLs makes a name of.
+    // The others are names, or a URL parser turns them into names.
     let hosts: Vec<&str> = std::iter::once(ALLOWED)
         .chain(at_call.iter().copied())
         .collect();
@@ -204,10 +205,10 @@ async fn a_catalog_leads_to_no_address_that_is_not_public() {
     println!("SSRF: refused when called: {at_call:?}");
 }
 
-/// DNS rebinding: the address that is connected to is one that was checked, whatever is answered a moment later.
+/// DNS rebinding: byokd connects to an address that it checked, whatever the next answer is.
 #[tokio::test]
-async fn a_name_that_changes_its_mind_leads_to_public_addresses_only() {
-    if settled_for("providers::ssrf::a_name_that_changes_its_mind_leads_to_public_addresses_only") {
+async fn a_name_with_changing_addresses_leads_to_public_ones_only() {
+    if settled_for("providers::ssrf::a_name_with_changing_addresses_leads_to_public_ones_only") {
         return;
     }
     let (recorder, server) = (Recorder::on(&[443]).await, NameServer::start().await);
@@ -245,7 +246,7 @@ async fn a_name_that_changes_its_mind_leads_to_public_addresses_only() {
             ],
             &[],
         ),
-        ("nobody.test", &[&[]], &[]),
+        ("missing.test", &[&[]], &[]),
         ("alias.test", &[&["10.0.0.8"], &["127.0.0.1"]], &[]),
     ];
     for (name, answers, _) in rows {

@@ -1,4 +1,4 @@
-//! How much is served at once, to all and to one connection, and for how long.
+//! Admission: limits for all calls and for one connection, and deadlines.
 
 mod connections;
 mod deadlines;
@@ -16,13 +16,13 @@ use crate::support::{Byokd, ask, new_key};
 
 const RESOLVE: &str = "/byok.v1.KeyService/ResolveCredentials";
 
-/// A client that speaks HTTP/2 and knows no manners.
+/// A client that speaks HTTP/2 and violates its conventions.
 struct Rough {
     send: SendRequest<Bytes>,
     /// Ends with the connection.
     connection: JoinHandle<Result<(), h2::Error>>,
     pings: h2::PingPong,
-    /// How many calls the server allows at once.
+    /// The number of concurrent calls that the server allows.
     streams: tokio::sync::watch::Receiver<usize>,
 }
 
@@ -31,11 +31,12 @@ impl Rough {
         let tcp = TcpStream::connect(byokd.address()).await.unwrap();
         let (send, mut connection) = h2::client::handshake(tcp).await.unwrap();
         let pings = connection.ping_pong().unwrap();
-        let (told, streams) = tokio::sync::watch::channel(connection.max_concurrent_send_streams());
+        let (limit, streams) =
+            tokio::sync::watch::channel(connection.max_concurrent_send_streams());
         let connection = tokio::spawn(async move {
             std::future::poll_fn(|context| {
                 let polled = std::pin::Pin::new(&mut connection).poll(context);
-                told.send_replace(connection.max_concurrent_send_streams());
+                limit.send_replace(connection.max_concurrent_send_streams());
                 polled
             })
             .await
@@ -62,7 +63,7 @@ impl Rough {
         send.send_request(request, false)
     }
 
-    /// Waits until the server has seen everything so far.
+    /// Waits until the server has processed everything so far.
     async fn settle(&mut self) -> Result<(), h2::Error> {
         self.pings.ping(h2::Ping::opaque()).await.map(|_| ())
     }
@@ -78,7 +79,7 @@ async fn a_request_is_no_larger_than_64_kib_and_its_headers_no_larger_than_16() 
         assert_eq!(status.code(), Code::OutOfRange, "{bytes}: {status:?}");
         assert!(!status.message().contains("kkk"));
     }
-    // Just below it the request is read, and refused for what it says.
+    // Just below it the request is read, and refused for its content.
     let large = new_key("acme", "openai", &"k".repeat(63 * 1024));
     assert_eq!(
         crate::support::refused(admin.set_key(large).await),
@@ -97,7 +98,7 @@ async fn a_request_is_no_larger_than_64_kib_and_its_headers_no_larger_than_16() 
             .resolve_credentials(request)
             .await
             .unwrap_err();
-        // The connection goes on, or another one does.
+        // The connection continues, or another one does.
         byokd.resolve("acme", "llama", "").await.unwrap();
     }
     assert_eq!(byokd.workspace("acme").await.revision, 0);

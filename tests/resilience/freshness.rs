@@ -1,4 +1,4 @@
-//! What is served from memory, for how long, and what happens when the database does not answer.
+//! Answers from memory: for how long, and without an answer of the database.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use byokd::contract::v1;
 
 use crate::support::{Byokd, openai_key, reason, refused, sql::random_id, until};
 
-/// How long an entry is served at the most without being read again.
+/// The longest time that an entry is served without being read again.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 async fn toggle_in_the_database(byokd: &Byokd, on: bool) {
@@ -32,8 +32,8 @@ async fn rename(byokd: &Byokd, from: &str, to: &str) {
         .unwrap();
 }
 
-/// Takes the holders and the change log away, and waits until that was noticed: from here on no poll vouches for what is
-/// known.
+/// Removes the holders and the change log, and waits until byokd notices: from here on no poll confirms an
+/// entry.
 async fn outage(byokd: &Byokd) {
     rename(byokd, "change_log", "change_log_away").await;
     rename(byokd, "holders", "holders_away").await;
@@ -48,7 +48,7 @@ async fn outage(byokd: &Byokd) {
     .await;
 }
 
-/// An answer after the next poll, while nothing can be read but the log.
+/// An answer after the next poll, while byokd can read only the log.
 async fn vouched_for(byokd: &Byokd) -> v1::ResolveCredentialsResponse {
     until("a poll", async || {
         byokd.resolve("acme", "", "openai").await.ok()
@@ -67,7 +67,7 @@ async fn warm() -> Byokd {
 }
 
 #[tokio::test]
-async fn an_entry_is_served_from_memory_while_the_log_tells_of_no_change() {
+async fn an_entry_is_served_from_memory_while_the_log_has_no_change() {
     let byokd = warm().await;
     rename(&byokd, "holders", "holders_away").await;
     byokd.pass(Duration::from_secs(5));
@@ -77,7 +77,7 @@ async fn an_entry_is_served_from_memory_while_the_log_tells_of_no_change() {
 }
 
 #[tokio::test]
-async fn what_another_process_commits_is_seen_without_any_time_passing() {
+async fn a_commit_of_another_process_is_seen_by_the_next_poll() {
     let byokd = warm().await;
     let sql = format!(
         "UPDATE holders SET byo_enabled = FALSE, revision = revision + 1 WHERE workspace_id = 'acme'; \
@@ -97,10 +97,10 @@ async fn what_another_process_commits_is_seen_without_any_time_passing() {
     .await;
 }
 
-/// A restore from a copy, seen from inside: the newest change is gone, from the log as well; whether or not a poll had
-/// seen it.
+/// A restore from a copy, seen from inside: the newest change is gone, from the log as well; whether or not a
+/// poll had seen it.
 #[tokio::test]
-async fn a_database_that_was_restored_under_a_running_byokd_is_served_as_it_is() {
+async fn a_database_restored_under_a_running_byokd_is_served_as_it_is() {
     let byokd = warm().await;
     let sql = "DELETE FROM change_log WHERE sequence = (SELECT max(sequence) FROM change_log); \
                UPDATE holders SET byo_enabled = FALSE, revision = revision - 1 WHERE workspace_id = 'acme'";
@@ -121,7 +121,7 @@ async fn a_database_that_was_restored_under_a_running_byokd_is_served_as_it_is()
 }
 
 #[tokio::test]
-async fn what_was_edited_by_hand_is_seen_after_ten_minutes_at_the_latest() {
+async fn an_edit_by_hand_is_seen_after_ten_minutes_at_the_latest() {
     let byokd = warm().await;
     toggle_in_the_database(&byokd, false).await;
     byokd.pass(MAX_AGE + Duration::from_millis(1));
@@ -138,7 +138,7 @@ async fn a_change_is_seen_at_once() {
 }
 
 #[tokio::test]
-async fn a_workspace_never_seen_is_kept_and_forgotten_alike() {
+async fn an_unknown_workspace_is_cached_and_expires_alike() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
@@ -148,7 +148,7 @@ async fn a_workspace_never_seen_is_kept_and_forgotten_alike() {
 }
 
 #[tokio::test]
-async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_no_more() {
+async fn without_the_database_entries_are_served_degraded_until_the_grace_ends() {
     let byokd = warm().await;
     outage(&byokd).await;
     byokd.pass(Duration::from_secs(6));
@@ -165,7 +165,7 @@ async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_
         (status.code(), reason(&status).as_str()),
         (Code::Unavailable, "STORE_UNAVAILABLE")
     );
-    // What was never loaded is not guessed.
+    // A workspace that was never loaded is not guessed.
     let status = byokd.resolve("globex", "", "openai").await.unwrap_err();
     assert_eq!(reason(&status), "STORE_UNAVAILABLE");
     rename(&byokd, "holders_away", "holders").await;
@@ -174,7 +174,7 @@ async fn without_the_database_what_is_known_is_served_degraded_for_a_while_then_
     assert!(!byokd.resolve("acme", "", "openai").await.unwrap().degraded);
 }
 
-/// An answer rests on the workspace and the platform: it is as old as the older of them.
+/// An answer uses the workspace and the platform: it is as old as the older of them.
 #[tokio::test]
 async fn an_answer_is_degraded_and_short_if_either_half_of_it_is_old() {
     for old_platform in [true, false] {
@@ -192,7 +192,7 @@ async fn an_answer_is_degraded_and_short_if_either_half_of_it_is_old() {
         rename(&byokd, "holders", "holders_away").await;
         byokd.pass(MAX_AGE - Duration::from_secs(2));
         assert!(vouched_for(&byokd).await.degraded, "{old_platform}");
-        // What polls vouched for until 600 s is 6 s old.
+        // Entries that polls confirmed until 600 s are 6 s old.
         byokd.pass(Duration::from_secs(4));
         let resolved = byokd.resolve("acme", "", "openai").await.unwrap();
         assert_eq!(
@@ -214,7 +214,8 @@ async fn an_entry_never_goes_backwards() {
         .await
         .unwrap();
     byokd.pass(MAX_AGE + Duration::from_secs(1));
-    // The database shows an older state than this process has seen: what is known goes on, as in an outage.
+    // The database shows an older state than this process has seen: byokd continues with its entries, as in
+    // an outage.
     let resolved = vouched_for(&byokd).await;
     assert!(resolved.degraded);
     assert_eq!(resolved.credential.unwrap().api_key, openai_key(2));
@@ -228,7 +229,7 @@ async fn an_entry_never_goes_backwards() {
 }
 
 #[tokio::test]
-async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_service() {
+async fn a_change_that_fails_in_an_outage_does_not_end_degraded_service() {
     let byokd = warm().await;
     outage(&byokd).await;
     let request = v1::ToggleByoRequest {
@@ -252,9 +253,10 @@ async fn a_change_that_fails_for_want_of_the_database_does_not_end_degraded_serv
     assert!(byokd.resolve("acme", "", "openai").await.unwrap().degraded);
 }
 
-/// The commit may have happened although its answer is a failure: what is known is not trusted until it was read again.
+/// The commit may have happened although its answer is a failure: byokd reads the entry again before it uses
+/// it.
 #[tokio::test]
-async fn after_a_commit_that_failed_what_is_known_is_read_again_once() {
+async fn after_a_failed_commit_the_entry_is_read_again_once() {
     let byokd = warm().await;
     rename(&byokd, "audit_events", "audit_events_away").await;
     let request = v1::ToggleByoRequest {
@@ -308,7 +310,7 @@ async fn a_damaged_platform_key_does_not_touch_byo() {
         refused(byokd.resolve("globex", "", "openai").await),
         "RECORD_CORRUPT"
     );
-    // Only that key is refused, and setting it again mends it.
+    // Only that key is refused, and setting it again repairs it.
     assert_eq!(
         byokd.resolve("globex", "llama", "").await.unwrap().model,
         "llama-1"

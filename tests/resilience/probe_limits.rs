@@ -1,7 +1,8 @@
-//! Test calls are limited for each workspace, caller and provider, so that byokd is no oracle for stolen keys; a
-//! limited call changes nothing and says when to come back.
+//! Key checks are limited for each workspace, caller and provider, so that stolen keys cannot be tried out; a
+//! limited call changes nothing and gives a retry time.
 //!
-//! Limits run on the real clock. Each test makes its calls in far less time than a used-up limit needs to recover.
+//! Limits run on the real clock. Each test makes its calls in far less time than a used-up limit needs to
+//! recover.
 
 use byokd::{
     contract::v1,
@@ -42,7 +43,7 @@ fn limited(status: Status, by: &str) {
         .unwrap()
         .retry_delay
         .unwrap();
-    // So many a second are back within one, so many a minute are not.
+    // A limit per second has recovered after one second, a limit per minute has not.
     let back = if by == "provider" { 1..=1 } else { 2..=60 };
     assert!(back.contains(&retry.as_secs()), "{by}: {retry:?}");
 }
@@ -79,7 +80,7 @@ fn verify_platform() -> v1::VerifyPlatformKeyRequest {
 }
 
 #[tokio::test]
-async fn a_workspace_has_so_many_test_calls_a_minute() {
+async fn a_workspace_has_a_limit_of_key_checks_a_minute() {
     let byokd = Byokd::start_with(|config| config.checks.per_workspace_per_minute = 3).await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     byokd.admin().verify_key(verify("acme")).await.unwrap();
@@ -111,7 +112,7 @@ async fn a_workspace_has_so_many_test_calls_a_minute() {
     assert_eq!(byokd.workspace("acme").await, before);
     assert!(byokd.provider.requests().is_empty());
 
-    // What makes no test call is not limited, nor is anybody else.
+    // Calls without a key check are not limited, nor are other callers.
     byokd.toggle("acme", true).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
     let plain = v1::ListModelsRequest {
@@ -147,7 +148,7 @@ async fn the_platform_counts_as_one_workspace() {
 }
 
 #[tokio::test]
-async fn a_caller_has_so_many_whatever_the_workspace() {
+async fn a_caller_has_a_limit_over_all_workspaces() {
     let byokd = Byokd::start_with(|config| config.checks.per_principal_per_minute = 2).await;
     let mut ann = byokd.keys_with(&token(&byokd, "ann", Role::Admin));
     for workspace in ["w1", "w2"] {
@@ -173,9 +174,9 @@ async fn a_caller_has_so_many_whatever_the_workspace() {
         .unwrap();
 }
 
-/// The limit is one of seconds, so many calls are made at once: of these, some must come too soon.
+/// A limit per second: of many concurrent calls, some must be refused.
 #[tokio::test]
-async fn a_provider_has_so_many_a_second_whoever_calls() {
+async fn a_provider_has_a_limit_a_second_over_all_callers() {
     for platform in [false, true] {
         let byokd = Byokd::start_with(|config| {
             for_a_crowd(config);
@@ -223,7 +224,7 @@ async fn a_provider_has_so_many_a_second_whoever_calls() {
 }
 
 #[tokio::test]
-async fn what_reaches_no_provider_uses_nothing_up() {
+async fn calls_that_reach_no_provider_are_not_counted() {
     let byokd = Byokd::start_with(|config| {
         config.checks.per_workspace_per_minute = 1;
         config.checks.per_principal_per_minute = 1;
@@ -248,7 +249,8 @@ async fn what_reaches_no_provider_uses_nothing_up() {
         .await
         .unwrap()
         .into_inner();
-    // A retry finds its first result although the limit is used up; a wrong kind is told all the same.
+    // A retry finds its first result although the limit is used up; a key of the wrong kind is refused all
+    // the same.
     let again = byokd.admin().set_key(request).await.unwrap().into_inner();
     assert_eq!(first, again);
     for (key, why) in &wrong {
@@ -263,7 +265,7 @@ async fn what_reaches_no_provider_uses_nothing_up() {
 }
 
 #[tokio::test]
-async fn so_many_test_calls_run_at_once_and_one_that_is_left_makes_room() {
+async fn concurrent_key_checks_are_limited_and_a_cancelled_one_frees_its_permit() {
     let byokd = Byokd::start().await;
     byokd.provider.on_list(Reply::hang());
     let mut calls = tokio::task::JoinSet::new();
@@ -273,7 +275,7 @@ async fn so_many_test_calls_run_at_once_and_one_that_is_left_makes_room() {
             keys.set_key(new_key(&format!("w{n}"), "openai", &openai_key(n)))
                 .await
         });
-        // One after the other: what they read before must not be a crowd's at the database.
+        // One after the other: their reads must not overload the database.
         let hanging = async || (byokd.provider.requests().len() == calls.len()).then_some(());
         until("the test call runs", hanging).await;
     }

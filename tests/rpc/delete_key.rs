@@ -4,7 +4,7 @@ use byokd::contract::v1;
 
 use crate::support::{Byokd, openai_key, refused};
 
-/// A new key supersedes the old one; both of their bytes are gone from what is shown.
+/// A new key supersedes the old one, and answers show neither.
 #[tokio::test]
 async fn a_new_key_supersedes_and_delete_removes() {
     let byokd = Byokd::start().await;

@@ -1,4 +1,5 @@
-//! DeleteWorkspace: keys and choices go, a tombstone keeps what must never restart, and what makes a workspace known.
+//! DeleteWorkspace: keys and choices are deleted, a tombstone keeps the counters, and only some calls create
+//! a workspace.
 
 use byokd::{
     contract::v1::{self, BillingMode},
@@ -26,7 +27,7 @@ async fn select(byokd: &Byokd, model: &str) {
 }
 
 #[tokio::test]
-async fn a_deleted_workspace_is_empty_and_goes_on_counting() {
+async fn a_deleted_workspace_is_empty_and_keeps_its_counters() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(9)).await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
@@ -68,7 +69,7 @@ async fn a_deleted_workspace_is_empty_and_goes_on_counting() {
 }
 
 #[tokio::test]
-async fn deleting_what_was_never_seen_leaves_it_so() {
+async fn deleting_an_unknown_workspace_does_not_create_it() {
     let byokd = Byokd::start().await;
     assert_eq!(delete(&byokd, "acme").await.revision, 0);
     assert_eq!(byokd.workspace("acme").await.revision, 0);
@@ -92,7 +93,7 @@ async fn deleting_what_was_never_seen_leaves_it_so() {
 }
 
 #[tokio::test]
-async fn where_unknown_workspaces_are_refused_only_a_key_or_the_toggle_makes_one_known() {
+async fn where_unknown_workspaces_are_refused_only_a_key_or_the_toggle_creates_one() {
     let byokd = Byokd::start_with(|config| {
         config.resolution.unknown_workspace = UnknownWorkspace::Refuse;
     })
@@ -121,7 +122,7 @@ async fn where_unknown_workspaces_are_refused_only_a_key_or_the_toggle_makes_one
                 .into_iter()
                 .all(|reason| reason == "WORKSPACE_UNKNOWN")
         );
-        // What does not follow the toggle is not about the workspace.
+        // A purpose that ignores the toggle is not about the workspace.
         assert!(byokd.resolve("acme", "llama", "").await.is_ok());
         for purpose in ["training", "embedding"] {
             let request = ask("acme", "small", "", purpose);

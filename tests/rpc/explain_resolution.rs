@@ -1,5 +1,5 @@
-//! ExplainResolution tells the very decision that ResolveCredentials makes, without the secret; also when the catalog
-//! has moved on under stored keys.
+//! ExplainResolution explains the decision of ResolveCredentials, without the secret; also when the catalog
+//! has changed under stored keys.
 
 mod catalog_moved;
 
@@ -24,11 +24,11 @@ async fn explain(
     explained.into_inner()
 }
 
-/// Both answer alike: the same grant, or the same reason. Says which.
+/// Both answer alike: the same grant, or the same reason. Returns it.
 async fn agree(byokd: &Byokd, ask: v1::ResolveCredentialsRequest) -> String {
     let explained = explain(byokd, &ask).await;
-    let told = format!("{explained:?}");
-    assert!(!told.contains("SYNTHETIC"), "{told}");
+    let shown = format!("{explained:?}");
+    assert!(!shown.contains("SYNTHETIC"), "{shown}");
     assert!(
         explained
             .candidates
@@ -40,7 +40,7 @@ async fn agree(byokd: &Byokd, ask: v1::ResolveCredentialsRequest) -> String {
         resolved.map(tonic::Response::into_inner),
         explained.outcome.unwrap(),
     ) {
-        (Ok(granted), Outcome::Resolution(told)) => {
+        (Ok(granted), Outcome::Resolution(shown)) => {
             assert_eq!(
                 (
                     granted.provider,
@@ -49,22 +49,22 @@ async fn agree(byokd: &Byokd, ask: v1::ResolveCredentialsRequest) -> String {
                     granted.billing
                 ),
                 (
-                    told.provider,
-                    told.model.clone(),
-                    told.endpoint,
-                    told.billing
+                    shown.provider,
+                    shown.model.clone(),
+                    shown.endpoint,
+                    shown.billing
                 ),
                 "{ask:?}"
             );
-            assert_eq!(granted.key, told.key, "{ask:?}");
-            told.model
+            assert_eq!(granted.key, shown.key, "{ask:?}");
+            shown.model
         }
-        (Err(status), Outcome::Refusal(told)) => {
-            assert_eq!(reason(&status), told.reason, "{ask:?}");
-            assert_eq!(status.message(), told.message, "{ask:?}");
-            told.reason
+        (Err(status), Outcome::Refusal(shown)) => {
+            assert_eq!(reason(&status), shown.reason, "{ask:?}");
+            assert_eq!(status.message(), shown.message, "{ask:?}");
+            shown.reason
         }
-        (resolved, told) => panic!("{ask:?}: {resolved:?} but {told:?}"),
+        (resolved, shown) => panic!("{ask:?}: {resolved:?} but {shown:?}"),
     }
 }
 
@@ -115,8 +115,8 @@ async fn explain_equals_resolve_for_every_ask() {
     for (model, provider, purpose, on, off) in rows {
         for (enabled, expected) in [(true, on), (false, off)] {
             byokd.toggle("acme", enabled).await;
-            let told = agree(&byokd, ask("acme", model, provider, purpose)).await;
-            assert_eq!(told, expected, "{model} {provider} {purpose} {enabled}");
+            let shown = agree(&byokd, ask("acme", model, provider, purpose)).await;
+            assert_eq!(shown, expected, "{model} {provider} {purpose} {enabled}");
         }
     }
     assert_eq!(
@@ -126,7 +126,7 @@ async fn explain_equals_resolve_for_every_ask() {
 }
 
 #[tokio::test]
-async fn explain_says_why_each_other_was_not_taken() {
+async fn explain_gives_the_reason_for_each_rejected_candidate() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(9)).await;
     byokd.provider.models_ok(&["small-2029"]);
@@ -134,9 +134,9 @@ async fn explain_says_why_each_other_was_not_taken() {
     let others = async |byokd: &Byokd| -> Vec<String> {
         let explained = explain(byokd, &ask("acme", "small", "", "")).await;
         assert_eq!(explained.revision, byokd.workspace("acme").await.revision);
-        let tell =
+        let describe =
             |other: v1::Candidate| format!("{} {}: {}", other.kind, other.name, other.reason);
-        explained.candidates.into_iter().map(tell).collect()
+        explained.candidates.into_iter().map(describe).collect()
     };
     byokd.toggle("acme", true).await;
     assert_eq!(
@@ -157,7 +157,7 @@ async fn explain_says_why_each_other_was_not_taken() {
 }
 
 #[tokio::test]
-async fn everybody_but_nobody_may_explain_and_purposes_are_checked_alike() {
+async fn every_authenticated_role_may_explain_and_purposes_are_checked_alike() {
     let byokd = Byokd::start().await;
     let request = |purpose: &str| v1::ExplainResolutionRequest {
         workspace_id: "acme".into(),

@@ -1,10 +1,10 @@
-//! GetWorkspace: what a settings page shows of a key.
+//! GetWorkspace: the masked key and the badge for a settings page.
 
 use byokd::contract::v1;
 
 use crate::support::{Byokd, openai_key};
 
-/// Masked, never readable: no answer but that of a resolve holds the key.
+/// Masked: only the answer of a resolve holds the key.
 #[tokio::test]
 async fn a_stored_key_is_shown_masked_only() {
     let byokd = Byokd::start().await;

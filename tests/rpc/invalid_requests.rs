@@ -1,4 +1,5 @@
-//! Bad input: a clear error with its reason and its field, nothing stored, nothing lost, and nothing of the key told.
+//! Invalid requests: an error with its reason and its field, nothing stored, nothing lost, and nothing of the
+//! key repeated.
 
 mod endpoints;
 mod keys;
@@ -39,7 +40,7 @@ async fn untouched(byokd: &Byokd, what: &str) {
     assert!(byokd.provider.requests().is_empty(), "{what}");
 }
 
-/// Code, reason and the field that is blamed; an empty one: none.
+/// Code, reason and the blamed field; an empty one: none.
 fn is(status: &Status, code: Code, why: &str, field: &str, what: &str) {
     assert_eq!(
         (status.code(), reason(status).as_str()),
@@ -58,9 +59,9 @@ fn is(status: &Status, code: Code, why: &str, field: &str, what: &str) {
     assert_eq!(fields, expected, "{what}");
 }
 
-/// No six characters of the key in a row stand anywhere in the status.
+/// The status contains no six consecutive characters of the key.
 fn tells_nothing(status: &Status, key: &str) {
-    let told = format!(
+    let shown = format!(
         "{status:?} {} {}",
         status.message(),
         String::from_utf8_lossy(status.details())
@@ -68,11 +69,11 @@ fn tells_nothing(status: &Status, key: &str) {
     let key = key.trim_start_matches("Bearer ").as_bytes();
     for part in key.windows(6) {
         let part = String::from_utf8_lossy(part);
-        assert!(!told.contains(&*part), "{part:?} in {told}");
+        assert!(!shown.contains(&*part), "{part:?} in {shown}");
     }
 }
 
-/// Brings a key for a workspace and for the platform; both are refused alike.
+/// Sets a key for a workspace and for the platform; both are refused alike.
 async fn refused_twice(byokd: &Byokd, provider: &str, key: &str, why: &str, what: &str) {
     for workspace in ["acme", "new"] {
         let set = byokd

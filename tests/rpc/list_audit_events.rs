@@ -1,4 +1,4 @@
-//! ListAuditEvents and ListPlatformAuditEvents: pages, ranges, and how long they go back.
+//! ListAuditEvents: pages, time ranges, and retention.
 
 use std::{
     collections::HashSet,
@@ -50,7 +50,7 @@ async fn revisions(byokd: &Byokd, start: Option<Timestamp>, end: Option<Timestam
 }
 
 #[tokio::test]
-async fn an_event_says_who_changed_what_and_when() {
+async fn an_event_has_actor_action_and_time() {
     let byokd = Byokd::start().await;
     let set = v1::SetKeyRequest {
         request_id: "request-7".into(),
@@ -140,7 +140,7 @@ async fn pages_over_a_thousand_events_miss_none_and_repeat_none_while_more_are_w
             if stop.load(Ordering::SeqCst) {
                 break;
             }
-            // More will come after what was seen last.
+            // More events follow the last one that was read.
             token = seen.last().unwrap().revision.to_string();
         }
     }
@@ -250,7 +250,7 @@ async fn a_reversed_range_a_foreign_token_and_a_wrong_size_are_refused() {
             "{context}"
         );
     }
-    // Beyond the last one there is nothing, and that is no error.
+    // After the last page there is nothing, which is no error.
     let page = byokd
         .admin()
         .list_audit_events(events_of("acme", 0, "18446744073709551615"))
@@ -260,7 +260,7 @@ async fn a_reversed_range_a_foreign_token_and_a_wrong_size_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_the_retention_goes() {
+async fn events_beyond_the_retention_are_deleted() {
     let byokd = Byokd::start_with(|config| config.audit.retention_days = 30).await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     byokd.toggle("acme", true).await;

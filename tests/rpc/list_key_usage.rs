@@ -1,4 +1,4 @@
-//! ListKeyUsage: how often which caller was handed which key.
+//! ListKeyUsage: the number of credentials issued by hour, key and caller.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -76,7 +76,7 @@ pub(crate) async fn acme_with_a_key(byokd: &Byokd) {
 }
 
 #[tokio::test]
-async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
+async fn issued_credentials_are_counted_by_hour_generation_and_caller() {
     let byokd = Byokd::start().await;
     acme_with_a_key(&byokd).await;
     resolve(&byokd, "chat", 3).await;
@@ -95,7 +95,7 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
     byokd.pass(Duration::from_secs(1800));
     resolve(&byokd, "chat", 1).await;
     byokd.pass(Duration::from_secs(1800));
-    // Its token is as old as the clock says.
+    // A token is as old as the clock says.
     resolve(&byokd, "chat", 5).await;
     let byokd = byokd.restart().await;
     let noon = 1_907_755_200;
@@ -114,7 +114,7 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
             "pages of {page_size}"
         );
     }
-    // What comes later is added.
+    // Later calls are added.
     resolve(&byokd, "chat", 1).await;
     let byokd = byokd.restart().await;
     assert_eq!(
@@ -148,7 +148,7 @@ async fn what_was_handed_out_is_counted_by_hour_generation_and_caller() {
     );
 }
 
-/// The answer of a commit was lost, and the same counts are sent again.
+/// The answer of a commit was lost, and byokd sends the same counts again.
 #[tokio::test]
 async fn a_batch_is_added_once_however_often_it_is_sent() {
     let byokd = Byokd::start().await;
@@ -183,7 +183,7 @@ async fn a_batch_is_added_once_however_often_it_is_sent() {
             "batch {number}"
         );
     }
-    // Another process has numbers of its own.
+    // Another process has its own numbers.
     store
         .add_key_usage(uuid::Uuid::now_v7(), now, 1, &rows)
         .await

@@ -1,4 +1,4 @@
-//! ListModels and SelectModel: what a workspace can use, why not the rest, and what it chose.
+//! ListModels: the models that a workspace can use, and the reason for each other one.
 
 mod refresh;
 
@@ -25,8 +25,8 @@ async fn list(byokd: &Byokd, request: v1::ListModelsRequest) -> v1::ListModelsRe
 }
 
 /// `model` or `model: REASON`, one for each entry.
-async fn told(byokd: &Byokd, request: v1::ListModelsRequest) -> Vec<String> {
-    let tell = |model: v1::Model| match model.available {
+async fn described(byokd: &Byokd, request: v1::ListModelsRequest) -> Vec<String> {
+    let describe = |model: v1::Model| match model.available {
         true => model.model,
         false => format!("{}: {}", model.model, model.unavailable_reason),
     };
@@ -34,7 +34,7 @@ async fn told(byokd: &Byokd, request: v1::ListModelsRequest) -> Vec<String> {
         .await
         .models
         .into_iter()
-        .map(tell)
+        .map(describe)
         .collect()
 }
 
@@ -58,18 +58,18 @@ async fn byo(models: &[&str]) -> Byokd {
 }
 
 #[tokio::test]
-async fn only_models_under_the_key_are_listed_and_the_rest_say_why() {
+async fn only_models_under_the_key_are_available_and_the_others_have_a_reason() {
     let byokd = byo(&["small-2029", "whisper-9", "ft:mine"]).await;
     let available = v1::ListModelsRequest {
         include_unavailable: false,
         ..all("acme")
     };
     assert_eq!(
-        told(&byokd, available).await,
+        described(&byokd, available).await,
         ["llama-1", "small-2029", "ft:mine", "whisper-9"]
     );
     assert_eq!(
-        told(&byokd, all("acme")).await,
+        described(&byokd, all("acme")).await,
         [
             "haiku-1: BYO_KEY_MISSING",
             "large-2030: MODEL_NOT_AVAILABLE",
@@ -84,10 +84,10 @@ async fn only_models_under_the_key_are_listed_and_the_rest_say_why() {
         provider: "anthropic".into(),
         ..all("acme")
     };
-    assert_eq!(told(&byokd, one).await, ["haiku-1: BYO_KEY_MISSING"]);
+    assert_eq!(described(&byokd, one).await, ["haiku-1: BYO_KEY_MISSING"]);
     byokd.toggle("acme", false).await;
     assert_eq!(
-        told(&byokd, all("acme")).await,
+        described(&byokd, all("acme")).await,
         [
             "haiku-1: PLATFORM_KEY_MISSING",
             "large-2030: PLATFORM_KEY_MISSING",
@@ -101,7 +101,7 @@ async fn only_models_under_the_key_are_listed_and_the_rest_say_why() {
 }
 
 #[tokio::test]
-async fn an_entry_says_who_pays_until_when_and_what_comes_next() {
+async fn an_entry_has_payer_end_of_life_and_successor() {
     let byokd = byo(&["small-2029", "whisper-9"]).await;
     select(&byokd, "small", "").await.unwrap();
     let models = list(&byokd, all("acme")).await.models;

@@ -5,7 +5,7 @@ use byokd::contract::v1;
 use crate::support::{Byokd, anthropic_key, openai_key};
 
 #[tokio::test]
-async fn the_platforms_events_stand_apart() {
+async fn platform_events_are_separate() {
     let byokd = Byokd::start().await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     byokd.set_platform_key("openai", &openai_key(2)).await;
@@ -28,10 +28,10 @@ async fn the_platforms_events_stand_apart() {
         .unwrap()
         .into_inner();
     assert_eq!(second.next_page_token, "");
-    let told: Vec<_> = [&first.events[0], &second.events[0]]
+    let events: Vec<_> = [&first.events[0], &second.events[0]]
         .map(|event| (event.action.clone(), event.provider.clone(), event.revision))
         .into();
     let set =
         |provider: &str, revision| ("SetPlatformKey".to_owned(), provider.to_owned(), revision);
-    assert_eq!(told, [set("openai", 1), set("anthropic", 2)]);
+    assert_eq!(events, [set("openai", 1), set("anthropic", 2)]);
 }

@@ -4,9 +4,9 @@ use byokd::contract::v1;
 
 use crate::support::{Byokd, openai_key, refused};
 
-/// Platform keys stand apart: no workspace's page shows them, and deleting a workspace's key leaves them.
+/// No workspace's page shows platform keys, and DeletePlatformKey removes them.
 #[tokio::test]
-async fn platform_keys_stand_apart() {
+async fn platform_keys_are_separate() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     assert!(byokd.workspace("acme").await.providers.is_empty());

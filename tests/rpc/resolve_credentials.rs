@@ -1,13 +1,13 @@
-//! The main road: whose key, which model, where, and who pays, as a product walks it.
+//! ResolveCredentials: whose key, which model, where, and who pays.
 
 use byokd::contract::v1::{BillingMode, KeySource};
 use tonic::Code;
 
 use crate::support::{Byokd, Reply, anthropic_key, ask, openai_key, reason, refused};
 
-/// Works with no set-up: the platform's key, in credits.
+/// Works without set-up: the platform's key, in credits.
 #[tokio::test]
-async fn a_workspace_never_seen_gets_the_platforms_key_and_credits() {
+async fn an_unknown_workspace_gets_the_platforms_key_and_credits() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     let resolved = byokd.resolve("acme", "", "").await.unwrap();
@@ -43,7 +43,8 @@ async fn a_workspace_never_seen_gets_the_platforms_key_and_credits() {
     assert_eq!(byokd.workspace("acme").await.revision, 0);
 }
 
-/// A stored key is used at once; its provider bills the customer, with the reduced fee; credits are untouched.
+/// A stored key is used at once; its provider bills the customer, with the reduced fee; no credits are
+/// charged.
 #[tokio::test]
 async fn under_byo_the_workspaces_key_is_used_at_once_and_its_provider_bills() {
     let byokd = Byokd::start().await;
@@ -92,7 +93,7 @@ async fn several_providers_each_with_its_own_key() {
 
 /// Other features stay on credits, and training is free, whatever the toggle.
 #[tokio::test]
-async fn purposes_of_the_platform_stay_the_platforms() {
+async fn purposes_of_the_platform_ignore_the_toggle() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     byokd.set_key("acme", "openai", &openai_key(2)).await;
@@ -153,7 +154,7 @@ async fn a_model_outside_the_catalog_can_be_used() {
     );
 }
 
-/// Scoped to the workspace: a key of one is never another's.
+/// A key of one workspace is never used for another.
 #[tokio::test]
 async fn keys_are_scoped_to_their_workspace() {
     let byokd = Byokd::start().await;

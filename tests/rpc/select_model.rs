@@ -1,4 +1,4 @@
-//! The model that a workspace chose: how it is named, what it survives, and which one wins.
+//! SelectModel: the names of a model, the life of a selection, and the order of selections.
 
 use byokd::contract::v1;
 use tonic::Status;
@@ -16,7 +16,7 @@ async fn select(byokd: &Byokd, model: &str, provider: &str) -> Result<v1::Worksp
     Ok(selected.into_inner().workspace.unwrap())
 }
 
-/// What acme's calls get that name nothing, or the provider alone.
+/// The model of acme's calls without a model, or with the provider alone.
 async fn used(byokd: &Byokd, provider: &str) -> String {
     byokd.resolve("acme", "", provider).await.unwrap().model
 }
@@ -39,7 +39,7 @@ async fn byo() -> Byokd {
 }
 
 #[tokio::test]
-async fn a_family_an_alias_a_concrete_id_or_one_outside_can_be_selected() {
+async fn a_family_an_alias_an_id_or_a_model_outside_the_catalog_can_be_selected() {
     let byokd = byo().await;
     let rows = [
         ("large", "", "large-2030"),
@@ -72,7 +72,7 @@ async fn a_family_an_alias_a_concrete_id_or_one_outside_can_be_selected() {
 }
 
 #[tokio::test]
-async fn the_latest_selection_wins_and_a_cleared_one_gives_way() {
+async fn the_latest_selection_that_is_not_cleared_wins() {
     let byokd = byo().await;
     byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
     for model in ["large", "haiku", "large"] {
@@ -130,7 +130,7 @@ async fn a_selection_survives_a_new_key_that_can_use_it() {
 }
 
 #[tokio::test]
-async fn a_selection_that_the_new_key_cannot_use_is_cleared_and_told() {
+async fn a_selection_that_the_new_key_cannot_use_is_cleared_and_reported() {
     let byokd = byo().await;
     for model in ["large", "whisper-9"] {
         byokd
@@ -146,7 +146,8 @@ async fn a_selection_that_the_new_key_cannot_use_is_cleared_and_told() {
     }
 }
 
-/// Where the platform pays, what only the workspace's key can use is passed over, and comes back with the toggle.
+/// Where the platform pays, a selection that only the workspace's key can use is skipped, and applies again
+/// with the toggle.
 #[tokio::test]
 async fn a_selection_outside_the_catalog_waits_for_the_toggle() {
     let byokd = byo().await;
@@ -178,11 +179,11 @@ async fn a_key_is_not_stored_for_a_model_that_it_cannot_use() {
 }
 
 #[tokio::test]
-async fn a_selection_that_the_key_cannot_use_is_cleared_when_byo_is_switched_on_and_told() {
+async fn a_selection_that_the_key_cannot_use_is_cleared_and_reported_when_byo_is_switched_on() {
     let byokd = Byokd::start().await;
     byokd.provider.models_ok(&["small-2030"]);
     byokd.set_key("acme", "openai", &openai_key(1)).await;
-    // While the platform pays, its key's list is not the workspace's business.
+    // While the platform pays, the workspace does not see the list of the platform's key.
     select(&byokd, "large", "").await.unwrap();
     let toggled = byokd.toggle("acme", true).await;
     assert_eq!(toggled.cleared_selections["openai"], "large");
@@ -199,7 +200,7 @@ async fn a_selection_that_the_key_cannot_use_is_cleared_when_byo_is_switched_on_
     );
 }
 
-/// A new key that switches BYO on makes the other providers' keys the paying ones, too.
+/// A new key that switches BYO on also makes the other providers' keys pay.
 #[tokio::test]
 async fn a_key_that_switches_byo_on_clears_what_the_other_keys_cannot_use() {
     let byokd = Byokd::start().await;
@@ -222,7 +223,7 @@ async fn a_key_that_switches_byo_on_clears_what_the_other_keys_cannot_use() {
 }
 
 #[tokio::test]
-async fn a_pinned_selection_is_listed_as_what_calls_get() {
+async fn a_pinned_selection_is_listed_as_the_model_of_calls() {
     let byokd = byo().await;
     select(&byokd, "small-2029", "").await.unwrap();
     let request = v1::ListModelsRequest {
@@ -246,7 +247,7 @@ async fn a_pinned_selection_is_listed_as_what_calls_get() {
 }
 
 #[tokio::test]
-async fn a_new_key_answers_what_it_may_use_before_byo_is_switched_on() {
+async fn the_answer_to_a_new_key_has_its_models_before_byo_is_switched_on() {
     let byokd = Byokd::start().await;
     byokd.provider.models_ok(&["small-2030", "whisper-9"]);
     let set = byokd.set_key("acme", "openai", &openai_key(1)).await;
@@ -264,7 +265,7 @@ async fn a_new_key_answers_what_it_may_use_before_byo_is_switched_on() {
 }
 
 #[tokio::test]
-async fn a_key_pasted_as_a_model_goes_nowhere() {
+async fn a_key_pasted_as_a_model_is_refused() {
     let byokd = byo().await;
     let status = select(&byokd, &openai_key(9), "openai").await.unwrap_err();
     assert_eq!(crate::support::reason(&status), "FIELD_INVALID");

@@ -1,4 +1,5 @@
-//! What a test call taught decides what SetKey does: each verdict of both vendors, at the wire, from body to badge.
+//! SetKey stores or refuses a key by the verdict of its check: each verdict of both vendors, from the
+//! provider's body to the badge.
 
 mod answers;
 
@@ -36,7 +37,7 @@ fn refuses(status: &Status, verdict: Verdict, expected: (Code, &str), what: &str
     let retry = status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay);
-    // A retry helps where no answer came; where one came, only if the provider says when.
+    // A retry helps if the provider did not answer; if it answered, only if it names a time.
     let away = matches!(verdict, Verdict::ProviderDown | Verdict::Unreachable);
     assert!(retry.is_some() || !away, "{what}");
     assert!(retry.is_none() || expected.0 == Code::Unavailable, "{what}");
@@ -146,7 +147,7 @@ async fn the_platforms_key_is_judged_alike() {
 }
 
 #[tokio::test]
-async fn validate_only_tests_and_stores_nothing() {
+async fn validate_only_checks_and_stores_nothing() {
     let byokd = Byokd::start().await;
     let request = |n| v1::SetKeyRequest {
         validate_only: true,
@@ -190,7 +191,7 @@ async fn validate_only_tests_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn validate_only_stores_nothing_of_the_platforms_either() {
+async fn validate_only_stores_no_platform_key_either() {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(1)).await;
     let request = v1::SetPlatformKeyRequest {
@@ -217,9 +218,9 @@ async fn validate_only_stores_nothing_of_the_platforms_either() {
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
 }
 
-/// Where a key was tested, and with what, is what a resolve answers: one endpoint for both.
+/// A resolve answers the endpoint at which the key was checked.
 #[tokio::test]
-async fn a_keys_own_host_and_headers_go_with_it() {
+async fn a_resolve_answers_the_keys_own_host_and_headers() {
     let byokd = Byokd::start().await;
     let base_url = format!("http://localhost:{}/v1", byokd.provider.port());
     let request = v1::SetKeyRequest {

@@ -2,7 +2,7 @@
 
 use crate::support::{Byokd, openai_key};
 
-/// The toggle can be switched at any time; off means credits again, and the key stays.
+/// Off means credits again, and the key stays.
 #[tokio::test]
 async fn the_toggle_goes_both_ways_and_keeps_the_key() {
     let byokd = Byokd::start().await;

@@ -1,5 +1,5 @@
-//! VerifyKey and VerifyPlatformKey: three refusals over ten minutes condemn a stored key, nothing less does, and one
-//! success takes it back.
+//! VerifyKey and VerifyPlatformKey: three refusals over ten minutes condemn a stored key, nothing less does,
+//! and one success clears it.
 
 mod holder;
 
@@ -32,7 +32,7 @@ async fn without_a_key_there_is_nothing_to_verify() {
 }
 
 #[tokio::test]
-async fn one_refusal_is_shown_and_the_key_still_serves() {
+async fn one_refusal_shows_in_the_badge_and_the_key_still_serves() {
     for whose in BOTH {
         let byokd = whose.standing().await;
         let before = whose.revision(&byokd).await;
@@ -104,14 +104,14 @@ async fn three_refusals_within_nine_minutes_do_not() {
         assert_eq!(
             byokd.secret("acme", "openai").await.unwrap(),
             openai_key(1),
-            "time alone condemns nobody"
+            "time alone condemns no key"
         );
         assert_eq!(whose.badge(&byokd).await, Badge::Rejected);
     }
 }
 
 #[tokio::test]
-async fn one_success_begins_the_count_again() {
+async fn one_success_resets_the_count() {
     for whose in BOTH {
         let byokd = whose.standing().await;
         let rows = [
@@ -120,7 +120,7 @@ async fn one_success_begins_the_count_again() {
             (Reply::models(&["small-2030"]), Badge::Connected),
             (wrong_key(), Badge::Failing),
             (wrong_key(), Badge::Failing),
-            // Too busy to say is no success.
+            // A busy provider is no success.
             (Reply::openai_rate_limited(1), Badge::Failing),
             (wrong_key(), Badge::Rejected),
             (Reply::openai_rate_limited(1), Badge::Rejected),
@@ -135,7 +135,7 @@ async fn one_success_begins_the_count_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_taught_nothing_neither_adds_nor_clears() {
+async fn an_inconclusive_check_neither_adds_nor_clears() {
     for whose in BOTH {
         let byokd = whose.standing().await;
         let nothing = [
@@ -166,7 +166,7 @@ async fn a_call_that_taught_nothing_neither_adds_nor_clears() {
 }
 
 #[tokio::test]
-async fn a_named_model_is_the_one_that_is_generated_on() {
+async fn a_named_model_is_the_one_that_is_probed() {
     for whose in BOTH {
         let byokd = whose.standing().await;
         let rows = [
@@ -189,7 +189,8 @@ async fn a_named_model_is_the_one_that_is_generated_on() {
             );
         }
         assert!(byokd.provider.requests().is_empty());
-        // The stored list does not show it, and the provider is asked all the same; its no is no word on the key.
+        // The stored list does not show it, and byokd asks the provider all the same; its refusal says
+        // nothing about the key.
         byokd
             .provider
             .on_generate_for("not-listed", Reply::openai_model_not_found());
@@ -202,7 +203,7 @@ async fn a_named_model_is_the_one_that_is_generated_on() {
 }
 
 #[tokio::test]
-async fn a_verify_that_changes_nothing_to_see_is_no_change() {
+async fn a_verify_without_a_visible_effect_is_no_change() {
     for whose in BOTH {
         let byokd = whose.standing().await;
         let before = whose.revision(&byokd).await;
@@ -249,8 +250,8 @@ async fn a_verify_never_moves_a_key_to_another_host() {
     }
 }
 
-/// Some providers list for anybody: only a key that the provider knows says with its list what it can use. A list that
-/// is hidden now no longer says anything.
+/// Some providers list for any key: a list counts only if the provider knows the key. A list that is now
+/// hidden says nothing.
 #[tokio::test]
 async fn a_new_list_counts_if_the_key_is_known_and_the_old_one_until_then() {
     let byokd = Whose::Workspace.standing().await;
@@ -292,9 +293,9 @@ async fn a_new_list_counts_if_the_key_is_known_and_the_old_one_until_then() {
     }
 }
 
-/// The old key's test hangs until its deadline; meanwhile a new key takes its place.
+/// The old key's check hangs until its deadline; meanwhile a new key replaces it.
 #[tokio::test]
-async fn a_key_that_was_replaced_meanwhile_is_not_judged_for_the_old_one() {
+async fn a_replaced_key_is_not_judged_by_the_old_keys_check() {
     let byokd = Whose::Workspace.standing().await;
     let gate = Arc::new(Semaphore::new(0));
     byokd

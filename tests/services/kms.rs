@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{KmsFault, KmsProxy, kms_proxy::AUTHORIZATION};
 
-/// A plain call through the proxy: the HTTP status and the body, or that there was no answer.
+/// A plain call through the proxy: the HTTP status and the body, or `None` without an answer.
 async fn call(
     kms: &KmsProxy,
     operation: &str,
@@ -225,7 +225,7 @@ async fn a_call_that_binds_to_too_little_is_a_violation() {
         .unwrap()
         .remove("bucket");
     let blob = well(&kms, "GenerateDataKey", partly.clone()).await["CiphertextBlob"].clone();
-    // Without a KMS key's name, the KMS would open it under whatever key the blob names.
+    // Without a KMS key's name, the KMS would decrypt with any key that the blob names.
     call(
         &kms,
         "Decrypt",

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::support::{Network, Proxy, postgres, until};
 
-/// Nothing tells silence from slowness but time.
+/// Only time separates silence from slowness.
 const SILENCE: Duration = Duration::from_millis(200);
 
 async fn insert(database: &mut PgConnection) -> Result<PgQueryResult, sqlx::Error> {

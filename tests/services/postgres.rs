@@ -1,4 +1,4 @@
-//! PostgreSQL, shared and of a test's own, and PgBouncer before it.
+//! PostgreSQL, shared and private to a test, and PgBouncer before it.
 
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgQueryResult};
 
@@ -8,7 +8,7 @@ use crate::support::{
     until,
 };
 
-/// One connection and no pool, which would hide what happens to it.
+/// One connection without a pool, which would hide its end.
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     PgConnection::connect(url).await
 }
@@ -17,7 +17,7 @@ async fn run(database: &mut PgConnection, sql: &'static str) -> Result<PgQueryRe
     sqlx::query(sql).execute(database).await
 }
 
-/// The number that a query answers to a connection of its own.
+/// The number that a query returns on its own connection.
 async fn number(url: &str, sql: &'static str) -> i64 {
     let mut database = connect(url).await.unwrap();
     sqlx::query_scalar(sql)
@@ -27,7 +27,7 @@ async fn number(url: &str, sql: &'static str) -> i64 {
 }
 
 const IDENTITY: &str = "SELECT system_identifier FROM pg_control_system()";
-// The one that is written now; `pg_control_checkpoint` tells that of the last checkpoint.
+// The current timeline; `pg_control_checkpoint` has that of the last checkpoint.
 const TIMELINE: &str =
     "SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint";
 
@@ -69,7 +69,7 @@ async fn each_test_has_a_database_of_its_own_by_tls_alone() {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_server_stops_crashes_and_goes_back() {
+async fn a_server_stops_crashes_and_is_restored() {
     let mut own = OwnPostgres::start().await;
     let count = "SELECT count(*) FROM t";
     let mut database = connect(&own.url()).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_server_freezes_turns_read_only_and_closes_connections() {
     run(&mut database, "CREATE TABLE t (n int)").await.unwrap();
 
     own.pause();
-    // Nothing tells a frozen server from a slow one but time.
+    // Only time separates a frozen server from a slow one.
     let silence = std::time::Duration::from_millis(200);
     let mut asked = Box::pin(run(&mut database, "INSERT INTO t VALUES (1)"));
     tokio::time::timeout(silence, &mut asked).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn a_server_freezes_turns_read_only_and_closes_connections() {
 
 #[tokio::test]
 #[ignore = "needs services: ./tests/run services"]
-async fn the_pooler_pools_by_transaction_and_knows_no_prepared_statements() {
+async fn the_pooler_pools_by_transaction_without_prepared_statements() {
     let url = postgres::pooled(&postgres::shared().await);
     let mut one = connect(&url).await.unwrap();
     let mut other = connect(&url).await.unwrap();
@@ -163,11 +163,12 @@ async fn the_pooler_pools_by_transaction_and_knows_no_prepared_statements() {
     }
     // Both clients stay connected and take turns on one connection to the server.
     assert_eq!(backend(&mut one).await, backend(&mut other).await);
-    // Within a transaction it is one client's alone.
+    // Within a transaction the connection belongs to one client.
     let mut held = one.begin().await.unwrap();
     assert_ne!(backend(&mut held).await, backend(&mut other).await);
     held.rollback().await.unwrap();
-    // What one client prepared is in the other's way, or not there, when it comes to the same connection.
+    // A statement that one client prepared collides with the other's, or is missing, when the connection
+    // changes hands.
     let prepared = "SELECT 1";
     sqlx::query(prepared).execute(&mut one).await.unwrap();
     let error = sqlx::query(prepared).execute(&mut other).await.unwrap_err();

@@ -1,11 +1,11 @@
 //! Three replicas under a steady load while everything around them fails, one thing after the other.
 //!
-//! Each fault is made, sampled once all have felt it, and healed; then every call on every replica must succeed again.
-//! `expected` is the table of what each call must answer in each fault, `ledger` what every answer must show. A wrong
-//! status, a broken invariant, or an expected refusal that does not come fails the run, which goes on to its end, so that
-//! one run tells everything.
+//! Each fault is made, sampled once all have felt it, and healed; then every call on every replica must
+//! succeed again. `expected` is the table of the allowed answers, `ledger` checks their content. A wrong
+//! status, a broken invariant, or a missing expected refusal fails the run, which continues to its end, so
+//! that one run reports everything.
 //!
-//! `BYOKD_TESTS_LONG=1` adds the faults that take minutes, `BYOKD_TESTS_FAULTS=KmsDead,…` runs some of them only, and
+//! `BYOKD_TESTS_LONG=1` adds the faults that take minutes, `BYOKD_TESTS_FAULTS=KmsDead,…` selects faults, and
 //! `BYOKD_TESTS_WRITE_DOCS=1` writes `docs/reliability.md`.
 
 mod deployment;
@@ -35,9 +35,9 @@ use self::{
     record::Stage,
 };
 
-/// For what takes seconds on a quiet machine.
+/// For steps that take seconds on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// A sample that is not complete by then lacks something. The database's grace is longer.
+/// A sample that is incomplete by then lacks an answer. The database's grace is longer.
 const SAMPLE: Duration = Duration::from_secs(15);
 
 const SHORT: &[Fault] = &[
@@ -56,7 +56,7 @@ const SHORT: &[Fault] = &[
 ];
 const LONG: &[Fault] = &[Fault::DatabaseStoppedForLong, Fault::KmsKeyDisabledForLong];
 
-/// How a fault went.
+/// The course of a fault.
 struct Ran {
     fault: Fault,
     felt: Duration,
@@ -66,7 +66,7 @@ struct Ran {
 #[expect(clippy::print_stderr, reason = "what was seen is the point")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and needs services: ./tests/run soak"]
-async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
+async fn every_promise_holds_while_one_component_after_the_other_fails() {
     let long = std::env::var_os("BYOKD_TESTS_LONG").is_some();
     let mut faults: Vec<Fault> = SHORT
         .iter()
@@ -93,7 +93,7 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     eprintln!("ready after {:.1?}", began.elapsed());
     let mut ran = Vec::new();
     for fault in faults {
-        // Some time in health, between two faults.
+        // Some time without a fault, between two.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let one = endure(&mut all, &world, fault).await;
         let violations = world.recorder.inner().violations.len();
@@ -138,7 +138,7 @@ async fn what_is_promised_holds_while_one_thing_after_the_other_fails() {
     }
 }
 
-/// The platform's key, and a first one for everybody.
+/// The platform's key, and a first one for each workspace.
 async fn fill(all: &Deployment, world: &Arc<World>) {
     let request = v1::SetPlatformKeyRequest {
         provider: "openai".to_owned(),
@@ -219,23 +219,24 @@ async fn endure(all: &mut Deployment, world: &World, fault: Fault) -> Ran {
 }
 
 /// Waits until every call on every replica is OK.
-#[expect(clippy::print_stderr, reason = "what takes long is told while it does")]
+#[expect(clippy::print_stderr, reason = "a long step is reported while it runs")]
 async fn well(all: &Deployment, world: &World, after: &str) {
-    let (began, mut told) = (Instant::now(), false);
+    let (began, mut reported) = (Instant::now(), false);
     while let Err(ill) = world.recorder.well() {
         let violations = world.recorder.inner().violations.clone();
         assert!(
             began.elapsed() < PATIENCE * 2,
             "not well again after {after}: {ill}; {violations:#?}"
         );
-        if began.elapsed() > PATIENCE / 4 && !std::mem::replace(&mut told, true) {
+        if began.elapsed() > PATIENCE / 4 && !std::mem::replace(&mut reported, true) {
             eprintln!("not well after {after}: {ill}\n{}", all.state().await);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// With no change on its way, the three replicas and the rows tell the same of everybody, and it is what was told.
+/// With no change in flight, the three replicas and the rows agree about each workspace, and with the
+/// acknowledgements.
 async fn settle(all: &Deployment, world: &World, fault: Fault) {
     let database = all.database().await;
     let unchanged = world.calm.iter().chain(&world.verified);
@@ -257,10 +258,10 @@ async fn settle(all: &Deployment, world: &World, fault: Fault) {
         let same = same
             .then_some(())
             .ok_or_else(|| format!("{shown:?} and {rows:?} differ"));
-        let told = shown.iter().try_for_each(|one| tracked.settled(one));
+        let agrees = shown.iter().try_for_each(|one| tracked.settled(one));
         world
             .recorder
-            .must(same.and(told), |figures| figures.settled += 1);
+            .must(same.and(agrees), |figures| figures.settled += 1);
     }
     database.close().await.unwrap();
 }

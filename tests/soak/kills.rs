@@ -1,5 +1,5 @@
-//! SIGKILL at any moment of any change, on PostgreSQL: what was acknowledged is there, and no change is half there; and
-//! of `byokd rewrap`: it comes to its end all the same.
+//! SIGKILL at any moment of any change, on PostgreSQL: acknowledged changes are there, no change is partial,
+//! and a killed `byokd rewrap` still finishes.
 #![expect(clippy::print_stderr, reason = "figures are for people")]
 
 use std::{
@@ -27,7 +27,7 @@ fn kills() -> u32 {
     }
 }
 
-/// What a workspace is: whether BYO is on, and which key it has.
+/// The state of a workspace: whether BYO is on, and its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct State {
     byo: bool,
@@ -61,7 +61,7 @@ impl Change {
         }
     }
 
-    /// Whether it was acknowledged; that a key is not there any more is an acknowledgement, too.
+    /// Whether it was acknowledged; a refusal because the key is gone is an acknowledgement, too.
     async fn make(self, admin: &mut Keys) -> bool {
         let (workspace_id, provider) = (WORKSPACE.to_owned(), "openai".to_owned());
         let made = match self {
@@ -90,11 +90,11 @@ impl Change {
     }
 }
 
-/// What a caller knows who makes one change after the other until the server is gone.
+/// The knowledge of a caller that makes one change after the other until the server is gone.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Progress {
     acknowledged: State,
-    /// The change whose answer did not come.
+    /// The change without an answer.
     in_flight: Option<Change>,
     answers: u64,
     took: Duration,
@@ -104,25 +104,25 @@ struct Told {
 async fn stream(
     mut admin: Keys,
     mut changes: impl Iterator<Item = Change>,
-    told: Arc<Mutex<Told>>,
+    progress: Arc<Mutex<Progress>>,
 ) {
     loop {
         let change = changes.next().unwrap();
-        told.lock().unwrap().in_flight = Some(change);
+        progress.lock().unwrap().in_flight = Some(change);
         let began = Instant::now();
         let acknowledged = change.make(&mut admin).await;
-        let mut told = told.lock().unwrap();
+        let mut progress = progress.lock().unwrap();
         if !acknowledged {
             return;
         }
-        told.acknowledged = change.after(told.acknowledged);
-        told.in_flight = None;
-        told.answers += 1;
-        told.took = began.elapsed();
+        progress.acknowledged = change.after(progress.acknowledged);
+        progress.in_flight = None;
+        progress.answers += 1;
+        progress.took = began.elapsed();
     }
 }
 
-/// What is served now: which key, if the workspace's own is used.
+/// The key that is served now, if it is the workspace's own.
 async fn state(process: &Process, rows: &Rows, context: &str) -> State {
     let mut resolver = process.keys(Role::Resolver).await;
     let resolved = resolver
@@ -150,7 +150,7 @@ async fn state(process: &Process, rows: &Rows, context: &str) -> State {
                 key: None,
             }
         }
-        // Nobody pays: there is no platform key here. Which key it is shows once BYO is on again.
+        // There is no platform key here. The key shows once BYO is on again.
         (false, has_key, Err(status)) => {
             assert_eq!(
                 crate::support::reason(&status),
@@ -180,15 +180,15 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
     let fleet = Fleet::on_postgres().await;
     let mut random = Random::new();
     let seed = random.seed;
-    let first = Told {
+    let first = Progress {
         acknowledged: State::default(),
         in_flight: None,
         answers: 0,
         took: Duration::from_millis(20),
     };
-    let (mut told, mut sent, mut answers, mut applied) = (first, 0, 0, 0);
+    let (mut progress, mut sent, mut answers, mut applied) = (first, 0, 0, 0);
     for kill in 0..=kills() {
-        let context = format!("seed {seed}, after {kill} kills, {told:?}");
+        let context = format!("seed {seed}, after {kill} kills, {progress:?}");
         let mut process = fleet.start().await;
         let database = fleet.database().await;
         let rows = Rows::of(&database, WORKSPACE).await;
@@ -197,23 +197,25 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
         if kill == 0 {
             let mut admin = process.keys(Role::Admin).await;
             assert!(Change::Toggle(true).make(&mut admin).await);
-            told.acknowledged.byo = true;
+            progress.acknowledged.byo = true;
         } else {
             let seen = state(&process, &rows, &context).await;
-            let or = told.in_flight.map(|change| change.after(told.acknowledged));
-            let lost = !same(seen, told.acknowledged);
+            let or = progress
+                .in_flight
+                .map(|change| change.after(progress.acknowledged));
+            let lost = !same(seen, progress.acknowledged);
             assert!(
                 !lost || or.is_some_and(|or| same(seen, or)),
                 "{context}: {seen:?}"
             );
             if lost {
-                // The one that was in flight was made.
+                // The change in flight was made.
                 applied += 1;
-                told.acknowledged = or.unwrap();
+                progress.acknowledged = or.unwrap();
             }
         }
-        (told.in_flight, told.answers) = (None, 0);
-        let shared = Arc::new(Mutex::new(told));
+        (progress.in_flight, progress.answers) = (None, 0);
+        let shared = Arc::new(Mutex::new(progress));
         let changes: Vec<Change> = (0..10_000)
             .map(|n| Change::any(&mut random, sent + n))
             .collect();
@@ -224,14 +226,14 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
             (shared.lock().unwrap().answers >= wanted || streaming.is_finished()).then_some(())
         })
         .await;
-        // Not to wait for anything: this is the random moment, somewhere in the next call or the one after.
+        // No wait for a condition: this is the random moment, somewhere in the next call or the one after.
         let within = shared.lock().unwrap().took * 2;
         tokio::time::sleep(random.part_of(within)).await;
         process.kill();
         streaming.await.unwrap();
-        told = *shared.lock().unwrap();
+        progress = *shared.lock().unwrap();
         sent += 10_000;
-        answers += told.answers;
+        answers += progress.answers;
     }
     eprintln!(
         "{} kills, {answers} acknowledged changes, {applied} more that were in flight, none lost",
@@ -242,7 +244,7 @@ async fn no_acknowledged_change_is_lost_to_a_kill() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and needs services: ./tests/run soak"]
-async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
+async fn a_rewrap_killed_at_any_moment_finishes() {
     let mut fleet = Fleet::on_postgres().await;
     let mut process = fleet.start().await;
     set_keys(&process, KEYS).await;
@@ -255,8 +257,8 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
     let (mut killed, mut done, mut resumed, mut usual) = (0, 0, 0, Duration::from_secs(3));
     while killed < kills() / 2 {
         let context = format!("seed {}, after {killed} kills and {done} ends", random.seed);
-        // Every other time to another key file, which the replica that serves does not know. It needs to once it looks
-        // at the records anew, which is 10 minutes from their load.
+        // Every other time to another key file, which the serving replica does not have. It needs that file
+        // once it reads the records again, which is 10 minutes after their load.
         let to_data_keys = random.below(2) == 0;
         if !to_data_keys {
             let files = fleet.key_files();
@@ -281,7 +283,7 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
             }
             rewrap.kill();
             killed += 1;
-            // As it is once it was silent for long enough.
+            // As after a long silence.
             database
                 .execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16")
                 .await
@@ -304,7 +306,7 @@ async fn a_rewrap_that_is_killed_at_any_moment_comes_to_its_end() {
         let live = "SELECT count(*) FROM provider_keys WHERE state = 'active'";
         assert_eq!(number(&database, live).await, i64::from(KEYS), "{context}");
         assert_keys(&process, KEYS).await;
-        // What is there opens for one that starts anew, too. It knows today's key file, and takes over.
+        // A restarted replica opens the records, too. It has today's key file, and takes over.
         let site = fleet.another().await;
         process = fleet.start_at(&site).await;
         assert_keys(&process, KEYS).await;

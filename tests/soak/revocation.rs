@@ -1,7 +1,7 @@
-//! How long a revoked key is handed out by replicas that did not revoke it, measured.
+//! The time for which other replicas issue a revoked key, measured.
 //!
-//! Five replicas, a load on all of them, and a key that is deleted or replaced through one of them, again and again.
-//! What is measured is the time from the acknowledgement until the last answer with the old key had begun.
+//! Five replicas, a load on all of them, and a key that is deleted or replaced through one of them, again and
+//! again. The test measures from the acknowledgement to the start of the last call with the old key.
 #![expect(clippy::print_stderr, reason = "figures are for people")]
 
 use std::{
@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 const REPLICAS: usize = 5;
-/// The promise to a healthy fleet, and the one for any fault.
+/// The promise for a healthy fleet, and the one for any fault.
 const HEALTHY: Duration = Duration::from_millis(1500);
 const WORST: Duration = Duration::from_secs(35);
 const WORKSPACE: &str = "acme";
@@ -35,14 +35,14 @@ fn revocations() -> u32 {
     }
 }
 
-/// What a replica handed out last: the key, and when the caller had asked for it.
+/// The last answer of a replica: the key, and the start of the call.
 #[derive(Clone)]
 struct Seen {
     key: Option<String>,
     asked: Instant,
 }
 
-/// Asks one replica again and again. `rounds` counts its answers.
+/// Calls one replica again and again. `rounds` counts its answers.
 struct Watcher {
     seen: Arc<Mutex<Vec<Seen>>>,
     rounds: Arc<AtomicU32>,
@@ -90,7 +90,7 @@ impl Watcher {
         self.seen.lock().unwrap().clear();
     }
 
-    /// Whether its newest answer is this.
+    /// Whether its newest answer has this key.
     fn hands_out(&self, key: Option<&str>) -> bool {
         self.seen
             .lock()
@@ -99,7 +99,7 @@ impl Watcher {
             .is_some_and(|seen| seen.key.as_deref() == key)
     }
 
-    /// When it was asked last for what it answered with this key.
+    /// The start of the last call that got this key.
     fn last_with(&self, key: &str) -> Option<Instant> {
         let seen = self.seen.lock().unwrap();
         seen.iter()
@@ -124,7 +124,7 @@ async fn set(admin: &mut Keys, n: u32) -> String {
     openai_key(n)
 }
 
-/// Revokes the key of the moment and answers the one that follows, if one does.
+/// Revokes the current key and returns its replacement, if there is one.
 async fn revoke(admin: &mut Keys, n: u32) -> Option<String> {
     if n.is_multiple_of(2) {
         return Some(set(admin, n).await);
@@ -142,7 +142,7 @@ async fn revoke(admin: &mut Keys, n: u32) -> Option<String> {
     None
 }
 
-/// Measures as many revocations, each through another replica.
+/// Measures this number of revocations, each through another replica.
 async fn measure(what: &str, replicas: &[(Site, Process)]) {
     let stop = Arc::<AtomicBool>::default();
     let (mut tasks, mut watchers, mut admins) = (JoinSet::new(), Vec::new(), Vec::new());
@@ -213,7 +213,7 @@ async fn replicas(fleet: &Fleet) -> Vec<(Site, Process)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and needs services: ./tests/run soak"]
-async fn a_revoked_key_is_handed_out_by_nobody_after_a_moment() {
+async fn no_replica_issues_a_revoked_key_after_its_bound() {
     let fleet = Fleet::on_postgres().await;
     let replicas = replicas(&fleet).await;
     measure("with NOTIFY", &replicas).await;
@@ -222,7 +222,7 @@ async fn a_revoked_key_is_handed_out_by_nobody_after_a_moment() {
 /// By polling alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes and needs services: ./tests/run soak"]
-async fn a_revoked_key_is_handed_out_by_nobody_after_a_moment_when_hints_are_swallowed() {
+async fn no_replica_issues_a_revoked_key_after_its_bound_without_hints() {
     let mut fleet = Fleet::on_postgres().await;
     let (proxy, through) = Proxy::before(fleet.url()).await;
     proxy.set(Network::Blackhole);

@@ -1,4 +1,5 @@
-//! The caller gone at each await point of a change: the change is whole or absent, and the next one finds a sound byokd.
+//! The caller is gone at each await point of a change: the change is whole or absent, and the next call
+//! works.
 
 mod wire;
 
@@ -26,12 +27,12 @@ use byokd::{
     ops::{self, AppState, ChangeMeta, NewKey, SetKey},
 };
 
-/// How many runs in a row must complete before no further await point is believed in: their number varies a little
-/// with how the answers of the provider arrive.
+/// The number of consecutive complete runs after which no further await point is expected: their number
+/// varies with the arrival of the provider's answers.
 const COMPLETE: usize = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The operations without a server: nothing has warmed them up.
+/// The operations without a server: cold caches.
 struct World {
     _provider: FakeProvider,
     _folder: tempfile::TempDir,
@@ -104,7 +105,7 @@ impl World {
         deleted.await.map(|_| ())
     }
 
-    /// Everything that was begun is over: each change holds the parts until it is whole or absent.
+    /// Every started change is over: each holds the parts until it is whole or absent.
     async fn settled(&self) {
         until("the changes are over", async || {
             (Arc::strong_count(&self.parts) == 1).then_some(())
@@ -112,7 +113,7 @@ impl World {
         .await;
     }
 
-    /// What the hot path answers: a key, or why not.
+    /// The answer of the hot path: a key, or the reason.
     async fn served(&self, workspace: &str) -> Result<String, Reason> {
         let ask = Ask {
             model: None,
@@ -125,8 +126,8 @@ impl World {
             .map_err(|error| error.reason())
     }
 
-    /// Drops the change at its first, second, … await point, each time in a workspace of its own, and again from the
-    /// first, until drops left whole changes as well as none.
+    /// Drops the change at its first, second, … await point, each time in a workspace of its own, and again
+    /// from the first, until drops left whole changes as well as none.
     async fn walk(
         &self,
         prepare: impl AsyncFn(&str),
@@ -174,7 +175,7 @@ impl World {
                 "drops left always whole changes, or never"
             );
         }
-        // Nothing came later, and each change has its line, also if nobody waited for it.
+        // No change came later, and each has its line, also without a waiting caller.
         self.parts.audit.close().await;
         let stream = lines(&self.stream);
         for (workspace, _, rows) in seen {
@@ -186,12 +187,12 @@ impl World {
             let of = |line: &&serde_json::Value| {
                 line["event"] == "changed" && line["workspace"] == *workspace
             };
-            let told: Vec<i64> = stream
+            let logged: Vec<i64> = stream
                 .iter()
                 .filter(of)
                 .map(|line| line["revision"].as_i64().unwrap())
                 .collect();
-            assert_eq!(told, rows.audited, "{workspace}");
+            assert_eq!(logged, rows.audited, "{workspace}");
         }
     }
 }
@@ -224,7 +225,7 @@ async fn dropped_at<F: Future>(point: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// Whether the change that follows `before` others is there; each of them named a request id.
+/// Whether the change after `before` others is there; each of them has a request id.
 fn is_there(rows: &Rows, before: i64, there: bool) -> bool {
     let changes = before + i64::from(there);
     assert_eq!(

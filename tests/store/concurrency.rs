@@ -1,4 +1,4 @@
-//! Many changes at once: none fails for the others' sake, none is lost, and none is seen half.
+//! Many concurrent changes: none fails because of the others, none is lost, and none is seen half.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use crate::support::{
     store,
 };
 
-/// Fifty; fewer on PostgreSQL, where a change that waits too long for its turn is refused, and how long a turn takes is
-/// the machine's.
+/// Fifty; fewer on PostgreSQL, where a change that waits too long for its turn is refused, and the machine
+/// decides how long a turn takes.
 fn many() -> u32 {
     if store::is_postgres() { 12 } else { 50 }
 }
 
-/// Runs one call for each number at once; the answers in the order of the numbers.
+/// Runs one call for each number concurrently; returns the answers in the order of the numbers.
 async fn at_once<T, F>(byokd: &Byokd, count: u32, call: impl Fn(Keys, u32) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -75,7 +75,7 @@ async fn fifty_keys_set_at_once_leave_one_active_and_a_history_of_the_others() {
         .iter()
         .filter(|key| key.state == "superseded" && !key.sealed);
     assert_eq!(superseded.count(), answers.len() - 1);
-    // The last commit wins, and it is the last commit's key that is served.
+    // The last commit wins, and its key is served.
     let last = (0..)
         .zip(&answers)
         .find(|(_, answer)| generation(answer) == u64::from(many()))
@@ -105,7 +105,7 @@ async fn keys_of_fifty_workspaces_set_at_once_are_all_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_admins_that_rest_on_the_same_revision_one_wins() {
+async fn of_two_admins_with_the_same_expected_revision_one_wins() {
     let byokd = Byokd::start_with(for_a_crowd).await;
     for round in 0..10 {
         let answers = at_once(&byokd, 2, |mut keys, n| async move {
@@ -139,7 +139,7 @@ async fn of_two_admins_that_rest_on_the_same_revision_one_wins() {
     }
 }
 
-/// One change of the `n`-th kind; what it refuses, it may refuse.
+/// One change of the `n`-th kind; refusals that it allows are no failure.
 async fn any_change(mut keys: Keys, n: u32) -> Result<(), Status> {
     let (workspace_id, provider) = ("acme".to_owned(), "openai".to_owned());
     match n % 6 {

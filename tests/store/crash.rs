@@ -1,6 +1,6 @@
-//! SIGKILL at any moment: no acknowledged write is lost, no change is half there, and byokd starts again.
+//! SIGKILL at any moment: no acknowledged write is lost, no change is partial, and byokd starts again.
 //!
-//! The moments are random; the seed is printed, and `BYOKD_TEST_SEED` repeats it.
+//! The moments are random; the test prints the seed, and `BYOKD_TEST_SEED` repeats it.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,33 +14,33 @@ use crate::support::{
     Process, Random, Rows, Site, ask, new_key, openai_key, rows::number, store, until,
 };
 
-/// A kill might damage SQLite's file; of PostgreSQL's a client knows nothing.
+/// A kill might damage SQLite's file; a client cannot check PostgreSQL's.
 fn kills() -> u64 {
     if store::is_postgres() { 15 } else { 50 }
 }
 
-/// What the caller of SetKey knows.
+/// The knowledge of SetKey's caller.
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct Progress {
     /// The last key that was sent.
     sent: u32,
     /// The last key that was acknowledged, and its generation.
     acknowledged: Option<(u32, u64)>,
     /// Acknowledgements in this process's life.
     answers: u64,
-    /// How long the last one took.
+    /// The duration of the last one.
     took: Duration,
 }
 
 /// Sets one key after the other until the server is gone.
-async fn stream(process: &Process, told: Arc<Mutex<Told>>) -> JoinHandle<()> {
+async fn stream(process: &Process, progress: Arc<Mutex<Progress>>) -> JoinHandle<()> {
     let mut keys = process.keys(Role::Admin).await;
     tokio::spawn(async move {
         loop {
             let n = {
-                let mut told = told.lock().unwrap();
-                told.sent += 1;
-                told.sent
+                let mut progress = progress.lock().unwrap();
+                progress.sent += 1;
+                progress.sent
             };
             let request = v1::SetKeyRequest {
                 enable_byo: true,
@@ -50,16 +50,16 @@ async fn stream(process: &Process, told: Arc<Mutex<Told>>) -> JoinHandle<()> {
             let Ok(set) = keys.set_key(request).await else {
                 return;
             };
-            let mut told = told.lock().unwrap();
-            told.acknowledged = Some((n, set.into_inner().key.unwrap().generation));
-            told.answers += 1;
-            told.took = began.elapsed();
+            let mut progress = progress.lock().unwrap();
+            progress.acknowledged = Some((n, set.into_inner().key.unwrap().generation));
+            progress.answers += 1;
+            progress.took = began.elapsed();
         }
     })
 }
 
-/// What was acknowledged is there, or the one change that was in flight; whole, alone, and it opens.
-async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
+/// The acknowledged change is there, or the one in flight; whole, alone, and it opens.
+async fn check(site: &Site, process: &Process, progress: &mut Progress, context: &str) {
     let database = site.database().await;
     let rows = Rows::of(&database, "acme").await;
     rows.assert_whole(context);
@@ -72,11 +72,11 @@ async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
     );
     store::assert_intact(&database, context).await;
     database.close().await.unwrap();
-    let (key, acknowledged) = told.acknowledged.unwrap_or((0, 0));
+    let (key, acknowledged) = progress.acknowledged.unwrap_or((0, 0));
     let generation = u64::try_from(generation).unwrap();
     let expected = match generation.checked_sub(acknowledged) {
         Some(0) => key,
-        Some(1) => told.sent,
+        Some(1) => progress.sent,
         _ => panic!("{context}: generation {acknowledged} was acknowledged, {generation} is there"),
     };
     let mut resolver = process.keys(Role::Resolver).await;
@@ -94,30 +94,30 @@ async fn check(site: &Site, process: &Process, told: &mut Told, context: &str) {
         "{context}"
     );
     assert_eq!(resolved.key.unwrap().generation, generation, "{context}");
-    told.acknowledged = Some((expected, generation));
+    progress.acknowledged = Some((expected, generation));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_key_is_lost_to_a_kill_in_the_middle_of_set_key() {
     let site = Site::new().await;
     let mut random = Random::new();
-    let mut told = Told {
+    let mut progress = Progress {
         took: Duration::from_millis(20),
-        ..Told::default()
+        ..Progress::default()
     };
     for kill in 0..=kills() {
         let context = format!("seed {}, after {kill} kills", random.seed);
         let mut process = site.start().await;
-        check(&site, &process, &mut told, &context).await;
-        told.answers = 0;
-        let shared = Arc::new(Mutex::new(told));
+        check(&site, &process, &mut progress, &context).await;
+        progress.answers = 0;
+        let shared = Arc::new(Mutex::new(progress));
         let writing = stream(&process, Arc::clone(&shared)).await;
         let answers = random.below(4);
         until("the keys are acknowledged", async || {
             (shared.lock().unwrap().answers >= answers).then_some(())
         })
         .await;
-        // Not to wait for anything: this is the random moment, somewhere in the next call or the one after.
+        // No wait for a condition: this is the random moment, somewhere in the next call or the one after.
         let within = shared.lock().unwrap().took * 2;
         tokio::time::sleep(random.part_of(within)).await;
         process.kill();
@@ -125,18 +125,19 @@ async fn no_acknowledged_key_is_lost_to_a_kill_in_the_middle_of_set_key() {
             .await
             .unwrap()
             .unwrap();
-        told = *shared.lock().unwrap();
+        progress = *shared.lock().unwrap();
     }
     assert!(
-        told.acknowledged.unwrap().1 > kills(),
+        progress.acknowledged.unwrap().1 > kills(),
         "seed {}: hardly a write",
         random.seed
     );
 }
 
-/// The very first start makes schema, KMS key, data keys and token signer; wherever it is killed, the next one works.
+/// The first start creates schema, KMS key, data keys and token signer; wherever it is killed, the next one
+/// works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_start_that_was_killed_is_no_obstacle_to_the_next() {
+async fn a_killed_first_start_does_not_stop_the_next() {
     let mut random = Random::new();
     let began = Instant::now();
     let mut site = Site::new().await;

@@ -1,11 +1,11 @@
-//! A disk that is full, as a limit on the size of files makes it: byokd over SQLite, whose log cannot grow any more.
+//! A full disk, simulated by a limit on the size of files: byokd over SQLite, whose log cannot grow any more.
 
 use byokd::domain::caller::Role;
 
 use crate::support::{Site, ask, new_key, openai_key, reason, until};
 
 #[tokio::test]
-async fn a_full_disk_refuses_changes_answers_resolves_and_is_left_behind_without_a_restart() {
+async fn a_full_disk_refuses_changes_answers_resolves_and_needs_no_restart() {
     let site = Site::new().await;
     let serve = || {
         let mut serve = site.serve();
@@ -51,7 +51,7 @@ async fn a_full_disk_refuses_changes_answers_resolves_and_is_left_behind_without
     .await;
     assert_eq!(held().await, openai_key(9));
     assert!(!process.said().contains("panicked"), "{}", process.said());
-    // What was acknowledged is in the file, and not only in the mind of a connection.
+    // The acknowledged change is in the file, and not only in a connection's memory.
     process.kill();
     let mut process = site.start_as(serve()).await;
     let mut resolver = process.keys(Role::Resolver).await;

@@ -1,4 +1,5 @@
-//! A retried change finds its first result: one change, one test call, one answer, for 24 hours and across restarts.
+//! A retried change returns its first result: one change, one key check, one answer, for 24 hours and across
+//! restarts.
 
 mod change;
 
@@ -21,7 +22,7 @@ async fn revisions(byokd: &Byokd) -> (u64, u64) {
 
 /// One id for all: it belongs to the RPC, and to the workspace or the platform.
 #[tokio::test]
-async fn a_retry_finds_the_first_result_also_after_a_restart() {
+async fn a_retry_gets_the_first_result_also_after_a_restart() {
     let byokd = Byokd::start().await;
     let mut first = Vec::new();
     for (change, expected) in EVERY.into_iter().zip([0, 1, 2, 3, 4, 0, 1]) {
@@ -56,7 +57,7 @@ async fn a_retry_finds_the_first_result_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn twins_at_once_make_one_change() {
+async fn two_concurrent_requests_with_one_id_make_one_change() {
     let byokd = Byokd::start_with(for_a_crowd).await;
     let mut answers = Vec::new();
     let mut running = tokio::task::JoinSet::new();
@@ -102,7 +103,7 @@ async fn the_same_id_with_another_payload_is_refused() {
         ("expected_revision", &|r| r.expected_revision = Some(1)),
         ("no expected_revision", &|r| r.expected_revision = None),
         ("on_behalf_of", &|r| r.on_behalf_of = "bob".into()),
-        // What stands in one field must not pass for what stands in another.
+        // The same text in another field is another payload.
         ("moved", &|r| {
             r.expected_revision = None;
             r.on_behalf_of = "0".into();
@@ -188,9 +189,9 @@ async fn an_id_is_forgotten_after_a_day() {
     assert_eq!(revisions(&byokd).await, (before.0 + 5, before.1 + 2));
 }
 
-/// A change that found nothing to do is remembered, too: its retry does nothing to what came later.
+/// A change that found nothing to do is remembered, too: its retry does not undo later changes.
 #[tokio::test]
-async fn a_retry_of_what_changed_nothing_changes_nothing_later() {
+async fn a_retry_of_a_change_without_effect_does_not_undo_later_ones() {
     let byokd = Byokd::start().await;
     let request = v1::DeleteKeyRequest {
         workspace_id: "acme".into(),

@@ -1,4 +1,4 @@
-//! Provider keys and data keys are nowhere in the clear: not in any table, not in any file of the data folder.
+//! No table and no file of the data folder holds a provider key or data key in clear text.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -15,7 +15,7 @@ use crate::support::{
     until,
 };
 
-/// Every file below a folder, raw: that of SQLite with its log, too.
+/// Every file below a folder, raw: SQLite's with its log, too.
 pub(crate) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -36,7 +36,7 @@ pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 #[tokio::test]
 async fn a_keys_bytes_are_in_no_table_and_in_no_file() {
     let byokd = Byokd::start().await;
-    // All roads on which a key comes in: stored, superseded, refused, tested only, retried, the platform's.
+    // All ways in which a key arrives: stored, superseded, refused, validated only, retried, the platform's.
     let planted: Vec<String> = (1..=6)
         .map(|n| format!("sk-proj-PLANTED-{n}-0123456789abcdefWXYZ"))
         .collect();
@@ -91,7 +91,7 @@ async fn a_keys_bytes_are_in_no_table_and_in_no_file() {
 }
 
 #[tokio::test]
-async fn all_data_keys_are_made_after_start_and_none_is_anywhere_in_the_clear() {
+async fn all_data_keys_are_created_after_start_and_none_is_in_clear_text() {
     let byokd = Byokd::start().await;
     let database = byokd.database().await;
     until("all data keys exist", async || {

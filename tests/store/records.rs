@@ -1,4 +1,4 @@
-//! What a change writes, in its own transaction, and what changes nothing.
+//! The rows that a change writes in its transaction, and requests that write none.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_change_writes_what_happened_who_did_it_and_its_answer() {
+async fn a_change_writes_its_log_row_audit_row_and_result() {
     let byokd = Byokd::start().await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
     let request = v1::SetKeyRequest {
@@ -116,9 +116,9 @@ async fn a_platform_change_is_written_under_the_platforms_own_scope_and_revision
     assert_eq!(number(&database, sql).await, 1);
 }
 
-/// What its files keep of it, a database of its own says in `sqlite` and `production`.
+/// `store::sqlite` and `production::plaintext` check the files of the database.
 #[tokio::test]
-async fn sealed_bytes_leave_with_their_key_and_the_masked_history_stays() {
+async fn sealed_bytes_are_deleted_with_their_key_and_the_masked_history_stays() {
     let byokd = Byokd::start().await;
     let database = byokd.database().await;
     let mut ended: Vec<Vec<u8>> = Vec::new();
@@ -208,7 +208,7 @@ async fn a_list_that_five_keys_share_is_stored_once() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_writes_nothing() {
+async fn a_request_without_effect_writes_nothing() {
     let byokd = Byokd::start().await;
     byokd.toggle("acme", true).await;
     byokd.set_key("acme", "openai", &openai_key(1)).await;
@@ -242,28 +242,28 @@ async fn what_changes_nothing_writes_nothing() {
         .await
         .unwrap_err();
     assert_eq!(Rows::of(&database, "acme").await, before);
-    // Reading a workspace, or deleting in one that was never seen, does not make it.
-    byokd.workspace("nobody").await;
+    // A read of a workspace, or a delete in an unknown one, does not create it.
+    byokd.workspace("unknown").await;
     let delete = v1::DeleteKeyRequest {
-        workspace_id: "nobody".into(),
+        workspace_id: "unknown".into(),
         ..delete
     };
     byokd.admin().delete_key(delete).await.unwrap();
-    let _ = byokd.resolve("nobody", "", "").await;
-    assert_eq!(Rows::of(&database, "nobody").await.revision, 0);
+    let _ = byokd.resolve("unknown", "", "").await;
+    assert_eq!(Rows::of(&database, "unknown").await.revision, 0);
     assert_eq!(
         number(
             &database,
-            "SELECT count(*) FROM change_log WHERE workspace_id = 'nobody'"
+            "SELECT count(*) FROM change_log WHERE workspace_id = 'unknown'"
         )
         .await,
         0
     );
 }
 
-/// Housekeeping runs as byokd starts: what nobody can find any more goes, and nothing else.
+/// Housekeeping runs as byokd starts: unreachable rows are deleted, and nothing else.
 #[tokio::test]
-async fn housekeeping_deletes_what_nobody_refers_to_and_nothing_else() {
+async fn housekeeping_deletes_unreferenced_rows_and_nothing_else() {
     let byokd = Byokd::start().await;
     let named = |n: u32| v1::SetKeyRequest {
         request_id: format!("r-{n}"),

@@ -2,7 +2,7 @@
 
 use crate::support::{Byokd, openai_key};
 
-/// Everything is there again after a restart.
+/// A restart loses nothing.
 #[tokio::test]
 async fn keys_outlive_a_restart() {
     let byokd = Byokd::start().await;

@@ -12,7 +12,7 @@ use crate::support::{
 const BUCKETS: i64 = 256;
 const RECORDS: u32 = 12;
 
-/// One machine: from a key file to another one, while it serves from the same SQLite file.
+/// One machine: from a key file to another one, while byokd serves from the same SQLite file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_keys_move_from_a_key_file_to_another_on_sqlite() {
     let mut fleet = Fleet::on_sqlite().await;
@@ -25,7 +25,7 @@ async fn data_keys_move_from_a_key_file_to_another_on_sqlite() {
     .await;
     let (first, second) = (fleet.site.path("first.key"), fleet.key_file("second.key"));
     fleet.set("BYOKD__KMS__KEY_FILE", &second.display().to_string());
-    // Not without the file that opens what is there.
+    // Not without the file that opens the existing data keys.
     fleet
         .run(&["rewrap"])
         .await

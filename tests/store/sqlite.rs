@@ -1,5 +1,5 @@
-//! What is true of SQLite alone, of its file and of what lies beside it: locks, names, bytes in the log. These tests have
-//! a SQLite of their own, whatever store the others run on, so a run on PostgreSQL leaves them out by this module's name.
+//! SQLite alone, its file and the files beside it: locks, names, bytes in the log. These tests have their own
+//! SQLite, whatever store the others run on, so a run on PostgreSQL skips this module.
 
 use std::{collections::HashSet, os::unix::fs::symlink};
 
@@ -46,16 +46,16 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
         let said = site.refused(serve).await;
         assert!(said.contains("another byokd already serves"), "{said}");
     }
-    // The first one does not mind.
+    // The first one is not affected.
     let mut keys = first.keys(Role::Admin).await;
     keys.set_key(new_key("acme", "openai", &openai_key(1)))
         .await
         .unwrap();
 }
 
-/// A child process that is being started has a share in every open file, and so in their locks.
+/// A child process that is being started shares every open file, and so its locks.
 #[tokio::test]
-async fn who_closed_has_given_up_the_claim_though_the_file_is_still_open() {
+async fn a_closed_store_releases_its_claim_though_the_file_is_still_open() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::at(&store::sqlite(folder.path()));
     let first = Store::open(&settings, OpenMode::Serve).await.unwrap();
@@ -65,7 +65,7 @@ async fn who_closed_has_given_up_the_claim_though_the_file_is_still_open() {
     drop((first, second));
 }
 
-/// A record that ended is overwritten, not only forgotten; the log that held it goes as byokd stops.
+/// A record that ended is overwritten, not only unlinked; the log that held it is deleted when byokd stops.
 #[tokio::test]
 async fn the_bytes_of_an_ended_record_are_in_no_file() {
     let byokd = start().await;

@@ -1,6 +1,7 @@
-//! Someone who can write to the database: byokd notices a record that was changed or moved, for the workspace concerned
-//! alone. `rows` does the same to what is not sealed, `data_keys` to what the records are sealed under, and `bounds` shows
-//! what the database refuses by itself, and what is not noticed.
+//! An attacker with write access to the database: byokd notices a changed or moved record, for its workspace
+//! alone.
+//!
+//! `rows` tampers with columns that are not sealed, `data_keys` with the data keys; `bounds` has the limits.
 
 mod bounds;
 mod data_keys;
@@ -17,17 +18,17 @@ use crate::support::{
     sql::{begun, bytes, flipped, joined, random_id},
 };
 
-/// Longer than an entry of the directory is served without being read again: no log tells of what is done here.
+/// Longer than a cached workspace is served without a read: the change log does not show tampering.
 const STALE: Duration = Duration::from_secs(10 * 60 + 1);
 
-/// Two workspaces with a key each, and the platform with one; `bystander` is touched by nothing.
+/// Two workspaces with a key each, and the platform with one; the tests do not touch `bystander`.
 async fn world() -> (Byokd, DatabaseConnection) {
     let byokd = Byokd::start().await;
     byokd.set_platform_key("openai", &openai_key(0)).await;
     for (n, workspace) in [(1, "acme"), (2, "globex"), (3, "bystander")] {
         byokd.set_key(workspace, "openai", &openai_key(n)).await;
         byokd.toggle(workspace, true).await;
-        // In memory: damage is noticed nevertheless, and not taken for an outage.
+        // In memory: byokd notices damage nevertheless, and does not treat it as an outage.
         assert_eq!(
             byokd.secret(workspace, "openai").await.unwrap(),
             openai_key(n)
@@ -49,7 +50,7 @@ fn set(columns: &str) -> String {
     format!("UPDATE provider_keys SET {columns} WHERE workspace_id = 'acme' AND state = 'active'")
 }
 
-/// A resolve of this workspace says that its record is damaged, and nothing of what is in it.
+/// A resolve of this workspace reports that its record is damaged, and nothing of its content.
 async fn corrupt(byokd: &Byokd, workspace: &str, provider: &str, what: &str) {
     let model = if provider == "groq" { "whisper-9" } else { "" };
     let status = byokd
@@ -61,12 +62,12 @@ async fn corrupt(byokd: &Byokd, workspace: &str, provider: &str, what: &str) {
         (Code::DataLoss, "RECORD_CORRUPT"),
         "{what}: {workspace}: {status:?}"
     );
-    // What the operator reads elsewhere is not for the caller.
+    // The operator's log has details that the caller does not get.
     assert!(!status.message().contains("SYNTHETIC"), "{what}");
 }
 
-/// Does each of these to two workspaces of its own, which the SQL calls acme and globex; waits until nothing older is
-/// served, and expects a refusal for every acme, and for nobody else.
+/// Runs each of these statements for two workspaces, which the SQL calls acme and globex; waits until nothing
+/// older is served, and expects a refusal for every acme, and for no other.
 async fn noticed(cases: &[(&str, String)]) {
     let (byokd, database) = world().await;
     let acme = |n: usize| format!("acme-{n}");
@@ -101,7 +102,7 @@ async fn noticed(cases: &[(&str, String)]) {
         }
     };
     refused(&byokd).await;
-    // And it stays so after a restart, which starts all the same.
+    // The same after a restart, which succeeds.
     refused(&byokd.restart().await).await;
 }
 
@@ -128,9 +129,9 @@ async fn a_record_from_another_workspace_or_from_the_platform_does_not_open() {
     .await;
 }
 
-/// Under the platform's name, too: what a customer brought is not the platform's to use, nor the other way round.
+/// Under the platform's name, too: the platform cannot use a customer's key, nor the other way round.
 #[tokio::test]
-async fn keys_that_changed_places_open_in_neither() {
+async fn swapped_records_open_in_neither_workspace() {
     let exchange = |a: &str, b: &str| {
         let scope = |id: &str| {
             if id.is_empty() {
@@ -146,7 +147,7 @@ async fn keys_that_changed_places_open_in_neither() {
                 scope(to)
             )
         };
-        // The one after the other: two would be active at once.
+        // One after the other: two would be active at once.
         format!(
             "UPDATE provider_keys SET state = 'moving' WHERE workspace_id = '{a}';
              UPDATE provider_keys SET workspace_id = '{a}', scope = '{}' WHERE workspace_id = '{b}' AND state = 'active';
@@ -174,7 +175,7 @@ async fn keys_that_changed_places_open_in_neither() {
         .await
         .unwrap();
     byokd.pass(STALE);
-    // A stranger would get the platform's.
+    // An unknown workspace would get the platform's.
     for workspace in ["acme", "stranger"] {
         corrupt(
             &byokd,
@@ -191,7 +192,7 @@ async fn keys_that_changed_places_open_in_neither() {
 }
 
 #[tokio::test]
-async fn a_record_under_another_identity_does_not_open() {
+async fn a_record_with_another_key_id_does_not_open() {
     noticed(&[
         ("another key id", set(&format!("key_id = {}", random_id()))),
         ("another generation", set("generation = generation + 1")),
@@ -208,7 +209,7 @@ async fn a_record_under_another_identity_does_not_open() {
 }
 
 #[tokio::test]
-async fn a_key_cannot_be_sent_elsewhere_by_the_database_not_even_to_another_allowed_host() {
+async fn an_edited_base_url_sends_no_key_even_to_another_allowed_host() {
     let (byokd, _) = world().await;
     // The second host of the catalog: allowed, but not the one that the key was set for.
     let other = format!("http://localhost:{}/v1", byokd.provider.port());
@@ -232,7 +233,7 @@ async fn a_key_cannot_be_sent_elsewhere_by_the_database_not_even_to_another_allo
 }
 
 #[tokio::test]
-async fn a_key_pointed_at_a_host_of_the_attackers_is_refused_before_it_is_opened() {
+async fn a_record_with_an_attackers_host_is_refused_before_it_is_opened() {
     let (byokd, database) = world().await;
     for columns in [
         "base_url = 'https://attacker.example/v1'",
@@ -263,9 +264,9 @@ async fn sealed_bytes_that_were_cut_flipped_or_emptied_do_not_open() {
     .await;
 }
 
-/// Damage is mended as its message says: by setting the key again.
+/// Setting the key again repairs a damaged record, as the message says.
 #[tokio::test]
-async fn setting_the_key_again_mends_a_record() {
+async fn setting_the_key_again_repairs_a_record() {
     let (byokd, database) = world().await;
     database
         .execute_unprepared(&set(&format!("sealed = {}", bytes("00"))))
@@ -275,5 +276,5 @@ async fn setting_the_key_again_mends_a_record() {
     assert!(byokd.resolve("acme", "", "openai").await.is_err());
     byokd.set_key("acme", "openai", &openai_key(6)).await;
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(6));
-    Rows::of(&database, "acme").await.assert_whole("mended");
+    Rows::of(&database, "acme").await.assert_whole("repaired");
 }

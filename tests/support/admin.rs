@@ -1,4 +1,4 @@
-//! The life of a replica as those see it who route calls: from its start, through faults, to its end.
+//! The admin port of a replica, as a kubelet or a balancer uses it: health, readiness, pages.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use tonic_health::pb::{
 
 use crate::support::{Process, Site, until};
 
-/// Everything that is as ready as the whole.
+/// The health services that follow readiness as a whole.
 const WATCHED: [&str; 4] = [
     "",
     "readiness",
@@ -38,7 +38,7 @@ impl Admin {
         }
     }
 
-    /// Waits until the process listens there. It says so to who wants to know more.
+    /// Waits until the process listens there. The log has the address at level debug.
     pub(crate) async fn of(process: &mut Process) -> Self {
         let address = until("the admin port listens", async || {
             assert!(process.has_ended().is_none(), "{}", process.said());
@@ -65,7 +65,7 @@ impl Admin {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// What `/readyz` awaits; `None`: it is ready.
+    /// The component that `/readyz` waits for; `None`: it is ready.
     pub(crate) async fn awaited(&self) -> Option<String> {
         match self.get("/readyz").await {
             (200, text) => {
@@ -85,7 +85,7 @@ impl Admin {
         self.agree(ServingStatus::Serving).await;
     }
 
-    /// Waits until it is not ready, on this account alone.
+    /// Waits until it is not ready, for this reason alone.
     pub(crate) async fn awaits(&self, line: &str) {
         let line = format!("{line}\n");
         until(&line, async || {
@@ -95,7 +95,7 @@ impl Admin {
         self.agree(ServingStatus::NotServing).await;
     }
 
-    /// All names say the same, and the process lives.
+    /// All services report the same, and the process lives.
     pub(crate) async fn agree(&self, status: ServingStatus) {
         for service in WATCHED {
             until(service, async || {
@@ -127,7 +127,7 @@ impl Admin {
     }
 }
 
-/// `byokd serve` that says where its admin port is before anything else.
+/// `byokd serve` that logs the address of its admin port first.
 pub(crate) fn serve(site: &Site) -> Command {
     let mut serve = site.serve();
     told_at_once(&mut serve);

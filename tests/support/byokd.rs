@@ -1,4 +1,4 @@
-//! A byokd of a test's own: the real server on a port of its own, over a store and a folder of its own.
+//! A byokd of a test's own: the real server on its own port, over its own store and folder.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -42,7 +42,8 @@ pub(crate) struct Byokd {
     running: JoinHandle<Result<(), byokd::domain::error::Error>>,
 }
 
-/// The configuration of a test's byokd in `folder`: ports of its own, and limits that no test meets by accident.
+/// The configuration of a test's byokd in `folder`: its own ports, and limits that no test reaches by
+/// accident.
 pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> Config {
     let mut config = Config::default();
     config.server.listen = "127.0.0.1:0".parse().unwrap();
@@ -63,15 +64,15 @@ pub(crate) async fn config(folder: &std::path::Path, catalog_file: PathBuf) -> C
     config
 }
 
-/// As many connections as an operator would give to many callers at once: who waits too long for one is refused, and how
-/// long that is depends on the machine.
+/// As many connections as an operator would allow for many concurrent callers: a call that waits too long for
+/// one is refused, and the machine decides how long that is.
 pub(crate) fn for_a_crowd(config: &mut Config) {
     config.database.read_connections = 12;
     config.database.write_connections = 4;
 }
 
 impl Byokd {
-    /// A byokd whose provider knows every key and lists the catalog's models.
+    /// A byokd whose provider accepts every key and lists the catalog's models.
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
@@ -120,7 +121,7 @@ impl Byokd {
         folder: tempfile::TempDir,
     ) -> Self {
         let (address, admin_address) = (server.address(), server.admin_address());
-        // Over TLS a test connects itself, by `ca::connect`: it says as whom.
+        // Over TLS a test connects by itself, with `ca::connect`, which takes the certificate.
         let channel = Endpoint::from_shared(server.url().to_owned())
             .unwrap()
             .connect_lazy();
@@ -150,7 +151,7 @@ impl Byokd {
         self.admin_address
     }
 
-    /// A connection that carries no identity.
+    /// A connection without an identity.
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -257,7 +258,7 @@ impl Byokd {
             .map(tonic::Response::into_inner)
     }
 
-    /// The secret that a resolve hands out.
+    /// The key in the answer of a resolve.
     pub(crate) async fn secret(&self, workspace: &str, provider: &str) -> Result<String, Status> {
         Ok(self
             .resolve(workspace, "", provider)
@@ -287,7 +288,7 @@ impl Byokd {
         super::store::connect(&self.config.database.url).await
     }
 
-    /// Moves the clock.
+    /// Advances the clock.
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }

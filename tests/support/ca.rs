@@ -14,7 +14,7 @@ use rcgen::{
 };
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-/// Who signs.
+/// The issuer.
 pub(crate) struct Ca {
     signer: CertifiedIssuer<'static, KeyPair>,
     /// Its certificates up to the root, the root left out, in PEM.
@@ -40,12 +40,12 @@ impl Ca {
         }
     }
 
-    /// One that this one signed for.
+    /// An intermediate authority that this one signed.
     pub(crate) fn below(&self, name: &str) -> Self {
         self.below_with(name, |_| {})
     }
 
-    /// The same, changed as a test wants it.
+    /// The same, with changes.
     pub(crate) fn below_with(
         &self,
         name: &str,
@@ -77,7 +77,7 @@ impl Ca {
         self.issue(|params| params.subject_alt_names = vec![san(name)])
     }
 
-    /// For a caller without a name, changed as a test wants it.
+    /// For a caller without a name, with changes.
     pub(crate) fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         self.issue_for(&KeyPair::generate().unwrap(), change)
     }
@@ -99,7 +99,7 @@ impl Ca {
 }
 
 impl Issued {
-    /// One that signed itself.
+    /// A self-signed certificate.
     pub(crate) fn by_itself(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = leaf();
@@ -153,7 +153,7 @@ fn authority(name: &str) -> CertificateParams {
     params
 }
 
-/// A connection to a server of this CA's, with or without a certificate. That the certificate is refused is told by the
+/// A connection to a server of this CA's, with or without a certificate. A refused certificate fails the
 /// first call at the latest.
 pub(crate) async fn connect(
     address: impl std::fmt::Display,

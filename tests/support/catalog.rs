@@ -1,8 +1,8 @@
-//! The catalog of the tests, so that nothing goes red with the calendar.
+//! The catalog of the tests, which does not depend on the calendar.
 
 use super::FakeProvider;
 
-/// Two vendors on one fake provider, a local one, one that was added by an entry alone, and every kind of purpose.
+/// Two vendors on one fake provider, a local one, one that is an entry alone, and every kind of purpose.
 pub(crate) fn catalog(provider: &FakeProvider) -> String {
     let openai = provider.base_url();
     let anthropic = provider.anthropic_base_url();

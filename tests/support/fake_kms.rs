@@ -1,4 +1,4 @@
-//! AWS KMS made at the wire: an HTTP server on a port of its own that speaks KMS's JSON protocol.
+//! A fake AWS KMS: an HTTP server on its own port that speaks KMS's JSON protocol.
 //!
 //! It has KMS keys and aliases, wraps data keys, and checks what AWS checks: the key, its state, and the encryption
 //! context. What it was asked is kept; what is scripted with `fail` is answered instead.
@@ -53,7 +53,7 @@ pub(crate) struct Call {
     pub(crate) body: Value,
 }
 
-/// How every call fails.
+/// The fault of every call.
 #[derive(Clone)]
 pub(crate) enum Failure {
     /// The connection breaks.
@@ -64,9 +64,9 @@ pub(crate) enum Failure {
     Answer(u16, &'static str),
     /// The same, for one operation only.
     Only(&'static str, u16, &'static str),
-    /// Well, but `DescribeKey` says that the key is in this state.
+    /// No failure, but `DescribeKey` reports this state.
     Described(&'static str),
-    /// Well, but once the gate has a permit to give.
+    /// No failure, but only once the gate has a permit.
     Behind(Arc<Semaphore>),
 }
 
@@ -115,7 +115,7 @@ impl FakeKms {
         self.inner().keys.insert(arn.to_owned(), state.to_owned());
     }
 
-    /// How every call fails from now on; `None`: it does not.
+    /// The fault of every call from now on; `None`: no fault.
     pub(crate) fn fail(&self, failure: Option<Failure>) {
         self.inner().failure = failure;
     }
@@ -304,7 +304,7 @@ fn broken() -> Response<Body> {
         .unwrap()
 }
 
-/// Random characters that stand for three bytes in four.
+/// Random characters that encode three bytes in four.
 fn base64(length: usize) -> String {
     let alphabet: Vec<char> = ('A'..='Z')
         .chain('a'..='z')
@@ -323,6 +323,6 @@ fn base64(length: usize) -> String {
 }
 
 fn base64_of_32_bytes() -> String {
-    // The last of 43 characters stands for four bits.
+    // The last of 43 characters encodes four bits.
     format!("{}Q=", base64(42))
 }

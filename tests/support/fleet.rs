@@ -1,6 +1,6 @@
-//! Replicas as processes over one database, and callers who never stop asking them.
+//! Replicas as processes over one database, and callers that never stop.
 //!
-//! Each replica has a folder of its own. They share the database, the environment that names their KMS key, and the key
+//! Each replica has its own folder. They share the database, the environment with their KMS key, and the key
 //! file if there is one.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::support::{
     KmsProxy, Process, Site, ask, kms_proxy::REGION, new_key, openai_key, postgres, until,
 };
 
-/// A database, and how a byokd is told of it and of its KMS key.
+/// A database, and the settings by which a byokd finds it and its KMS key.
 pub(crate) struct Fleet {
     /// The first replica's; commands beside the replicas run here, too.
     pub(crate) site: Site,
@@ -74,7 +74,7 @@ impl Fleet {
         &self.url
     }
 
-    /// A new key file, used by nobody yet.
+    /// A new key file that no replica uses yet.
     pub(crate) fn key_file(&mut self, name: &str) -> PathBuf {
         let file = self.site.path(name);
         LocalKms::create(&file).unwrap();
@@ -82,7 +82,7 @@ impl Fleet {
         file
     }
 
-    /// Every key file that was made, in order.
+    /// Every key file so far, in order.
     pub(crate) fn key_files(&self) -> Vec<String> {
         self.key_files.clone()
     }
@@ -97,7 +97,7 @@ impl Fleet {
         self.environment.retain(|(own, _)| *own != name);
     }
 
-    /// The KMS key that wraps from now on, and those before it.
+    /// The KMS key that wraps from now on, and the previous ones.
     pub(crate) fn set_kms(&mut self, kms: &KmsProxy, arn: &str, previous: &[&str]) {
         self.set("BYOKD__KMS__KEY", arn);
         self.set("BYOKD__KMS__REGION", REGION);
@@ -116,7 +116,7 @@ impl Fleet {
         );
     }
 
-    /// Any command, run where the first replica is.
+    /// Any command, run in the first replica's folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(&self.site, arguments)
     }
@@ -163,7 +163,7 @@ impl Fleet {
         site.start_as(serve).await
     }
 
-    /// A folder for another replica, whose tokens are those of the first one. That one was started before.
+    /// A folder for another replica, with the token signer of the first one, which must have started before.
     pub(crate) async fn another(&self) -> Site {
         let site = Site::new().await;
         fs::create_dir(site.data()).unwrap();
@@ -182,13 +182,13 @@ impl Fleet {
 }
 
 impl Ended {
-    /// What `-o json` answered; it succeeded.
+    /// The output of `-o json`; the command must have succeeded.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         serde_json::from_str(&self.out).unwrap()
     }
 
-    /// It ended with this code and said all this, on whichever output.
+    /// It ended with this code and printed all these texts.
     pub(crate) fn says(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for word in words {
@@ -230,7 +230,7 @@ pub(crate) async fn assert_keys(process: &Process, count: u32) {
     }
 }
 
-/// Callers who resolve and set keys until they are told to stop. None of their calls fails.
+/// Callers that resolve and set keys until they are stopped. None of their calls fails.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
@@ -286,7 +286,7 @@ impl Load {
         load
     }
 
-    /// Waits until each has gone on for a while.
+    /// Waits until each has made some more calls.
     pub(crate) async fn goes_on(&self) {
         let before = self.calls.load(Ordering::Relaxed);
         until("calls go on", async || {
@@ -296,7 +296,7 @@ impl Load {
         .await;
     }
 
-    /// Stops; panics if a call failed. How many there were.
+    /// Stops; panics if a call failed. Returns the number of calls.
     pub(crate) async fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;

@@ -1,4 +1,4 @@
-//! An issuer of tokens made at the wire: a server on a port of its own that publishes a key set.
+//! A fake issuer of tokens: a server on its own port that publishes a key set.
 //!
 //! ```ignore
 //! let issuer = Issuer::start("https://issuer.test", &[&key]).await;
@@ -44,7 +44,7 @@ struct Script {
 }
 
 impl Issuer {
-    /// One that publishes these keys.
+    /// An issuer that publishes these keys.
     pub(crate) async fn start(name: &str, keys: &[&TokenKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
@@ -97,7 +97,7 @@ impl Issuer {
         }
     }
 
-    /// How an operator configures it: every algorithm, and `byokd` as the audience.
+    /// The operator's configuration of it: every algorithm, and `byokd` as the audience.
     pub(crate) fn config(&self) -> IssuerConfig {
         IssuerConfig {
             jwks_url: self.url.clone(),
@@ -110,7 +110,7 @@ impl Issuer {
         self.answer(Reply::json(200, &key_set(keys)));
     }
 
-    /// Answers so from now on.
+    /// Answers with this from now on.
     pub(crate) fn answer(&self, reply: Reply) {
         self.script().answer = reply;
     }
@@ -120,12 +120,12 @@ impl Issuer {
         self.script().bearer = Some(bearer.to_owned());
     }
 
-    /// How often it was asked.
+    /// The number of requests.
     pub(crate) fn fetches(&self) -> usize {
         self.script().seen.len()
     }
 
-    /// The headers of what it was asked, in order.
+    /// The headers of the requests, in order.
     pub(crate) fn seen(&self) -> Vec<HeaderMap> {
         self.script().seen.clone()
     }
@@ -141,7 +141,7 @@ impl Drop for Issuer {
     }
 }
 
-/// An issuer whose keys are nowhere yet.
+/// An issuer without published keys.
 pub(crate) fn issuer_config(name: &str) -> IssuerConfig {
     IssuerConfig {
         issuer: name.to_owned(),
@@ -190,7 +190,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = self.inner.accept().await.unwrap();
-            // Who does not trust the certificate comes back or does not.
+            // A client that does not trust the certificate may end the connection.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

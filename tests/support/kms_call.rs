@@ -1,4 +1,4 @@
-//! A call to the KMS as it came in, and what every call of byokd must have.
+//! A recorded call to the KMS, and the requirements for every call of byokd.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-/// What an encryption context must have, so that a wrapped data key is of use in its place only.
+/// The required entries of an encryption context, which bind a wrapped data key to its place.
 const CONTEXT: [&str; 4] = ["service", "deployment", "bucket", "version"];
 
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl KmsCall {
         }
     }
 
-    /// The KMS keys that it names, as it names them.
+    /// The KMS keys in the call, as byokd named them.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         [&self.key_id, &self.source_key_id, &self.destination_key_id]
             .into_iter()
@@ -58,8 +58,8 @@ impl KmsCall {
             .map(String::as_str)
     }
 
-    /// What byokd must never do: a key that the test does not know (an id that is neither an ARN nor an alias, too), or
-    /// a context that binds to less than one data key of one deployment.
+    /// Calls that byokd must never make: with an unknown key (an id that is neither an ARN nor an alias,
+    /// too), or with a context that binds to less than one data key of one deployment.
     pub(super) fn violations(&self, known: &HashMap<String, String>) -> Vec<String> {
         let (keys, contexts) = match self.operation.as_str() {
             "Decrypt" | "Encrypt" | "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => {

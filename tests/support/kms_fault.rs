@@ -1,4 +1,4 @@
-//! How a KMS fails, as AWS documents it. moto itself never does: it serves disabled keys, for one.
+//! Faults of a KMS, as AWS documents them. moto itself has none: it even serves disabled keys.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::Reply;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KmsFault {
     Pass,
-    /// The connection is closed instead of an answer.
+    /// The connection is closed without an answer.
     Dead,
     /// No answer, ever.
     Hang,
-    /// The answer, so much later.
+    /// The answer, delayed.
     Slow(Duration),
     Throttle,
     Internal,
-    /// The key is disabled: `DescribeKey` says so, everything else fails.
+    /// The key is disabled: `DescribeKey` reports it, everything else fails.
     Disabled,
-    /// The key is about to be deleted: `DescribeKey` says so, everything else fails.
+    /// The key is about to be deleted: `DescribeKey` reports it, everything else fails.
     PendingDeletion,
     NotFound,
     Denied,
-    /// The blob is of another key; only what opens blobs fails.
+    /// The blob is of another key; only operations that open blobs fail.
     IncorrectKey,
 }
 
@@ -45,7 +45,7 @@ impl KmsFault {
         }
     }
 
-    /// Makes moto's answer what AWS would have answered.
+    /// Turns moto's answer into that of AWS.
     pub(super) fn correct(self, operation: &str, status: &mut u16, answer: &mut Value) {
         let state = match self {
             Self::Disabled => Some("Disabled"),
@@ -56,7 +56,7 @@ impl KmsFault {
             metadata["KeyState"] = state.into();
             metadata["Enabled"] = false.into();
         }
-        // moto denies access where AWS says that the blob is of another key.
+        // moto denies access where AWS answers that the blob is of another key.
         let opens = ["Decrypt", "ReEncrypt"].contains(&operation);
         if opens && *status == 400 && answer["__type"] == "AccessDeniedException" {
             answer["__type"] = "IncorrectKeyException".into();
@@ -64,7 +64,7 @@ impl KmsFault {
     }
 }
 
-/// An answer in the protocol's own words.
+/// An answer in the protocol's own format.
 pub(super) async fn answer(status: u16, body: &Value) -> Response<Body> {
     Reply::text(status, body.to_string())
         .header("content-type", "application/x-amz-json-1.1")

@@ -1,4 +1,4 @@
-//! A proxy before moto that speaks the KMS's protocol: it records every call, checks each, and fails when told to.
+//! A proxy before moto that speaks the KMS's protocol: it records every call, checks each, and fails on demand.
 //!
 //! ```ignore
 //! let kms = KmsProxy::start().await;
@@ -9,7 +9,7 @@
 //! kms.assert_clean();
 //! ```
 //!
-//! Absent: signatures. moto checks none, and neither does this.
+//! Not here: signatures. moto checks none, and neither does this.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ use super::{
 
 const LONGEST_REQUEST: usize = 64 * 1024;
 pub(crate) const REGION: &str = "eu-central-1";
-/// moto takes the service and the region from it, and looks no further.
+/// moto reads the service and the region from it, and nothing else.
 pub(crate) const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=test/20300101/eu-central-1/kms/aws4_request, \
                                         SignedHeaders=host, Signature=00";
 
@@ -53,7 +53,7 @@ struct Shared {
 
 struct Inside {
     fault: KmsFault,
-    /// By the ARN of a KMS key; goes before `fault`.
+    /// By the ARN of a KMS key; overrides `fault`.
     fault_of: HashMap<String, KmsFault>,
     /// ARNs, aliases and ARNs of aliases, each with the ARN of its KMS key.
     known: HashMap<String, String>,
@@ -92,17 +92,17 @@ impl KmsProxy {
         format!("http://{}", self.address)
     }
 
-    /// How every KMS key fails that has no fault of its own.
+    /// The fault of every KMS key without its own.
     pub(crate) fn set(&self, fault: KmsFault) {
         self.state().fault = fault;
     }
 
-    /// How one KMS key fails, whatever it is called by; `Pass` is a fault of its own, too.
+    /// The fault of one KMS key, by any of its names; `Pass` counts as one.
     pub(crate) fn set_for(&self, arn: &str, fault: KmsFault) {
         self.state().fault_of.insert(arn.to_owned(), fault);
     }
 
-    /// No faults any more, of no key.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         let mut state = self.state();
         state.fault = KmsFault::Pass;
@@ -163,12 +163,12 @@ impl KmsProxy {
         answer
     }
 
-    /// The calls so far, in order; those that failed as well.
+    /// The calls so far, in order; failed ones, too.
     pub(crate) fn calls(&self) -> Vec<KmsCall> {
         self.state().calls.clone()
     }
 
-    /// How often an operation was called so far.
+    /// The number of calls of an operation.
     pub(crate) fn count(&self, operation: &str) -> usize {
         self.state()
             .calls
@@ -177,7 +177,7 @@ impl KmsProxy {
             .count()
     }
 
-    /// How often each operation was called so far.
+    /// The number of calls of each operation.
     pub(crate) fn counts(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
         for call in &self.state().calls {
@@ -190,7 +190,7 @@ impl KmsProxy {
         self.state().calls.clear();
     }
 
-    /// What calls did that none may: see [`KmsCall`].
+    /// Violations in the calls so far: see [`KmsCall`].
     pub(crate) fn violations(&self) -> Vec<String> {
         self.state().violations.clone()
     }
@@ -212,7 +212,7 @@ impl Drop for KmsProxy {
 }
 
 impl Inside {
-    /// Records a call and says how it is to fail.
+    /// Records a call and returns its fault.
     fn take(&mut self, call: KmsCall) -> KmsFault {
         self.violations.extend(call.violations(&self.known));
         let fault_of = |name: &str| {
@@ -282,7 +282,7 @@ async fn proxied(State(shared): State<Arc<Shared>>, request: Request<Body>) -> R
         .unwrap()
         .take(KmsCall::new(&operation, &body));
     match fault {
-        // Ends this connection's task, and with it the connection, without a word on the standard error.
+        // Ends this connection's task, and with it the connection, without a message on standard error.
         KmsFault::Dead => std::panic::resume_unwind(Box::new(())),
         KmsFault::Hang => std::future::pending().await,
         KmsFault::Slow(time) => tokio::time::sleep(time).await,

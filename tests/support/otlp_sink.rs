@@ -1,4 +1,4 @@
-//! A collector that keeps what it is sent.
+//! A collector that keeps all that it receives.
 
 use std::sync::{Arc, Mutex};
 
@@ -78,30 +78,30 @@ impl OtlpSink {
         format!("{}://localhost:{}", self.scheme, self.port)
     }
 
-    /// Every span that came so far.
+    /// Every span so far.
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.kept.spans.lock().unwrap().clone()
     }
 
-    /// Those of one trace, by its id in hexadecimal digits.
+    /// The spans of one trace, by its id in hexadecimal digits.
     pub(crate) fn trace(&self, id: &str) -> Vec<Span> {
         let mut spans = self.spans();
         spans.retain(|span| hex(&span.trace_id) == id);
         spans
     }
 
-    /// Everything that came so far, as it is on the wire.
+    /// Everything so far, as on the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.kept.bytes.lock().unwrap().clone()
     }
 
-    /// The names of all metrics that came so far.
+    /// The names of all metrics so far.
     pub(crate) fn metrics(&self) -> Vec<String> {
         self.kept.metrics.lock().unwrap().clone()
     }
 }
 
-/// Bytes as OTLP's ids are written.
+/// Bytes in OTLP's form of an id.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL servers of a test's own, to stop, break and take back to an earlier day.
+//! PostgreSQL servers of a test's own, which it stops, breaks and restores.
 
 mod programs;
 
@@ -32,7 +32,7 @@ pub(crate) struct OwnPostgres {
 pub(crate) struct Copy(tempfile::TempDir);
 
 impl OwnPostgres {
-    /// On a copy of a data folder that is made once a run: every such server has the same identity.
+    /// On a copy of a data folder that is created once a run: every such server has the same identity.
     pub(crate) async fn start() -> Self {
         let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
         let folder = folder_for_postgres();
@@ -40,7 +40,7 @@ impl OwnPostgres {
         Self::on(folder).await
     }
 
-    /// The same on a data folder made from nothing: a server with an identity (`system_identifier`) of its own.
+    /// The same on a new data folder: a server with an identity (`system_identifier`) of its own.
     pub(crate) async fn start_as_another() -> Self {
         let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
         let folder = folder_for_postgres();
@@ -107,12 +107,12 @@ impl OwnPostgres {
         with_database(url.as_str(), database)
     }
 
-    /// A connection of the superuser; close it before the server is to stop in peace.
+    /// A connection of the superuser; close it before an orderly stop of the server.
     pub(crate) async fn admin(&self) -> DatabaseConnection {
         Database::connect(self.admin_url()).await.unwrap()
     }
 
-    /// Everything that it keeps, and what it says.
+    /// All its data, and its log.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -121,7 +121,7 @@ impl OwnPostgres {
         self.folder.path().join("data")
     }
 
-    /// Starts it on the port it had, and waits until it serves.
+    /// Starts it on its port, and waits until it serves.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.server.is_none(), "it runs");
         let said = self.folder.path().join("said");
@@ -150,7 +150,8 @@ impl OwnPostgres {
                     fs::read_to_string(&said).unwrap()
                 );
             }
-            // Its own word: the first line is the process, the eighth what it does. A killed one left the file.
+            // PostgreSQL's own state: the first line is the process, the eighth its status. A killed one left
+            // the file.
             let state = fs::read_to_string(&state).ok()?;
             let lines: Vec<&str> = state.lines().collect();
             (lines.first() == Some(&pid.as_str()) && lines.get(7)?.starts_with("ready"))
@@ -159,7 +160,8 @@ impl OwnPostgres {
         .await;
     }
 
-    /// As an administrator stops it: open transactions are rolled back, connections closed, all written.
+    /// As an administrator stops it: open transactions are rolled back, connections closed, everything
+    /// written.
     pub(crate) async fn stop_fast(&mut self) {
         self.stop("INT").await;
     }
@@ -176,7 +178,7 @@ impl OwnPostgres {
         until("PostgreSQL ends", async || server.try_wait().unwrap()).await;
     }
 
-    /// Copies the data as they are now; a server that runs is stopped for it and started again.
+    /// Copies the current data; a running server is stopped for it and started again.
     pub(crate) async fn copy(&mut self) -> Copy {
         let running = self.server.is_some();
         if running {
@@ -215,7 +217,7 @@ impl OwnPostgres {
     /// Freezes every process of it (SIGSTOP): connections stay open and nothing answers.
     pub(crate) fn pause(&mut self) {
         let server = self.server.as_ref().expect("it runs").id();
-        // The parent first: a process that does not run makes no further ones.
+        // The parent first: a stopped process forks no other.
         signal("STOP", &[server]);
         self.paused = children(server);
         self.paused.push(server);
@@ -227,15 +229,16 @@ impl OwnPostgres {
         signal("CONT", &std::mem::take(&mut self.paused));
     }
 
-    /// Its files end here, as if the disk were full; `None`: nowhere. For the processes of the moment and those to come.
+    /// Limits the size of its files, as if the disk were full; `None`: no limit. For its present and future
+    /// processes.
     pub(crate) fn limit_files(&self, bytes: Option<u32>) {
         let Some(server) = self.server.as_ref().map(Child::id) else {
             return;
         };
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
-        // The parent first: what it starts from then on is limited, too.
+        // The parent first: the limit is inherited by the processes that it starts.
         for process in std::iter::once(server).chain(children(server)) {
-            // One that has ended meanwhile is no error.
+            // A process that has ended meanwhile is no error.
             let _ = as_user("prlimit")
                 .args(["--pid", &process.to_string(), &format!("--fsize={limit}:")])
                 .stderr(Stdio::null())
@@ -243,8 +246,8 @@ impl OwnPostgres {
         }
     }
 
-    /// Whether transactions are read-only unless they say otherwise, from now on, in open connections too. This is how
-    /// a primary that became a standby looks to who writes.
+    /// Whether transactions are read-only by default, from now on, in open connections too. A primary that
+    /// became a standby looks like this to a writer.
     pub(crate) async fn set_read_only(&self, read_only: bool) {
         let admin = self.admin().await;
         let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {read_only}");
@@ -253,7 +256,7 @@ impl OwnPostgres {
             .execute_unprepared("SELECT pg_reload_conf()")
             .await
             .unwrap();
-        // The reload is only a signal: a connection made afterwards may still be born with the old setting.
+        // The reload is only a signal: a connection made afterwards may still start with the old setting.
         let set = format!(
             "SELECT (current_setting('default_transaction_read_only')::bool = {read_only})::int::bigint"
         );
@@ -264,7 +267,7 @@ impl OwnPostgres {
         admin.close().await.unwrap();
     }
 
-    /// Closes every client's connection from the server's side; says how many.
+    /// Closes every client's connection from the server's side; returns their number.
     pub(crate) async fn terminate_backends(&self) -> i64 {
         let admin = self.admin().await;
         let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

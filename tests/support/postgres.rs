@@ -1,14 +1,13 @@
 //! PostgreSQL: databases of a test's own on the server that tests/services.sh started.
 //!
-//! Absent: servers of a test's own (`own_postgres`), and a PostgreSQL that is faked. What the wire can do to a real one is
-//! in `proxy`.
+//! Not here: servers of a test's own (`own_postgres`), and faults of the network (`proxy`).
 
 use byokd::store::{Settings, Store};
 use sea_orm::{ConnectionTrait as _, Database};
 use tokio::sync::OnceCell;
 use url::Url;
 
-/// What tests/services.sh exports.
+/// A variable that tests/services.sh exports.
 pub(crate) fn service(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(
@@ -24,12 +23,13 @@ pub(crate) fn with_database(url: &str, database: &str) -> String {
     url.into()
 }
 
-/// The URL of a new, empty database on the shared server, owned by the user in it. It lasts as long as the server.
+/// The URL of a new, empty database on the shared server, owned by the user in it. It lasts as long as the
+/// server.
 pub(crate) async fn shared() -> String {
     create("").await
 }
 
-/// The same with byokd's schema in it, as `byokd migrate up` leaves it: a copy of one that is made once a run.
+/// The same with byokd's schema, as `byokd migrate up` leaves it: a copy of one that is created once a run.
 pub(crate) async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let template = TEMPLATE.get_or_init(async || {
@@ -37,7 +37,7 @@ pub(crate) async fn migrated() -> String {
         Store::migrate(&Settings::at(&url)).await.unwrap();
         let url: Url = url.parse().unwrap();
         let name = url.path().trim_start_matches('/').to_owned();
-        // What anybody is connected to cannot be copied.
+        // A database with open connections cannot be copied.
         execute(
             &service("BYOKD_TEST_POSTGRES_ADMIN"),
             &format!(
@@ -49,7 +49,7 @@ pub(crate) async fn migrated() -> String {
         name
     });
     let url = create(&format!(" TEMPLATE {}", template.await)).await;
-    // A copy would be the same deployment, and what is sealed in one test would open in another.
+    // A copy would be the same deployment, and one test's records would open in another.
     let connection = Database::connect(&url).await.unwrap();
     let own = "UPDATE deployment SET deployment_id = gen_random_uuid()";
     connection.execute_unprepared(own).await.unwrap();
@@ -67,7 +67,7 @@ async fn create(how: &str) -> String {
     with_database(&service("BYOKD_TEST_POSTGRES"), &name)
 }
 
-/// Removes databases that [`shared`] made, and whoever is connected to them.
+/// Removes databases that [`shared`] created, and disconnects their clients.
 pub(crate) async fn drop_shared(urls: &[String]) {
     let connection = Database::connect(with_database(&service("BYOKD_TEST_POSTGRES"), "postgres"))
         .await
@@ -81,7 +81,7 @@ pub(crate) async fn drop_shared(urls: &[String]) {
     connection.close().await.unwrap();
 }
 
-/// The URL by which the shared database `url` is reached through PgBouncer.
+/// The URL of the shared database `url` through PgBouncer.
 pub(crate) fn pooled(url: &str) -> String {
     let url: Url = url.parse().unwrap();
     with_database(&service("BYOKD_TEST_PGBOUNCER"), url.path())

@@ -19,19 +19,19 @@ use tonic::{
 
 use super::{FakeProvider, byokd::Keys, catalog::catalog, requests::Bearer, wait::until};
 
-/// Whether the tests run as root, who may what no other user may.
+/// Whether the tests run as root, which may do more than other users.
 pub(crate) fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     status.lines().any(|line| line.starts_with("Uid:\t0\t0\t"))
 }
 
-/// The byokd that is tested; tests/mutants.py names another, which must fail.
+/// The byokd under test; tests/mutants.py names another, which must fail.
 fn binary() -> PathBuf {
     std::env::var_os("BYOKD_TEST_BINARY")
         .map_or_else(|| env!("CARGO_BIN_EXE_byokd").into(), PathBuf::from)
 }
 
-/// Where a process finds its configuration and keeps its data.
+/// A folder with the configuration and the data of a process.
 pub(crate) struct Site {
     pub(crate) provider: FakeProvider,
     folder: tempfile::TempDir,
@@ -39,7 +39,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// An empty one, whose catalog names a provider that knows every key.
+    /// An empty site, whose catalog names a provider that accepts every key.
     pub(crate) async fn new() -> Self {
         Self::on(super::store::is_postgres()).await
     }
@@ -49,7 +49,7 @@ impl Site {
         Self::on(false).await
     }
 
-    /// One whose database is there already, and empty.
+    /// A site whose database exists, and is empty.
     pub(crate) async fn with_an_empty_database() -> Self {
         let site = Self::new().await;
         if !super::store::is_postgres() {
@@ -68,7 +68,7 @@ impl Site {
         let database_url = if postgres {
             super::store::empty(folder.path()).await
         } else {
-            // Where byokd puts it unless told otherwise.
+            // Where byokd puts it by default.
             format!("sqlite:{}", folder.path().join("data/byokd.db").display())
         };
         Self {
@@ -95,7 +95,8 @@ impl Site {
         super::store::connect(&self.database_url).await
     }
 
-    /// `byokd serve` on ports of its own, in an environment of its own, with limits that no test meets by accident.
+    /// `byokd serve` on its own ports, with an empty environment, and limits that no test reaches by
+    /// accident.
     pub(crate) fn serve(&self) -> Command {
         self.command(&[
             "serve",
@@ -118,7 +119,7 @@ impl Site {
             .env("BYOKD__DATABASE__READ_CONNECTIONS", "2")
             .env("BYOKD__DATABASE__WRITE_CONNECTIONS", "2")
             .env("BYOKD__EGRESS__LOOPBACK_HTTP", "true")
-            // Nobody routes calls to a test's process.
+            // No balancer routes calls to a test's process.
             .env("BYOKD__SERVER__SHUTDOWN_DELAY_MS", "0")
             .env("BYOKD__CHECKS__PER_WORKSPACE_PER_MINUTE", "1000000")
             .env("BYOKD__CHECKS__PER_PRINCIPAL_PER_MINUTE", "1000000")
@@ -135,14 +136,14 @@ impl Site {
         self.start_as(self.serve()).await
     }
 
-    /// The same, by another command line.
+    /// The same, with another command line.
     pub(crate) async fn start_as(&self, command: Command) -> Process {
-        // What a killed process left there is the address of nobody.
+        // A killed process left an address that is not valid any more.
         let _ = fs::remove_file(self.data().join("server"));
         self.listening(self.spawn(command)).await
     }
 
-    /// Waits until one that was started listens.
+    /// Waits until a started process listens.
     pub(crate) async fn listening(&self, mut process: Process) -> Process {
         let address = until("byokd listens", async || {
             if let Some(status) = process.child.try_wait().unwrap() {
@@ -181,7 +182,7 @@ impl Site {
         }
     }
 
-    /// Starts what must refuse to: exit code 1, and this is what it said.
+    /// Starts a command that must fail: exit code 1; returns its message.
     pub(crate) async fn refused(&self, command: Command) -> String {
         let mut process = self.spawn(command);
         let status = process.ended().await;
@@ -201,7 +202,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What it wrote to standard error.
+    /// Its output on standard error.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.said).unwrap()
     }
@@ -221,7 +222,7 @@ impl Process {
         KeyServiceClient::new(InterceptedService::new(channel, Bearer::new(&token)))
     }
 
-    /// The KeyService for whoever brings a token of its own, or none.
+    /// The KeyService for a caller with its own token, or none.
     pub(crate) async fn stranger(&self) -> KeyServiceClient<Channel> {
         KeyServiceClient::new(
             Endpoint::from_shared(self.address.clone())
@@ -236,7 +237,7 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, if it did.
+    /// Its exit status, if it has ended.
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -252,7 +253,7 @@ impl Process {
         self.signal("-TERM");
     }
 
-    /// SIGABRT, at which a process leaves a core if it may.
+    /// SIGABRT, at which a process leaves a core dump if allowed.
     pub(crate) fn abort(&self) {
         self.signal("-ABRT");
     }
@@ -262,7 +263,7 @@ impl Process {
         self.signal("-HUP");
     }
 
-    /// SIGSTOP: it is still there and does nothing, as on a machine that is moved to another host.
+    /// SIGSTOP: it exists and does nothing, as on a machine that is moved to another host.
     pub(crate) fn pause(&self) {
         self.signal("-STOP");
     }
@@ -272,7 +273,7 @@ impl Process {
         self.signal("-CONT");
     }
 
-    /// Its files end here, as on a disk that is full; `None`: nowhere.
+    /// Limits the size of its files, as on a full disk; `None`: no limit.
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
         let (id, limit) = (self.id().to_string(), format!("--fsize={limit}:"));
@@ -302,8 +303,8 @@ impl Drop for Process {
     }
 }
 
-/// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while the server
-/// is stopped.
+/// Below the range from which the kernel takes ports for outgoing connections, so that it stays free while
+/// the server is stopped.
 pub(crate) fn free_port() -> u16 {
     let mut random =
         std::iter::repeat_with(|| 20_000 + (uuid::Uuid::new_v4().as_u128() % 12_000) as u16);

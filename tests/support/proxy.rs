@@ -27,19 +27,19 @@ use tokio::{
 use url::Url;
 
 const CHUNK: usize = 16 * 1024;
-/// What a direction holds before it stops to read: what a network's buffers would.
+/// The bytes that a direction holds before it stops reading, as the buffers of a network would.
 const CHUNKS_HELD: usize = 64;
 
-/// How the network is.
+/// The state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
     Pass,
-    /// Connections are closed: those that are open at once, new ones as they come.
+    /// Connections are closed: the open ones at once, new ones as they arrive.
     Refuse,
-    /// Connections are accepted and nothing goes through; those that are open freeze. What was sent meanwhile arrives
+    /// Connections are accepted and nothing passes; open ones freeze. Bytes that were sent meanwhile arrive
     /// when the network passes again, as TCP would have it.
     Blackhole,
-    /// Each direction's bytes arrive so much later, in order.
+    /// Each direction's bytes arrive this much later, in order.
     Delay(Duration),
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Network {
 pub(crate) struct Proxy {
     address: SocketAddr,
     network: watch::Sender<Network>,
-    /// How often the connections of the moment were cut.
+    /// The number of cuts.
     cuts: watch::Sender<u32>,
     accepted: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
@@ -116,7 +116,7 @@ impl Proxy {
         self.network.send_replace(network);
     }
 
-    /// Drops the connections of the moment, once; new ones pass.
+    /// Drops the open connections, once; new ones pass.
     pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -167,7 +167,7 @@ impl Connection {
     }
 }
 
-/// Waits while nothing goes through; says how long what goes through is held.
+/// Waits while nothing passes; returns the delay of the bytes that pass.
 async fn passing(network: &mut watch::Receiver<Network>) -> Duration {
     loop {
         match *network.borrow_and_update() {
@@ -181,7 +181,7 @@ async fn passing(network: &mut watch::Receiver<Network>) -> Duration {
     }
 }
 
-/// One direction. It reads on while it holds, so that a delay does not narrow the line.
+/// One direction. It reads on while it holds, so that a delay does not reduce the bandwidth.
 async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -202,7 +202,7 @@ async fn pump(
         while let Some((came, chunk)) = held.recv().await {
             let delay = passing(&mut network).await;
             tokio::time::sleep_until(came + delay).await;
-            // What is held does not slip through a network that has failed meanwhile.
+            // Held bytes do not pass a network that has failed meanwhile.
             passing(&mut network).await;
             to.write_all(&chunk).await?;
         }

@@ -1,4 +1,4 @@
-//! Random moments that can be had again: the seed is printed, and `BYOKD_TEST_SEED` repeats it.
+//! Random moments that can be repeated: the seed is printed, and `BYOKD_TEST_SEED` sets it.
 
 use std::time::Duration;
 

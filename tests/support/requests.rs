@@ -8,7 +8,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-/// A synthetic OpenAI key; `n` tells one from another.
+/// A synthetic OpenAI key; `n` makes it unique.
 pub(crate) fn openai_key(n: u32) -> String {
     format!("sk-proj-SYNTHETIC-{n:08}-abcdefgh")
 }
@@ -18,7 +18,7 @@ pub(crate) fn anthropic_key(n: u32) -> String {
     format!("sk-ant-api03-SYNTHETIC-{n:08}-abcdefgh")
 }
 
-/// A request that sets a key and nothing else.
+/// A request that only sets a key.
 pub(crate) fn new_key(workspace: &str, provider: &str, key: &str) -> v1::SetKeyRequest {
     v1::SetKeyRequest {
         workspace_id: workspace.to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn reason(status: &Status) -> String {
     info.reason
 }
 
-/// The reason of an error; panics if it was none.
+/// The reason of an error; panics if there was none.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>) -> String {
     reason(&result.unwrap_err())
 }

@@ -1,4 +1,4 @@
-//! What the database says of one workspace, read in one transaction, and what must hold of it at any moment.
+//! The database's rows of one workspace, read in one transaction, and the invariants that hold at any moment.
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, QueryResult, Statement, TransactionTrait as _,
@@ -15,7 +15,7 @@ pub(crate) struct KeyRow {
     pub(crate) sealed: bool,
 }
 
-/// Everything that a workspace's changes wrote.
+/// All rows of a workspace's changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
     /// 0: no row.
@@ -43,7 +43,7 @@ pub(crate) async fn select(
     connection.query_all_raw(statement).await.unwrap()
 }
 
-/// The only number that a query without parameters answers.
+/// The only number in the result of a query without parameters.
 pub(crate) async fn number(connection: &impl sea_orm::ConnectionTrait, sql: &str) -> i64 {
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let row = connection.query_one_raw(statement).await.unwrap();
@@ -105,8 +105,8 @@ impl Rows {
         self.keys.iter().find(active)
     }
 
-    /// What holds after any changes: each is whole. One log row and one audit row a revision; at most one active key a
-    /// provider, and it is the newest; sealed bytes with that one only; every generation once.
+    /// The invariant after any changes: each is whole. One log row and one audit row a revision; at most one
+    /// active key a provider, and it is the newest; sealed bytes with that one only; every generation once.
     pub(crate) fn assert_whole(&self, context: &str) {
         let revisions: Vec<i64> = (1..=self.revision).collect();
         assert_eq!(self.logged, revisions, "change log: {context}: {self:#?}");

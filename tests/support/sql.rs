@@ -1,4 +1,4 @@
-//! Where the two dialects part: the SQL of what someone does to a database by hand, and of looking through all of it.
+//! SQL that differs between the two dialects: edits by hand, and searches through the whole database.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, QueryResult, Statement};
 
@@ -13,7 +13,7 @@ pub(crate) fn bytes(hex: &str) -> String {
     }
 }
 
-/// An id that nothing has yet.
+/// An id that no row has.
 pub(crate) fn random_id() -> &'static str {
     if is_postgres() {
         "gen_random_uuid()"
@@ -52,7 +52,7 @@ pub(crate) fn begun(column: &str, hex: &str) -> String {
     ])
 }
 
-/// A text so long that nobody would write it.
+/// A text that is too long for any field.
 pub(crate) fn long_text(length: usize) -> String {
     if is_postgres() {
         format!("repeat('0', {length})")
@@ -61,7 +61,7 @@ pub(crate) fn long_text(length: usize) -> String {
     }
 }
 
-/// Bytes as a query wants them that looks for them.
+/// Bytes as a parameter of a search.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -96,7 +96,7 @@ pub(crate) async fn holding(database: &DatabaseConnection, wanted: &[u8]) -> Vec
         let (table, column): (String, String) =
             (row.try_get("", "t").unwrap(), row.try_get("", "c").unwrap());
         let there = if postgres {
-            // The text of a bytea is its digits; that of anything else is what was written.
+            // The text of a bytea is its digits; that of any other type is its value.
             let text = format!("{column}::text");
             format!(
                 "strpos(lower({text}), '{digits}') > 0 OR \

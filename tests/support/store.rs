@@ -9,10 +9,10 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
 
 use super::{postgres, rows::number};
 
-/// How many databases that nobody uses are removed at once.
+/// The number of unused databases that are removed at once.
 const MANY: usize = 12;
 
-/// Databases of tests and the folders of these tests.
+/// Databases of tests, with the folders of these tests.
 static MADE: Mutex<Vec<(PathBuf, String)>> = Mutex::new(Vec::new());
 
 /// Whether this run is one on PostgreSQL.
@@ -44,7 +44,7 @@ pub(crate) async fn empty(folder: &Path) -> String {
 }
 
 async fn last_as_long_as(folder: &Path, url: String) -> String {
-    // Hundreds of databases would fill a small disk: those of tests that are over go, many at once.
+    // Hundreds of databases would fill a small disk: those of finished tests are removed, many at once.
     let over: Vec<String> = {
         let mut made = MADE.lock().unwrap();
         made.push((folder.to_owned(), url.clone()));
@@ -74,7 +74,8 @@ pub(crate) async fn connect(url: &str) -> DatabaseConnection {
     connection
 }
 
-/// The database finds no damage in its own files. A killed client cannot do that to PostgreSQL, which has no such question.
+/// The database finds no damage in its own files. A killed client cannot damage PostgreSQL, which has no such
+/// query.
 pub(crate) async fn assert_intact(connection: &DatabaseConnection, context: &str) {
     if connection.get_database_backend() == DbBackend::Sqlite {
         let damage = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";

@@ -31,7 +31,7 @@ pub(crate) async fn lines_until(
     .await
 }
 
-/// What byokd finds of these files, without a database.
+/// The verifier's report on these files, without a database.
 pub(crate) fn verified(key: &Path, files: &[&Path]) -> Report {
     let key = ChainKey::open(key).unwrap();
     let mut verifier = Verifier::new(&key, Vec::new(), true);

@@ -1,4 +1,4 @@
-//! Keys that sign tokens, and tokens made by hand: a header and claims as they are written, well or badly.
+//! Keys that sign tokens, and tokens made by hand: with any header and any claims, good or bad.
 
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
@@ -54,7 +54,7 @@ impl TokenKey {
 
     pub(crate) fn rs256(kid: &str) -> Self {
         let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-        // The library signs with the PKCS #1 document that stands behind a fixed beginning of the PKCS #8 one.
+        // The library signs with the PKCS #1 document that follows a fixed prefix in the PKCS #8 one.
         Self::new(
             kid,
             Algorithm::RS256,
@@ -77,7 +77,7 @@ impl TokenKey {
         }
     }
 
-    /// Every form of the public key that somebody may have used as a secret.
+    /// Every form of the public key that an implementation may mistake for a secret.
     pub(crate) fn public_forms(&self) -> Vec<Vec<u8>> {
         let mut forms = self.ders.to_vec();
         for der in &self.ders {
@@ -107,17 +107,17 @@ impl TokenKey {
         json!({"alg": format!("{:?}", self.algorithm), "typ": "JWT", "kid": self.kid})
     }
 
-    /// A good token that says this.
+    /// A good token with these claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.signed(self.header(), claims)
     }
 
-    /// A token whose signature is good, whatever its header says and its claims look like.
+    /// A token with a good signature, whatever its header and claims are.
     pub(crate) fn signed(&self, header: impl ToString, claims: impl ToString) -> String {
         self.sign(&message(header, claims))
     }
 
-    /// The signature behind what it signs.
+    /// Appends the signature.
     pub(crate) fn sign(&self, message: &str) -> String {
         let signature =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, self.algorithm);
@@ -132,7 +132,7 @@ fn ders(pair: &KeyPair) -> [Vec<u8>; 2] {
     ]
 }
 
-/// What is signed of a token.
+/// The signed part of a token.
 pub(crate) fn message(header: impl ToString, claims: impl ToString) -> String {
     format!(
         "{}.{}",
@@ -159,12 +159,12 @@ pub(crate) fn with_secret(
     )
 }
 
-/// A key set of these.
+/// A key set of these keys.
 pub(crate) fn key_set(keys: &[&TokenKey]) -> Value {
     json!({"keys": keys.iter().map(|key| key.public()).collect::<Vec<_>>()})
 }
 
-/// As the parts of a token are written.
+/// The encoding of a token's parts.
 pub(crate) fn encoded(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }

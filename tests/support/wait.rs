@@ -6,12 +6,12 @@ use tonic::Status;
 
 use super::reason;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(90);
 const COME_BACK: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Looks until there is something to see; panics when the limit is over.
+/// Checks until the condition returns a value; panics at the limit.
 pub(crate) async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(LIMIT, what, look).await
 }
@@ -32,8 +32,8 @@ pub(crate) async fn until_within<T>(
     }
 }
 
-/// What a call was answered with. On a machine that is busy the database or the KMS may be late; who is told so waits a
-/// moment and comes again.
+/// The answer of a call. On a busy machine the database or the KMS may be late; a caller that is refused for
+/// that waits a moment and retries.
 pub(crate) async fn answered<T>(answer: Result<T, Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),

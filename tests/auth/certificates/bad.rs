@@ -11,14 +11,14 @@ use crate::support::{Ca, Issued, until};
 
 const SUBJECT_ALTERNATIVE_NAME: &[u64] = &[2, 5, 29, 17];
 
-/// Who refuses it.
+/// The stage that refuses it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Handshake,
     Byokd,
 }
 
-/// The name that a rule is for, and something wrong beside it.
+/// The name that a rule is for, and a fault beside it.
 fn agent(change: impl FnOnce(&mut CertificateParams)) -> impl FnOnce(&mut CertificateParams) {
     |params| {
         params.subject_alt_names = vec![san("spiffe://test/agent")];
@@ -26,7 +26,7 @@ fn agent(change: impl FnOnce(&mut CertificateParams)) -> impl FnOnce(&mut Certif
     }
 }
 
-/// Names as they are written in DER, one after the other.
+/// Names in DER, one after the other.
 fn raw_names(parts: &[(u8, &[u8])]) -> CustomExtension {
     let mut names = Vec::new();
     for (tag, name) in parts {
@@ -38,7 +38,7 @@ fn raw_names(parts: &[(u8, &[u8])]) -> CustomExtension {
     CustomExtension::from_oid_content(SUBJECT_ALTERNATIVE_NAME, content)
 }
 
-/// Those that the handshake refuses: what is wrong, the certificate, and what the log says of it.
+/// Certificates that the handshake refuses: the fault, the certificate, and the text in the log.
 fn of_the_handshake(ca: &Ca) -> Vec<(&'static str, Issued, &'static str)> {
     let (name, below) = ("spiffe://test/agent", ca.below("between"));
     let mut without_its_chain = below.client(name);
@@ -127,7 +127,7 @@ fn of_the_handshake(ca: &Ca) -> Vec<(&'static str, Issued, &'static str)> {
     ]
 }
 
-/// Those whose names byokd refuses.
+/// Certificates whose names byokd refuses.
 fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
     let named = |names: &[&str]| {
         ca.issue(|params| params.subject_alt_names = names.iter().map(|name| san(name)).collect())
@@ -299,14 +299,14 @@ fn of_byokd(ca: &Ca) -> Vec<(String, Issued, &'static str)> {
 
 #[tokio::test]
 #[expect(clippy::print_stderr, reason = "the count is what the test shows")]
-async fn every_bad_certificate_is_refused_and_only_the_log_says_why() {
+async fn every_bad_certificate_is_refused_and_only_the_log_has_the_reason() {
     let byokd = Guarded::start("required").await;
     let token = byokd.token(Role::Resolver, "*");
     let refused = async |what: &str, by: By, shown: &Issued, why: &str| {
         // With a good token and without.
         for token in [Some(token.as_str()), None] {
-            // Lines about handshakes are limited, so one more try may be needed for one.
-            until(&format!("{what} is told in the log"), async || {
+            // Log lines about handshakes are rate-limited, so a fault may need a second try.
+            until(&format!("{what} is logged"), async || {
                 let before = byokd.process.said().len();
                 let answer = byokd.resolve(Some(shown), token).await;
                 match by {
@@ -319,7 +319,7 @@ async fn every_bad_certificate_is_refused_and_only_the_log_says_why() {
                 };
                 let said = byokd.process.said().split_off(before);
                 said.lines()
-                    .any(|told| told.contains(line) && told.contains(why))
+                    .any(|logged| logged.contains(line) && logged.contains(why))
                     .then_some(())
             })
             .await;

@@ -1,4 +1,4 @@
-//! What a TLS port refuses before anybody calls.
+//! Connections that the TLS port refuses before a call.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{Guarded, assert_cut};
 use crate::support::Issued;
 
-/// Shows a certificate and signs with the key of another.
+/// Presents a certificate and signs with the key of another.
 #[derive(Debug)]
 struct Shown(Arc<CertifiedKey>);
 
@@ -44,7 +44,8 @@ fn shown(certificate: &Issued, key: &Issued) -> Arc<Shown> {
     Arc::new(Shown(Arc::new(CertifiedKey::new(chain.unwrap(), key))))
 }
 
-/// A handshake, and one byte from behind it: a server of TLS 1.3 judges the client's certificate after the client is done.
+/// A handshake, and one byte after it: a TLS 1.3 server judges the client's certificate after the client has
+/// finished.
 async fn handshake(
     byokd: &Guarded,
     version: &'static SupportedProtocolVersion,
@@ -106,7 +107,7 @@ async fn only_tls_1_3_and_http_2_are_spoken() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_of_use_with_its_key_only() {
+async fn a_certificate_without_its_key_is_refused() {
     let byokd = Guarded::start("required").await;
     let (agent, thief) = (
         byokd.callers.client("spiffe://test/agent"),
@@ -136,9 +137,10 @@ async fn clear_text_is_not_spoken_on_an_encrypted_port() {
     }
 }
 
-/// Who connects and says nothing, or half of it, holds nobody up and is cut after a while.
+/// A client that connects and sends nothing, or half a handshake, blocks no other and is disconnected after a
+/// while.
 #[tokio::test]
-async fn a_handshake_that_stalls_is_cut_and_keeps_nobody_waiting() {
+async fn a_stalled_handshake_is_cut_and_delays_no_other() {
     let byokd = Guarded::start("required").await;
     let agent = byokd.callers.client("spiffe://test/agent");
     let mut stalled = Vec::new();
@@ -160,7 +162,7 @@ async fn a_handshake_that_stalls_is_cut_and_keeps_nobody_waiting() {
     byokd.resolve(Some(&agent), None).await.unwrap();
 }
 
-/// A TLS alert, or nothing, and the end.
+/// A TLS alert, or nothing, and then the end.
 async fn is_closed(stream: &mut TcpStream) {
     let mut answer = Vec::new();
     let end = tokio::time::timeout(

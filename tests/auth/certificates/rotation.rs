@@ -1,4 +1,4 @@
-//! Certificates that are replaced while byokd serves: as Kubernetes does it, file by file, and badly.
+//! Certificates that are replaced while byokd serves: file by file, as Kubernetes does it, and wrongly.
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ const AGENT: &str = "spiffe://test/agent";
 const CHANGED: &str = "the TLS files have changed; new connections use them";
 const UNUSABLE: &str = "the TLS files have changed and cannot be used";
 
-/// Two authorities: who signs the server's certificate, and callers'.
+/// Two authorities: one signs the server's certificate, the other the callers'.
 struct Signers {
     servers: Ca,
     callers: Ca,
@@ -29,14 +29,14 @@ impl Signers {
     }
 }
 
-/// A byokd whose files are replaced.
+/// A byokd whose certificate files are replaced.
 struct Rotated {
     site: Site,
     process: Process,
 }
 
 impl Rotated {
-    /// Its files lie where Kubernetes puts those of a secret: behind a link to a folder of their own.
+    /// The files are where Kubernetes puts those of a secret: behind a link to a folder.
     async fn start(first: &Signers) -> Self {
         let site = Site::new().await;
         fs::create_dir(site.path("tls")).unwrap();
@@ -55,7 +55,7 @@ impl Rotated {
         self.site.path("tls").join(name)
     }
 
-    /// Replaces a file at once, as a careful program does.
+    /// Replaces a file atomically.
     fn put(&self, name: &str, text: &str) {
         fs::write(self.file("new"), text).unwrap();
         fs::rename(self.file("new"), self.file(name)).unwrap();
@@ -65,7 +65,7 @@ impl Rotated {
         self.process.address.strip_prefix("https://").unwrap()
     }
 
-    /// Whether a new connection is served that trusts and shows this.
+    /// Whether a new connection with this root and certificate is served.
     async fn serves(&self, servers: &Ca, shown: &Issued) -> bool {
         match connect(self.address(), &servers.pem(), Some(shown)).await {
             Ok(channel) => resolve(channel, None).await.is_ok(),
@@ -73,8 +73,8 @@ impl Rotated {
         }
     }
 
-    /// How many lines say this.
-    fn told(&self, what: &str) -> usize {
+    /// The number of log lines with this text.
+    fn logged(&self, what: &str) -> usize {
         self.process
             .said()
             .lines()
@@ -101,7 +101,7 @@ async fn a_secret_is_replaced_under_open_connections() {
         .await
         .unwrap();
     resolve(open.clone(), None).await.unwrap();
-    // A call that is running all the while.
+    // A call that runs all the while.
     let gate = Arc::new(Semaphore::new(0));
     byokd
         .site
@@ -132,16 +132,16 @@ async fn a_secret_is_replaced_under_open_connections() {
         !byokd.serves(&first.servers, &new).await,
         "the certificate that is gone"
     );
-    // What was open goes on.
+    // The open connection continues.
     resolve(open.clone(), None).await.unwrap();
     gate.add_permits(100);
     running.await.unwrap();
     resolve(open, None).await.unwrap();
-    assert_eq!((byokd.told(CHANGED), byokd.told(UNUSABLE)), (1, 0));
+    assert_eq!((byokd.logged(CHANGED), byokd.logged(UNUSABLE)), (1, 0));
 }
 
 #[tokio::test]
-async fn a_rotation_that_is_half_done_changes_nothing_and_heals() {
+async fn a_partial_rotation_changes_nothing_until_it_is_complete() {
     let (first, second) = (Signers::new(), Signers::new());
     let byokd = Rotated::start(&first).await;
     let (old, new) = (first.callers.client(AGENT), second.callers.client(AGENT));
@@ -150,7 +150,7 @@ async fn a_rotation_that_is_half_done_changes_nothing_and_heals() {
     let certificate = fs::read_to_string(byokd.file("tls.crt")).unwrap();
     let mut faults = 0;
     for (what, file, content, good) in [
-        // No two in a row are told alike.
+        // The same failure is not logged twice in a row.
         (
             "a certificate without its key",
             "tls.crt",
@@ -186,7 +186,7 @@ async fn a_rotation_that_is_half_done_changes_nothing_and_heals() {
         byokd.put(file, content);
         faults += 1;
         until(what, async || {
-            (byokd.told(UNUSABLE) == faults).then_some(())
+            (byokd.logged(UNUSABLE) == faults).then_some(())
         })
         .await;
         assert!(byokd.serves(&first.servers, &old).await, "{what}");
@@ -195,18 +195,18 @@ async fn a_rotation_that_is_half_done_changes_nothing_and_heals() {
     fs::remove_file(byokd.file("tls.key")).unwrap();
     faults += 1;
     until("a missing file", async || {
-        (byokd.told(UNUSABLE) == faults).then_some(())
+        (byokd.logged(UNUSABLE) == faults).then_some(())
     })
     .await;
-    // Nothing is told twice: the files are looked at every second.
+    // No failure is logged twice: byokd reads the files every second.
     let begun = Instant::now();
     until("some looks later", async || {
         (begun.elapsed().as_secs() >= 4).then_some(())
     })
     .await;
-    assert_eq!(byokd.told(UNUSABLE), faults);
+    assert_eq!(byokd.logged(UNUSABLE), faults);
     assert!(byokd.serves(&first.servers, &old).await && !byokd.serves(&second.servers, &new).await);
-    // The rest of the rotation comes, in any order.
+    // The other files of the rotation follow, in any order.
     byokd.put("ca.crt", &second.callers.pem());
     byokd.put("tls.key", &server.key);
     byokd.put("tls.crt", &server.certificate);

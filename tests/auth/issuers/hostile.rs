@@ -1,4 +1,4 @@
-//! Hostile tokens: every one refused with the one answer, and none makes byokd ask anybody.
+//! Hostile tokens: each is refused with the one answer, and none makes byokd send a request.
 
 mod claims;
 mod encoding;
@@ -10,10 +10,10 @@ use self::{claims::said, encoding::written, headers::headers};
 use super::{FILE, MAIN, NARROW, World, assert_refused, claims as claims_of, with};
 use crate::support::{Issuer, TokenKey};
 
-/// What is wrong, and the token.
+/// The fault, and the token.
 type Named = Vec<(String, String)>;
 
-/// Good tokens of somebody else.
+/// Good tokens of another issuer.
 fn foreign(world: &World, attacker: &TokenKey) -> Named {
     let (main, file, narrow) = (
         world.claims(),
@@ -89,7 +89,7 @@ fn foreign(world: &World, attacker: &TokenKey) -> Named {
 
 #[tokio::test]
 #[expect(clippy::print_stderr, reason = "the count is what the test shows")]
-async fn every_hostile_token_is_refused_and_told_nothing() {
+async fn every_hostile_token_gets_the_same_refusal() {
     let (world, attacker) = (World::start().await, TokenKey::ed25519("attacker"));
     let elsewhere = Issuer::start("https://attacker.test", &[&attacker]).await;
     let server = elsewhere.config().jwks_url;
@@ -106,21 +106,21 @@ async fn every_hostile_token_is_refused_and_told_nothing() {
             assert_refused(world.call(&token).await, &what);
             count += 1;
         }
-        // A good one goes on being good, before and after.
+        // A good token stays good, before and after.
         world.call(&good).await.unwrap();
     }
     assert_eq!(
         elsewhere.fetches(),
         0,
-        "byokd went where a token told it to"
+        "byokd sent a request to a host in a token"
     );
     eprintln!("{count} hostile tokens: all refused");
     assert!(count >= 60);
 }
 
-/// However many keys are asked for that are not there, the issuer is not asked for each.
+/// However many unknown keys tokens name, byokd does not ask the issuer for each.
 #[tokio::test]
-async fn ten_thousand_unknown_keys_lead_to_one_more_fetch_at_the_most() {
+async fn ten_thousand_unknown_keys_cause_at_most_one_more_fetch() {
     const CALLERS: u32 = 8;
     let world = World::start().await;
     let begun = std::time::Instant::now();
@@ -136,7 +136,7 @@ async fn ten_thousand_unknown_keys_lead_to_one_more_fetch_at_the_most() {
                     "an unknown kid",
                 );
                 if n % 100 == 0 {
-                    // One that nobody has seen before.
+                    // A token that was not used before.
                     let token =
                         key.token(&with(&claims, "sub", json!(format!("agent {caller} {n}"))));
                     super::resolve(channel.clone(), &token, "acme")

@@ -1,4 +1,5 @@
-//! Issuers that fail, come back and change their keys. An issuer is read no more than every 30 s, so this takes a while.
+//! Issuers that fail, recover and change their keys. byokd reads an issuer at most every 30 s, so this takes
+//! a while.
 
 use std::time::Duration;
 
@@ -9,22 +10,22 @@ use crate::support::{
     Byokd, Issuer, Reply, TokenKey, token_key::key_set, until, wait::until_within,
 };
 
-/// Two reads and then some.
+/// Two reads and some more.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// What becomes of an issuer.
+/// The behavior of an issuer.
 struct Story {
     issuer: Issuer,
     /// Its answer when byokd starts; `None`: its keys.
     at_first: Option<Reply>,
     /// Its answer after that; `None`: its keys.
     later: Option<Reply>,
-    /// Whether its tokens are good at first, and after it was read again.
+    /// Whether its tokens are good at first, and after the second read.
     good: (bool, bool),
 }
 
 async fn stories(key: &TokenKey) -> Vec<Story> {
-    // Where a redirect leads to: the right keys in the wrong place.
+    // The target of a redirect: the right keys in the wrong place.
     let huge = || {
         Reply::text(
             200,
@@ -37,7 +38,7 @@ async fn stories(key: &TokenKey) -> Vec<Story> {
     private["k"] = json!("AAAA");
     let mut encrypts = key.public();
     encrypts["use"] = json!("enc");
-    let mut told = Vec::new();
+    let mut stories = Vec::new();
     for (name, at_first, later, good) in [
         ("late", Some(Reply::text(500, "no")), None, (false, true)),
         (
@@ -98,18 +99,18 @@ async fn stories(key: &TokenKey) -> Vec<Story> {
     ] {
         let issuer =
             Issuer::start(&format!("https://{}.test", name.replace(' ', "-")), &[key]).await;
-        told.push(Story {
+        stories.push(Story {
             issuer,
             at_first,
             later,
             good,
         });
     }
-    told
+    stories
 }
 
 #[tokio::test]
-async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
+async fn tokens_follow_the_state_of_their_issuer() {
     let (key, next) = (TokenKey::ed25519("first"), TokenKey::ed25519("next"));
     let mut stories = stories(&key).await;
     let target = Issuer::start("https://target.test", &[&key]).await;
@@ -143,18 +144,18 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
         let claims = with(&claims(&issuer.name, now), "sub", json!(sub));
         resolve(byokd.channel(), &key.token(&claims), "acme").await
     };
-    let told = |issuer: &Issuer, answer: Result<(), tonic::Status>, good: bool| match good {
+    let judge = |issuer: &Issuer, answer: Result<(), tonic::Status>, good: bool| match good {
         true => answer.unwrap_or_else(|status| panic!("{}: {status:?}", issuer.name)),
         false => assert_refused(answer, &issuer.name),
     };
     for Story { issuer, good, .. } in &stories {
-        told(issuer, call(issuer, &key, "before").await, good.0);
+        judge(issuer, call(issuer, &key, "before").await, good.0);
         assert_eq!(issuer.fetches(), 1, "{}", issuer.name);
     }
     // One publishes a new key beside the old one, the other in its place.
     for issuer in [&turning, &turned] {
-        told(issuer, call(issuer, &key, "kept").await, true);
-        told(issuer, call(issuer, &next, "new").await, false);
+        judge(issuer, call(issuer, &key, "kept").await, true);
+        judge(issuer, call(issuer, &next, "new").await, false);
     }
     turning.publish(&[&key, &next]);
     turned.publish(&[&next]);
@@ -164,11 +165,11 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
             None => issuer.publish(&[&key]),
         }
     }
-    // Tokens under unknown keys keep asking for another read; there is one, not one for each.
+    // Tokens with unknown keys keep asking for another read; there is one, not one for each.
     let unknown = TokenKey::ed25519("unknown");
     until_within(LIMIT, "all are read again", async || {
         for Story { issuer, .. } in &stories {
-            told(issuer, call(issuer, &unknown, "unknown").await, false);
+            judge(issuer, call(issuer, &unknown, "unknown").await, false);
         }
         stories
             .iter()
@@ -182,19 +183,20 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
         })
         .await;
     }
-    // The old key goes on where it is still published; where it is not, what it had signed is refused, verified before or not.
-    told(&turning, call(&turning, &key, "kept").await, true);
-    told(&turned, call(&turned, &key, "kept").await, false);
-    told(&turned, call(&turned, &key, "fresh").await, false);
+    // The old key stays good where it is still published; elsewhere its tokens are refused, verified before
+    // or not.
+    judge(&turning, call(&turning, &key, "kept").await, true);
+    judge(&turned, call(&turned, &key, "kept").await, false);
+    judge(&turned, call(&turned, &key, "fresh").await, false);
     for Story { issuer, good, .. } in &stories {
-        // The answer of a read that was seen has yet to be taken in; one that hangs is given up.
+        // byokd may still be processing the read that was seen; a read that hangs is given up.
         if good.1 && !good.0 {
             until(&issuer.name, async || {
                 call(issuer, &key, "after").await.is_ok().then_some(())
             })
             .await;
         }
-        told(issuer, call(issuer, &key, "after").await, good.1);
+        judge(issuer, call(issuer, &key, "after").await, good.1);
         assert_eq!(
             issuer.fetches(),
             2,
@@ -203,7 +205,7 @@ async fn what_becomes_of_an_issuer_becomes_of_its_tokens() {
         );
     }
     assert_eq!(target.fetches(), 0, "a redirect was followed");
-    // A set that could not be read again for a day is dropped, and with it what it has verified.
+    // A key set that could not be read for a day is dropped, and the tokens verified with it.
     let lasting = with(
         &claims(&stories[1].issuer.name, now),
         "exp",

@@ -1,4 +1,4 @@
-//! Projected service-account tokens, as Kubernetes makes them: no mapping, no sidecar.
+//! Projected service-account tokens, as Kubernetes issues them: no mapping, no sidecar.
 
 use byokd::config::{IssuerConfig, TokenAlgorithm};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::{Byokd, Ca, Issuer, TokenKey, reason};
 
 const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// What the API server puts into the token of a service account.
+/// The claims that the API server puts into a service account's token.
 fn claims(namespace: &str, account: &str, now: i64) -> Value {
     json!({
         "aud": ["byokd"],
@@ -25,7 +25,7 @@ fn claims(namespace: &str, account: &str, now: i64) -> Value {
     })
 }
 
-/// A byokd in a cluster whose API server asks for a token and has a CA of its own.
+/// A byokd in a cluster whose API server asks for a token and has its own CA.
 async fn byokd(config: IssuerConfig) -> Byokd {
     Byokd::start_with(|settings| {
         settings.auth.issuers = vec![config];
@@ -77,7 +77,7 @@ async fn a_projected_service_account_token_is_good_as_it_comes() {
     }
     let status = call(&claims("web", "settings", now)).await.unwrap_err();
     assert_eq!(reason(&status), "ROLE_REQUIRED");
-    // Not for us, or of the old kind without an end.
+    // Not for byokd, or of the old kind without an expiry.
     for (what, name, value) in [
         ("for the API server", "aud", json!([CLUSTER])),
         ("without an end", "exp", json!(null)),
@@ -96,7 +96,8 @@ async fn a_projected_service_account_token_is_good_as_it_comes() {
         bad[name] = value;
         assert_refused(call(&bad).await, what);
     }
-    // A key set that cannot be had: nobody comes in, and nothing is served to or taken from whom the CA does not vouch for.
+    // A key set that cannot be read: no caller is accepted, and byokd exchanges nothing with a server outside
+    // the CA.
     let other_ca = folder.path().join("other.crt");
     std::fs::write(&other_ca, Ca::new("cluster").pem()).unwrap();
     for (what, config, fetches) in [

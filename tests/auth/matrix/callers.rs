@@ -1,4 +1,4 @@
-//! The callers of the matrix: each with what it proves, and what each proof grants as a person would say it.
+//! The callers of the matrix: their proofs, and the rights of each proof, written by hand.
 
 use byokd::domain::caller::Role;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{Byokd, Ca, Issuer, TokenKey, byokd::for_a_crowd, ca::connec
 
 const ISSUER: &str = "https://issuer.test";
 
-/// What one proof grants, written down by hand.
+/// The rights of one proof, written by hand.
 #[derive(Clone, Copy)]
 pub(super) struct Proof {
     pub(super) roles: &'static [&'static str],
@@ -19,12 +19,12 @@ pub(super) struct Proof {
     pub(super) purposes: &'static [&'static str],
 }
 
-/// Somebody with an open connection.
+/// A caller with an open connection.
 pub(super) struct Caller {
     pub(super) name: String,
     pub(super) channel: Channel,
     pub(super) token: Option<String>,
-    /// What its proofs grant, or why it is nobody.
+    /// The rights of its proofs, or the reason why it has none.
     pub(super) proofs: Result<Vec<Proof>, Cell>,
 }
 
@@ -39,13 +39,13 @@ const SCOPES: [&[&str]; 2] = [&["acme", "globex"], &["*"]];
 const REPLY: &[&str] = &["reply"];
 const BOTH: &[&str] = &["reply", "training"];
 
-/// A byokd with every kind of caller at once.
+/// A byokd with every kind of caller.
 pub(super) struct World {
     byokd: Byokd,
     _issuer: Issuer,
     key: TokenKey,
-    nobody: Channel,
-    /// Connections with a certificate, and what its rule grants.
+    anonymous: Channel,
+    /// Connections with a certificate, and the rights by its rule.
     certified: Vec<(String, Channel, Result<Proof, Cell>)>,
     _folder: tempfile::TempDir,
 }
@@ -111,12 +111,12 @@ impl World {
                 .unwrap();
             certified.push((name, channel, proof));
         }
-        let nobody = connect(address, &trusted, None).await.unwrap();
+        let anonymous = connect(address, &trusted, None).await.unwrap();
         Self {
             byokd,
             _issuer: issuer,
             key,
-            nobody,
+            anonymous,
             certified,
             _folder: folder,
         }
@@ -138,7 +138,7 @@ impl World {
                                "org": proof.workspaces, "for": proof.purposes}))
     }
 
-    /// Everybody.
+    /// All callers.
     pub(super) fn callers(&self) -> Vec<Caller> {
         let (mut found, mut tokens) = (Vec::new(), Vec::new());
         let foreign = TokenKey::ed25519("1").token(
@@ -198,15 +198,15 @@ impl World {
         ));
         tokens.push(("foreign".to_owned(), foreign, Err(Cell::CredentialsInvalid)));
         found.push(Caller {
-            name: "nobody".to_owned(),
-            channel: self.nobody.clone(),
+            name: "anonymous".to_owned(),
+            channel: self.anonymous.clone(),
             token: None,
             proofs: Err(Cell::CredentialsMissing),
         });
         for (name, token, proof) in &tokens {
             found.push(Caller {
                 name: name.clone(),
-                channel: self.nobody.clone(),
+                channel: self.anonymous.clone(),
                 token: Some(token.clone()),
                 proofs: proof.map(|proof| vec![proof]),
             });
@@ -218,7 +218,7 @@ impl World {
                 token: None,
                 proofs: service.map(|proof| vec![proof]),
             });
-            // Each proof of a pair has met every cell alone; here it is what both grant.
+            // Each proof of a pair has met every cell alone; here are the rights that both have.
             for (user, token, proof) in tokens
                 .iter()
                 .filter(|(name, ..)| !name.ends_with(&format!("{REPLY:?}")))

@@ -1,7 +1,7 @@
 //! One call of each RPC, about a workspace and for a purpose.
 //!
-//! What would change anything has one field that is wrong: who calls is judged first, so that who is admitted is told of
-//! the field, and nothing is changed for the next cell.
+//! A request that would change something has one wrong field. byokd judges the caller first, so an admitted
+//! caller gets FIELD_INVALID, and nothing changes for the next cell.
 
 use byokd::{
     contract::v1::{
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::callers::Caller;
 use crate::support::{ask, new_key, openai_key};
 
-/// RPCs whose field is wrong.
+/// RPCs whose request has a wrong field.
 pub(super) const CHANGES: [&str; 9] = [
     "SetKey",
     "VerifyKey",

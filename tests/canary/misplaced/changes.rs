@@ -2,13 +2,13 @@
 
 use byokd::{contract::v1, domain::caller::Role};
 
-use super::super::{captured::Told, stage::Stage};
+use super::super::{captured::Captured, stage::Stage};
 use crate::support::new_key;
 
 /// Puts a text into one field of a message.
 type Put<T> = fn(&mut T, String);
 
-/// Every field of text of `SetKey`, beside the key's own.
+/// Every text field of `SetKey`, beside the key's own.
 const SET_KEY: [(&str, Put<v1::SetKeyRequest>); 8] = [
     ("workspace_id", |message, key| message.workspace_id = key),
     ("provider", |message, key| message.provider = key),
@@ -26,12 +26,12 @@ const SET_KEY: [(&str, Put<v1::SetKeyRequest>); 8] = [
     ("on_behalf_of", |message, key| message.on_behalf_of = key),
 ];
 
-pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) async fn of_a_change(stage: &Stage, captured: &mut Captured, key: &str) {
     let mut admin = stage.keys(Role::Admin).await;
     for (field, put) in SET_KEY {
         let mut request = new_key("misplaced", "openai", key);
         put(&mut request, key.to_owned());
-        told.answer(
+        captured.answer(
             &format!("SetKey, key in {field}"),
             admin.set_key(request).await,
         );
@@ -42,22 +42,22 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
         format!("{key} {key}"),
         format!("{key}\u{200b}"),
     ] {
-        told.answer(
+        captured.answer(
             "SetKey, key with more",
             admin
                 .set_key(new_key("misplaced", "openai", &damaged))
                 .await,
         );
-        told.answer(
+        captured.answer(
             "SetKey, another vendor's",
             admin
                 .set_key(new_key("misplaced", "anthropic", &damaged))
                 .await,
         );
-        told.answer(
+        captured.answer(
             "SetKey, no such provider",
             admin
-                .set_key(new_key("misplaced", "nobody", &damaged))
+                .set_key(new_key("misplaced", "missing", &damaged))
                 .await,
         );
     }
@@ -80,7 +80,7 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
             model: key(),
         },
     ] {
-        told.answer("VerifyKey, misplaced", admin.verify_key(request).await);
+        captured.answer("VerifyKey, misplaced", admin.verify_key(request).await);
     }
     let new = || v1::SelectModelRequest {
         workspace_id: id(),
@@ -114,7 +114,7 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
             ..new()
         },
     ] {
-        told.answer("SelectModel, misplaced", admin.select_model(request).await);
+        captured.answer("SelectModel, misplaced", admin.select_model(request).await);
     }
     let new = || v1::DeleteKeyRequest {
         workspace_id: id(),
@@ -139,7 +139,7 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
             ..new()
         },
     ] {
-        told.answer("DeleteKey, misplaced", admin.delete_key(request).await);
+        captured.answer("DeleteKey, misplaced", admin.delete_key(request).await);
     }
     let new = || v1::ToggleByoRequest {
         workspace_id: id(),
@@ -160,7 +160,7 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
             ..new()
         },
     ] {
-        told.answer("ToggleByo, misplaced", admin.toggle_byo(request).await);
+        captured.answer("ToggleByo, misplaced", admin.toggle_byo(request).await);
     }
     for request in [
         v1::DeleteWorkspaceRequest {
@@ -178,7 +178,7 @@ pub(super) async fn of_a_change(stage: &Stage, told: &mut Told, key: &str) {
             ..Default::default()
         },
     ] {
-        told.answer(
+        captured.answer(
             "DeleteWorkspace, misplaced",
             admin.delete_workspace(request).await,
         );

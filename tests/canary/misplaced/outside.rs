@@ -3,11 +3,11 @@
 use byokd::{contract::v1::key_service_client::KeyServiceClient, domain::caller::Role};
 use tonic::{Request, metadata::MetadataValue};
 
-use super::super::{captured::Told, stage::Stage};
+use super::super::{captured::Captured, stage::Stage};
 use crate::support::{new_key, requests::Bearer};
 
-/// As a token of whatever kind, of a role that may not, and beside a good token.
-pub(super) async fn metadata(stage: &Stage, told: &mut Told, key: &str) {
+/// As a token of each kind, with a role that has no permission, and beside a good token.
+pub(super) async fn metadata(stage: &Stage, captured: &mut Captured, key: &str) {
     let good = stage.token(Role::Admin, "*");
     for (header, token) in [
         ("authorization", format!("Bearer {key}")),
@@ -32,7 +32,7 @@ pub(super) async fn metadata(stage: &Stage, told: &mut Told, key: &str) {
         let value: MetadataValue<_> = token.parse().unwrap();
         request.metadata_mut().insert(header, value);
         let mut client = KeyServiceClient::new(stage.channel().await);
-        told.answer(
+        captured.answer(
             &format!("SetKey, key in {header}"),
             client.set_key(request).await,
         );
@@ -41,15 +41,15 @@ pub(super) async fn metadata(stage: &Stage, told: &mut Told, key: &str) {
         stage.channel().await,
         Bearer::new(&stage.token(Role::Viewer, "*")),
     );
-    told.answer(
+    captured.answer(
         "SetKey, as a viewer",
         narrow.set_key(new_key("misplaced", "openai", key)).await,
     );
 }
 
-pub(super) fn command_line(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) fn command_line(stage: &Stage, captured: &mut Captured, key: &str) {
     let shown = ["workspace", "show", "misplaced"];
-    stage.command(told, &shown, "");
+    stage.command(captured, &shown, "");
     for arguments in [
         &["key", "set", "misplaced", "openai"][..],
         &["key", "set", "misplaced", "openai", "-o", "json"],
@@ -68,7 +68,7 @@ pub(super) fn command_line(stage: &Stage, told: &mut Told, key: &str) {
         &["token", "--role", key, "--workspace", "*"],
         &[key],
     ] {
-        stage.command(told, arguments, key);
-        stage.command(told, arguments, &format!("{key}\n{key}"));
+        stage.command(captured, arguments, key);
+        stage.command(captured, arguments, &format!("{key}\n{key}"));
     }
 }

@@ -2,9 +2,9 @@
 
 use byokd::contract::v1;
 
-use super::super::{captured::Told, stage::Stage};
+use super::super::{captured::Captured, stage::Stage};
 
-pub(super) async fn of_the_platform(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) async fn of_the_platform(stage: &Stage, captured: &mut Captured, key: &str) {
     let mut operator = stage.operator().await;
     let key = || key.to_owned();
     let new = || v1::SetPlatformKeyRequest {
@@ -42,7 +42,7 @@ pub(super) async fn of_the_platform(stage: &Stage, told: &mut Told, key: &str) {
             ..new()
         },
     ] {
-        told.answer(
+        captured.answer(
             "SetPlatformKey, misplaced",
             operator.set_platform_key(request).await,
         );
@@ -52,7 +52,7 @@ pub(super) async fn of_the_platform(stage: &Stage, told: &mut Told, key: &str) {
             provider: provider.clone(),
             model,
         };
-        told.answer(
+        captured.answer(
             "VerifyPlatformKey, misplaced",
             operator.verify_platform_key(request).await,
         );
@@ -62,7 +62,7 @@ pub(super) async fn of_the_platform(stage: &Stage, told: &mut Told, key: &str) {
             on_behalf_of: key(),
             ..Default::default()
         };
-        told.answer(
+        captured.answer(
             "DeletePlatformKey, misplaced",
             operator.delete_platform_key(request).await,
         );
@@ -71,7 +71,7 @@ pub(super) async fn of_the_platform(stage: &Stage, told: &mut Told, key: &str) {
         page_token: key(),
         ..Default::default()
     };
-    told.answer(
+    captured.answer(
         "ListPlatformAuditEvents, misplaced",
         operator.list_platform_audit_events(request).await,
     );

@@ -2,10 +2,10 @@
 
 use byokd::{contract::v1, domain::caller::Role};
 
-use super::super::{captured::Told, stage::Stage};
+use super::super::{captured::Captured, stage::Stage};
 use crate::support::ask;
 
-pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
+pub(super) async fn of_a_question(stage: &Stage, captured: &mut Captured, key: &str) {
     let (mut admin, mut resolver) = (
         stage.keys(Role::Admin).await,
         stage.keys(Role::Resolver).await,
@@ -20,7 +20,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
         let outcome = resolver
             .resolve_credentials(ask(id, model, provider, purpose))
             .await;
-        told.answer(
+        captured.answer(
             "Resolve, misplaced",
             outcome.map(|answer| answer.map(without_credential)),
         );
@@ -30,7 +30,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
             provider: provider.to_owned(),
             purpose: purpose.to_owned(),
         };
-        told.answer(
+        captured.answer(
             "Explain, misplaced",
             admin.explain_resolution(request).await,
         );
@@ -52,12 +52,12 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
             ..Default::default()
         },
     ] {
-        told.answer("ListModels, misplaced", admin.list_models(request).await);
+        captured.answer("ListModels, misplaced", admin.list_models(request).await);
     }
     let request = v1::GetWorkspaceRequest {
         workspace_id: key(),
     };
-    told.answer(
+    captured.answer(
         "GetWorkspace, misplaced",
         admin.get_workspace(request).await,
     );
@@ -67,7 +67,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
             page_token: page_token.clone(),
             ..Default::default()
         };
-        told.answer(
+        captured.answer(
             "ListAuditEvents, misplaced",
             admin.list_audit_events(request).await,
         );
@@ -76,7 +76,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
             page_token,
             ..Default::default()
         };
-        told.answer(
+        captured.answer(
             "ListKeyUsage, misplaced",
             admin.list_key_usage(request).await,
         );
@@ -97,7 +97,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
             ..Default::default()
         },
     ] {
-        told.answer(
+        captured.answer(
             "ReportOutcome, misplaced",
             resolver.report_outcome(request).await,
         );
@@ -107,7 +107,7 @@ pub(super) async fn of_a_question(stage: &Stage, told: &mut Told, key: &str) {
         ..Default::default()
     };
     if let Err(status) = resolver.watch_invalidations(request).await {
-        told.answer::<()>("WatchInvalidations, misplaced", Err(status));
+        captured.answer::<()>("WatchInvalidations, misplaced", Err(status));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The binary over AWS KMS, made at the wire: what starts, what refuses to, and the road from a key file.
+//! The binary over a fake AWS KMS: good starts, refused starts, and the move from a key file.
 
 use std::process::Command;
 
@@ -44,7 +44,7 @@ async fn aws_kms_wraps_every_data_key_and_no_key_file_is_made() {
     process.ended().await;
     assert!(!process.said().contains("SECRET-OF-THE-TEST"));
 
-    // Another KMS key under the same alias is a stranger to these rows.
+    // Another KMS key under the same alias did not wrap these rows.
     kms.add_key("alias/byokd");
     let said = site.refused(serve(&site, &kms)).await;
     says(&said, &[&arn, "kms.previous_keys"]);
@@ -60,7 +60,7 @@ async fn aws_kms_wraps_every_data_key_and_no_key_file_is_made() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_for_good_is_refused_at_start_and_an_outage_is_not() {
+async fn definitive_refusals_of_aws_stop_the_start_and_an_outage_does_not() {
     let (site, kms) = (Site::new().await, FakeKms::start().await);
     says(
         &site.refused(serve(&site, &kms)).await,
@@ -112,9 +112,9 @@ async fn what_aws_refuses_for_good_is_refused_at_start_and_an_outage_is_not() {
     .await;
 }
 
-/// From a key file to AWS: what the file wrapped opens, what is new is the cloud's.
+/// From a key file to AWS: byokd still opens data keys that the file wrapped; AWS wraps the new ones.
 #[tokio::test]
-async fn a_key_file_goes_on_unwrapping_as_a_previous_key() {
+async fn a_key_file_still_unwraps_as_a_previous_key() {
     let (site, kms) = (with_a_record().await, FakeKms::start().await);
     kms.add_key("alias/byokd");
     says(

@@ -1,5 +1,5 @@
-//! A configuration or catalog that is wrong, or that would send keys in clear text, stops the start before anything is
-//! made.
+//! A configuration or catalog that is wrong, or that would send keys in clear text, stops the start before
+//! byokd creates a file.
 
 use std::{fs, process::Command};
 
@@ -7,7 +7,7 @@ use super::says;
 use crate::support::Site;
 
 #[tokio::test]
-async fn a_wrong_catalog_is_refused_with_what_is_wrong() {
+async fn a_wrong_catalog_is_refused_with_the_fault() {
     let site = Site::new().await;
     let (file, good) = (
         site.path("catalog.toml"),
@@ -19,7 +19,7 @@ async fn a_wrong_catalog_is_refused_with_what_is_wrong() {
             "catalog.toml is wrong",
         ),
         (
-            good.replace("provider = \"anthropic\"", "provider = \"nobody\""),
+            good.replace("provider = \"anthropic\"", "provider = \"missing\""),
             "[providers]",
         ),
         (
@@ -71,7 +71,7 @@ async fn a_catalog_host_that_may_not_be_called_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn settings_that_byokd_does_not_have_are_refused_all_at_once() {
+async fn unknown_settings_are_refused_all_at_once() {
     let site = Site::new().await;
     fs::write(
         site.path("byokd.toml"),
@@ -96,7 +96,7 @@ async fn settings_that_byokd_does_not_have_are_refused_all_at_once() {
 }
 
 #[tokio::test]
-async fn clear_text_off_loopback_is_refused_with_the_way_out() {
+async fn clear_text_off_loopback_is_refused_with_the_remedy() {
     let site = Site::new().await;
     for address in ["0.0.0.0:0", "[::]:0"] {
         let mut off = Command::new(env!("CARGO_BIN_EXE_byokd"));

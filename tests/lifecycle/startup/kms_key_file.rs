@@ -1,5 +1,5 @@
-//! A local KMS key file that is missing, unreadable or another's stops the start when records exist, and is never
-//! replaced.
+//! A local KMS key file that is missing, unreadable or foreign stops the start when records exist, and is
+//! never replaced.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ fn set_mode(file: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn a_missing_kms_key_file_is_never_made_anew_for_records_that_exist() {
+async fn a_missing_kms_key_file_is_never_replaced_while_records_exist() {
     let site = with_a_record().await;
     let (file, kept) = (site.data().join("kms.key"), site.path("kept.key"));
     fs::rename(&file, &kept).unwrap();
@@ -31,7 +31,7 @@ async fn a_missing_kms_key_file_is_never_made_anew_for_records_that_exist() {
         ],
     );
     assert!(!file.exists());
-    // Nor through a link that leads nowhere.
+    // Nor through a dangling link.
     symlink(site.path("nowhere"), &file).unwrap();
     site.refused(site.serve()).await;
     assert!(!site.path("nowhere").exists());
@@ -41,7 +41,7 @@ async fn a_missing_kms_key_file_is_never_made_anew_for_records_that_exist() {
 }
 
 #[tokio::test]
-async fn a_kms_key_file_that_is_no_use_is_refused_and_left_alone() {
+async fn an_unusable_kms_key_file_is_refused_and_left_alone() {
     let site = with_a_record().await;
     let file = site.data().join("kms.key");
     let good = fs::read_to_string(&file).unwrap();
@@ -92,7 +92,7 @@ async fn a_foreign_kms_key_file_is_refused_by_name() {
             "restore the key file",
         ],
     );
-    // What the message proposes works.
+    // The proposal in the message works.
     let mut serve = site.serve();
     let own = site.path("own.key");
     serve.env(
@@ -106,7 +106,7 @@ async fn a_foreign_kms_key_file_is_refused_by_name() {
         .unwrap();
 }
 
-/// The right name with another secret: new data keys would be made under it.
+/// The right name with another secret: byokd would wrap new data keys with it.
 #[tokio::test]
 async fn a_kms_key_file_of_the_right_name_with_another_secret_is_refused() {
     let site = with_a_record().await;
@@ -138,7 +138,7 @@ async fn a_kms_key_file_of_the_right_name_with_another_secret_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_made_is_for_its_owner_alone() {
+async fn created_files_are_for_their_owner_alone() {
     let site = with_a_record().await;
     for path in [
         site.data(),

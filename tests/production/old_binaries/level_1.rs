@@ -1,12 +1,12 @@
-//! The entities of the first migration, as the first byokd had them: frozen. A binary of schema level 1 reads and writes
-//! like this, and must go on to, whatever later migrations add.
+//! The entities of the first migration, as the first byokd had them: frozen. A binary of schema level 1 reads
+//! and writes like this, and must still work after later migrations.
 
 #![allow(
     unreachable_pub,
     reason = "the derives of sea-orm name these from outside"
 )]
 
-/// One row: what the whole database is.
+/// One row about the whole database.
 pub(super) mod deployment {
     use sea_orm::entity::prelude::*;
 
@@ -18,7 +18,7 @@ pub(super) mod deployment {
         pub deployment_id: Uuid,
         /// The newest migration's level.
         pub schema_level: i32,
-        /// The level that a binary must know at least.
+        /// The lowest level that a binary must know.
         pub oldest_binary_level: i32,
     }
 
@@ -152,7 +152,7 @@ pub(super) mod change_log {
     pub struct Model {
         #[sea_orm(primary_key)]
         pub sequence: i64,
-        /// Random: tells two histories of the same sequence apart.
+        /// Random: separates two histories with the same sequence.
         pub change_id: Uuid,
         pub scope: String,
         pub workspace_id: String,

@@ -8,13 +8,13 @@ use crate::support::{
     until,
 };
 
-/// Rewraps that are killed before one may end.
+/// Rewraps that are killed before one may finish.
 const KILLS: u32 = 5;
 
-/// Killed at one moment and another, it comes to its end, and nothing was moved twice or lost.
+/// Killed at one moment and another, it finishes, and no record was moved twice or lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn killed_again_and_again_it_comes_to_its_end() {
+async fn a_rewrap_of_records_killed_again_and_again_finishes() {
     let fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
     let before = live_keys(&database).await;
@@ -58,10 +58,10 @@ async fn killed_again_and_again_it_comes_to_its_end() {
     assert_keys(&fleet.start().await, RECORDS).await;
 }
 
-/// What an earlier run had done was for the KMS key of its day.
+/// An earlier run worked for another KMS key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs services: ./tests/run services"]
-async fn a_run_that_was_left_unfinished_under_another_kms_key_is_not_gone_on_with() {
+async fn an_unfinished_run_for_another_kms_key_is_not_continued() {
     let mut fleet = Fleet::on_postgres().await;
     let (process, database) = started_with_keys(&fleet).await;
     drop(process);

@@ -11,7 +11,7 @@ use crate::support::{
 
 pub(super) const RECORDS: u32 = 16;
 
-/// What must not change of the live keys, and the sealed bytes that must.
+/// The parts of the live keys that must not change, and the sealed bytes that must.
 pub(super) async fn live_keys(database: &DatabaseConnection) -> Vec<(String, String, Vec<u8>)> {
     let text = match database.get_database_backend() {
         sea_orm::DbBackend::Postgres => "key_id::text",
@@ -36,7 +36,7 @@ pub(super) async fn live_keys(database: &DatabaseConnection) -> Vec<(String, Str
     rows.unwrap().iter().map(read).collect()
 }
 
-/// Records whose data key seals no more.
+/// Records whose data key is not active any more.
 pub(super) async fn left_behind(database: &DatabaseConnection) -> i64 {
     let sql = "SELECT count(*) FROM provider_keys JOIN data_keys ON data_keys.bucket = provider_keys.bucket \
                AND data_keys.version = provider_keys.data_key_version \
@@ -63,7 +63,7 @@ pub(super) async fn started_with_keys(fleet: &Fleet) -> (Process, DatabaseConnec
     (process, database)
 }
 
-/// A killed rewrap's claim, as it is once it was silent for long enough.
+/// A killed rewrap's claim after a long silence.
 pub(super) async fn let_the_claim_die(database: &DatabaseConnection) {
     database
         .execute_unprepared("UPDATE rewraps SET alive_at = alive_at - 16")

@@ -1,4 +1,4 @@
-//! What never happens to a key, and what a provider cannot do to us.
+//! Limits of a key check: a hostile provider cannot hold it up, fill memory, or get the key sent elsewhere.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -31,7 +31,7 @@ async fn pages_without_end_count_as_hidden() {
 }
 
 #[tokio::test]
-async fn a_list_too_long_to_keep_does_not_keep_the_key_out() {
+async fn a_key_with_an_oversized_list_is_accepted() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::many_models(50_000));
     let checked = check(&provider).await;
@@ -42,7 +42,7 @@ async fn a_list_too_long_to_keep_does_not_keep_the_key_out() {
 }
 
 #[tokio::test]
-async fn a_body_without_measure_is_not_read() {
+async fn an_endless_body_is_not_read() {
     let provider = FakeProvider::start().await;
     for reply in [
         Reply::padded_list(10 * 1024 * 1024),
@@ -82,7 +82,7 @@ async fn the_deadline_holds_whatever_the_provider_does() {
 }
 
 #[tokio::test]
-async fn a_broken_answer_is_not_asked_for_again() {
+async fn a_broken_answer_is_not_retried() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::cut(200));
     assert_eq!(check(&provider).await.verdict, Verdict::Unreachable);
@@ -109,7 +109,7 @@ async fn a_connection_is_tried_twice_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_redirect_does_not_take_the_key_elsewhere() {
+async fn a_redirect_does_not_send_the_key_elsewhere() {
     let (provider, elsewhere) = (FakeProvider::start().await, FakeProvider::start().await);
     provider.on_list(Reply::redirect(elsewhere.base_url().as_str()));
     assert_eq!(check(&provider).await.verdict, Verdict::Unexpected);
@@ -117,7 +117,7 @@ async fn a_redirect_does_not_take_the_key_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inwards_is_not_called() {
+async fn a_name_of_an_inner_address_is_not_called() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -132,7 +132,7 @@ async fn a_name_that_leads_inwards_is_not_called() {
         .await;
         assert_eq!(checked.verdict, Verdict::Unreachable, "{host}");
     }
-    assert!(listener.accept().is_err(), "nobody has knocked");
+    assert!(listener.accept().is_err(), "byokd connected");
 
     let provider = FakeProvider::start().await;
     let base_url = format!("http://localhost:{}/v1", provider.port())
@@ -143,7 +143,7 @@ async fn a_name_that_leads_inwards_is_not_called() {
 }
 
 #[tokio::test]
-async fn another_vendors_key_is_sent_nowhere() {
+async fn a_key_of_another_vendor_is_not_sent() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let providers = providers(development());
@@ -216,7 +216,7 @@ fn nothing_that_the_provider_wrote_is_logged_or_answered() {
             .unwrap();
         return runtime.block_on(provoke_every_log_line());
     }
-    // What is logged is decided once for a process, so other tests must not be in it.
+    // A process chooses its log subscriber once, so no other test may run in it.
     run_alone(
         "limits::nothing_that_the_provider_wrote_is_logged_or_answered",
         &[(alone, "1")],
@@ -233,7 +233,7 @@ async fn provoke_every_log_line() {
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let provider = FakeProvider::start().await;
-    let mut told = String::new();
+    let mut output = String::new();
     let echo = format!("CANARY Incorrect API key provided: {KEY}");
     for reply in [
         Reply::openai_error(401, Some("invalid_api_key"), &echo),
@@ -244,15 +244,15 @@ async fn provoke_every_log_line() {
         Reply::cut(401),
     ] {
         provider.on_list(reply);
-        told.push_str(&format!("{:?}", check(&provider).await));
+        output.push_str(&format!("{:?}", check(&provider).await));
     }
-    told.push_str(&String::from_utf8(log.lock().unwrap().clone()).unwrap());
+    output.push_str(&String::from_utf8(log.lock().unwrap().clone()).unwrap());
     assert!(
-        told.contains("probe failed") && told.contains("acme") && told.contains("INVALID"),
-        "{told}"
+        output.contains("probe failed") && output.contains("acme") && output.contains("INVALID"),
+        "{output}"
     );
     for secret in ["CANARY", "WXYZ", "/v1/models"] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!output.contains(secret), "{secret} in {output}");
     }
 }
 
@@ -271,17 +271,17 @@ impl std::io::Write for Log {
 
 #[test]
 fn the_environments_proxy_is_ignored() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let unused = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let proxy = format!("http://{nobody}");
+    let proxy = format!("http://{unused}");
     let everywhere =
         ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, proxy.as_str()));
     run_alone("verdicts::a_good_key_lists_and_generates", &everywhere);
 }
 
-/// Runs one test of these in a process and an environment of its own.
+/// Runs one of these tests in its own process and environment.
 fn run_alone(test: &str, environment: &[(&str, &str)]) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("providers::client::{test}")])
@@ -290,9 +290,9 @@ fn run_alone(test: &str, environment: &[(&str, &str)]) {
         .env_remove("no_proxy")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && told.contains("1 passed"),
-        "{told}"
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
     );
 }

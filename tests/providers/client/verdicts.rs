@@ -1,4 +1,4 @@
-//! What is learnt of a key.
+//! The verdict of each provider's answer.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -133,7 +133,7 @@ async fn a_list_proves_neither_a_key_nor_its_credit() {
 }
 
 #[tokio::test]
-async fn a_busy_provider_says_when_to_come_back() {
+async fn a_busy_providers_retry_delay_is_kept() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::openai_rate_limited(7));
     let checked = check(&provider).await;
@@ -145,7 +145,7 @@ async fn a_busy_provider_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn the_next_candidate_is_tried_four_at_the_most() {
+async fn at_most_four_candidates_are_tried() {
     let provider = FakeProvider::start().await;
     provider.on_list(Reply::models(&["m-2", "m-3"]));
     provider.on_generate_for("m-2", Reply::openai_model_not_found());
@@ -176,7 +176,7 @@ async fn the_next_candidate_is_tried_four_at_the_most() {
 }
 
 #[tokio::test]
-async fn with_nothing_to_try_no_generation_is_made() {
+async fn without_a_candidate_no_generation_is_made() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let target = Target {

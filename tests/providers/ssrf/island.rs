@@ -1,8 +1,8 @@
-//! An island: a network of a test's own in which every address there is leads to this very process, so that whatever is
-//! called, is heard. Names are asked of this process too.
+//! An island: a network namespace in which every address leads to this very process, so that it receives
+//! every connection and every DNS query.
 //!
-//! The test runs again in namespaces of its own (network and mounts; as a user without rights also one of users, in which
-//! it is root). Nothing of the machine's network or files is touched.
+//! The test runs again in its own namespaces (network and mounts; for a user without rights also users, in
+//! which it is root). The machine's network and files are not touched.
 
 use std::{
     fs,
@@ -27,7 +27,8 @@ const SETTLE: &str = r#"
     exec "$@"
 "#;
 
-/// Outside: runs the test of this name on an island, and says that all is done. On the island: that all is to do.
+/// Outside: runs the test of this name on an island, and returns true: done. On the island: returns false:
+/// run the test.
 pub(super) fn settled_for(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return false;

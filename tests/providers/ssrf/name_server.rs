@@ -1,6 +1,6 @@
-//! A name server that changes its mind: real DNS (RFC 1035) over UDP, as the system's resolver asks it.
+//! A name server whose answers change: real DNS (RFC 1035) over UDP, as the system's resolver uses it.
 //!
-//! Absent: everything but A and AAAA, and TCP.
+//! Not here: records other than A and AAAA, and TCP.
 
 use std::{
     collections::HashMap,
@@ -15,15 +15,15 @@ const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 const HEADER: usize = 12;
 
-/// What is said of one name: the first time, the second, and so on; the last is said for ever.
+/// The answers for one name: the first time, the second, and so on; the last one stays.
 struct Said {
     answers: Vec<Vec<IpAddr>>,
-    /// The name whose addresses these are, if it is another.
+    /// The canonical name, if this one is an alias.
     alias_of: Option<&'static str>,
     asked: HashMap<u16, usize>,
 }
 
-/// Whose, of which kind, and what it says.
+/// The name, the record type, and the data.
 type Record = (Vec<u8>, u16, Vec<u8>);
 
 #[derive(Clone, Default)]
@@ -36,7 +36,7 @@ pub(super) struct NameServer {
 }
 
 impl NameServer {
-    /// On the port where resolvers look for one.
+    /// On the port that resolvers use.
     pub(super) async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:53").await.unwrap();
         let names = Names::default();
@@ -53,12 +53,12 @@ impl NameServer {
         Self { names, answering }
     }
 
-    /// Says these addresses of a name, one list after the other.
+    /// Answers with these addresses for a name, one list after the other.
     pub(super) fn say(&self, name: &'static str, answers: &[&[&str]]) {
         self.put(name, None, answers);
     }
 
-    /// The same of a name that stands for another.
+    /// The same for an alias of another name.
     pub(super) fn say_alias(&self, name: &'static str, of: &'static str, answers: &[&[&str]]) {
         self.put(name, Some(of), answers);
     }
@@ -73,7 +73,7 @@ impl NameServer {
         self.names.0.lock().unwrap().insert(name, said);
     }
 
-    /// How often the name's addresses were asked for.
+    /// The number of queries for the name's addresses.
     pub(super) fn asked(&self, name: &str) -> usize {
         self.names.0.lock().unwrap()[name]
             .asked
@@ -114,7 +114,7 @@ impl Names {
         for (owner, kind, data) in records {
             answer.extend(owner);
             answer.extend(kind.to_be_bytes());
-            // The internet, and not for a moment longer than this.
+            // The internet class, and a time to live of zero.
             answer.extend([0, 1, 0, 0, 0, 0]);
             answer.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
             answer.extend(data);
@@ -122,7 +122,7 @@ impl Names {
         Some(answer)
     }
 
-    /// The records of a name that is known.
+    /// The records of a known name.
     fn records(&self, name: &str, kind: u16) -> Option<Vec<Record>> {
         let mut names = self.0.lock().unwrap();
         let said = names.get_mut(name)?;
@@ -130,7 +130,7 @@ impl Names {
         let addresses = &said.answers[(*times).min(said.answers.len() - 1)];
         *times += 1;
         let mut records = Vec::new();
-        // The name in the question, by its place in the message.
+        // The name in the question, by its offset in the message.
         let mut owner = vec![0xc0, 0x0c];
         if let Some(real) = said.alias_of {
             let real = labels(real);

@@ -1,4 +1,4 @@
-//! Who was connected to: on the island, whatever the address.
+//! A record of the addresses that byokd connects to: on the island, any address.
 
 use std::{
     net::IpAddr,
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// Takes every connection on its ports, notes the address that was meant, and hangs up.
+/// Accepts every connection on its ports, notes the destination address, and closes.
 pub(super) struct Recorder {
     met: Arc<Mutex<Vec<IpAddr>>>,
     listening: Vec<JoinHandle<()>>,
@@ -19,7 +19,7 @@ impl Recorder {
         let met = Arc::<Mutex<Vec<IpAddr>>>::default();
         let (mut listening, mut last) = (Vec::new(), 0);
         for port in ports {
-            // IPv4 comes in here too, and looks like ::ffff:1.2.3.4.
+            // IPv4 arrives here too, as ::ffff:1.2.3.4.
             let listener = TcpListener::bind(("::", *port)).await.unwrap();
             last = listener.local_addr().unwrap().port();
             let met = Arc::clone(&met);
@@ -43,7 +43,7 @@ impl Recorder {
         self.port
     }
 
-    /// The addresses that were connected to, each once.
+    /// The destination addresses, each once.
     pub(super) fn met(&self) -> Vec<IpAddr> {
         let mut met = self.met.lock().unwrap().clone();
         met.sort();
@@ -51,7 +51,7 @@ impl Recorder {
         met
     }
 
-    /// How many connections there were.
+    /// The number of connections.
     pub(super) fn connections(&self) -> usize {
         self.met.lock().unwrap().len()
     }

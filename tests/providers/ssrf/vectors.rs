@@ -1,9 +1,9 @@
-//! Ways to say an address that byokd must not call, as they are tried on services that fetch what they are told.
+//! Spellings of addresses that byokd must not call, as attackers try them on services that fetch URLs.
 
 /// The only host that the catalog allows.
 pub(super) const ALLOWED: &str = "https://public.test/v1";
 
-/// Other schemes, and what a lenient reader takes for one.
+/// Other schemes, and texts that a lenient parser accepts as one.
 pub(super) const SCHEMES: [&str; 13] = [
     "http://93.184.216.34/v1",
     "http://public.test/v1",
@@ -104,7 +104,7 @@ pub(super) const IPV6: [&str; 26] = [
     "https://[100::1]/v1",
 ];
 
-/// What stands before, behind or inside of a host, so that two readers see two hosts.
+/// Texts before, behind or inside a host, so that two parsers see two hosts.
 pub(super) const DECORATED: [&str; 16] = [
     "https://public.test@127.0.0.1/v1",
     "https://public.test:443@127.0.0.1/v1",
@@ -124,7 +124,7 @@ pub(super) const DECORATED: [&str; 16] = [
     "https://public.test\r\nHost: 127.0.0.1/v1",
 ];
 
-/// Names that lead inside, on a machine whose resolver says so; the last four by [`super::name_server`].
+/// Names that lead inside, with a resolver that answers so; the last four by [`super::name_server`].
 pub(super) const NAMES: [&str; 10] = [
     "https://localhost/v1",
     "https://LOCALHOST/v1",
@@ -138,7 +138,7 @@ pub(super) const NAMES: [&str; 10] = [
     "https://inside.test/v1",
 ];
 
-/// What is not the allowed base URL, and looks like it.
+/// URLs that look like the allowed base URL, and differ.
 pub(super) const NEARLY: [&str; 24] = [
     "https://public.test/v1/",
     "https://public.test/",
@@ -166,7 +166,7 @@ pub(super) const NEARLY: [&str; 24] = [
     "https://public.test/v1\n",
 ];
 
-/// What a redirect may lead to; the last is the provider itself.
+/// Targets of a redirect; the last is the provider itself.
 pub(super) const REDIRECTS: [&str; 9] = [
     "http://127.0.0.1/v1/models",
     "https://127.0.0.1/v1/models",

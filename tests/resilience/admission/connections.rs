@@ -1,4 +1,4 @@
-//! Connections: how many there are, how much one of them may ask for, and how long it lasts.
+//! Connections: their number, the load of one, and its age.
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tonic::{Code, transport::Endpoint};
 use super::{RESOLVE, Rough};
 use crate::support::{Byokd, Reply, ask, new_key, openai_key, requests::Bearer, until};
 
-/// Nothing comes but the end, and that at once or after a while.
+/// Nothing arrives but the end, at once or after a while.
 async fn is_closed(mut stream: TcpStream) {
     let mut answer = Vec::new();
     let end = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
@@ -23,7 +23,7 @@ async fn is_closed(mut stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed_and_the_others_go_on() {
+async fn one_connection_too_many_is_closed_and_the_others_stay() {
     let byokd = Byokd::start_with(|config| config.limits.connections = 3).await;
     byokd.resolve("acme", "llama", "").await.unwrap();
     let (mut first, mut second) = (Rough::connect(&byokd).await, Rough::connect(&byokd).await);
@@ -47,7 +47,7 @@ async fn one_connection_too_many_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_connection_has_so_many_calls_at_once() {
+async fn a_connection_has_a_limit_of_concurrent_calls() {
     let byokd = Byokd::start_with(|config| config.limits.streams_per_connection = 7).await;
     let mut rough = Rough::connect(&byokd).await;
     rough.settle().await.unwrap();
@@ -58,9 +58,9 @@ async fn a_connection_has_so_many_calls_at_once() {
         .unwrap();
 }
 
-/// Who connects and says nothing holds a place for some seconds, and nobody up.
+/// A client that connects and sends nothing holds a permit for some seconds, and blocks no other.
 #[tokio::test]
-async fn a_connection_that_does_not_begin_is_cut() {
+async fn a_silent_connection_is_cut() {
     let byokd = Byokd::start_with(|config| config.limits.connections = 5).await;
     let mut silent = Vec::new();
     for said in [
@@ -77,7 +77,7 @@ async fn a_connection_that_does_not_begin_is_cut() {
     for stream in silent {
         is_closed(stream).await;
     }
-    // What is not HTTP/2 is closed without an answer.
+    // Data that is not HTTP/2 closes the connection without an answer.
     let mut stream = TcpStream::connect(byokd.address()).await.unwrap();
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: byokd\r\n\r\n")
@@ -91,11 +91,11 @@ async fn a_connection_that_does_not_begin_is_cut() {
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_too_fast_is_cut_and_nobody_else() {
+async fn a_client_that_cancels_too_fast_is_cut_and_no_other() {
     let byokd = Byokd::start_with(|config| config.limits.resets_per_second = 40).await;
     byokd.resolve("acme", "llama", "").await.unwrap();
     let mut other = Rough::connect(&byokd).await;
-    // As many as are allowed at once are no reason.
+    // As many cancellations as concurrent calls are allowed.
     for _ in 0..40 {
         let (_answer, mut body) = other.stall(RESOLVE).await.unwrap();
         other.settle().await.unwrap();
@@ -107,7 +107,7 @@ async fn a_client_that_gives_up_too_fast_is_cut_and_nobody_else() {
         let Ok((_answer, mut body)) = attacker.stall(RESOLVE).await else {
             break true;
         };
-        // Once the server has begun with it; what it has not seen yet costs it nothing.
+        // After the server has begun the call; before that, a cancellation costs it nothing.
         if attacker.settle().await.is_err() {
             break true;
         }
@@ -123,10 +123,10 @@ async fn a_client_that_gives_up_too_fast_is_cut_and_nobody_else() {
     byokd.resolve("acme", "llama", "").await.unwrap();
 }
 
-/// Calls that end before they are looked at are bounded, too.
+/// Calls that end before the server reads them are bounded, too.
 #[tokio::test]
-async fn a_burst_of_calls_that_are_given_up_at_once_is_cut() {
-    // Fewer than a machine that is busy can give up in a second.
+async fn a_burst_of_cancelled_calls_is_cut() {
+    // Fewer than a busy machine can cancel in a second.
     let byokd = Byokd::start_with(|config| config.limits.resets_per_second = 100).await;
     let mut attacker = Rough::connect(&byokd).await;
     let mut begun = 0_u32;
@@ -144,13 +144,13 @@ async fn a_burst_of_calls_that_are_given_up_at_once_is_cut() {
 
 #[tokio::test]
 #[expect(clippy::print_stderr, reason = "the count is what the test shows")]
-async fn an_old_connection_is_left_without_an_error() {
+async fn an_old_connection_is_closed_without_an_error() {
     let byokd = Byokd::start_with(|config| config.limits.connection_age_seconds = 1).await;
     let gate = Arc::new(Semaphore::new(0));
     byokd
         .provider
         .on_list(Reply::models(&["small-2030"]).behind(&gate));
-    // One that is running when its connection gets old.
+    // A call that runs when its connection reaches its age.
     let mut admin = byokd.admin();
     let running = tokio::spawn(async move {
         admin
@@ -169,13 +169,13 @@ async fn an_old_connection_is_left_without_an_error() {
     let bearer = Bearer::new(&byokd.token(&[Role::Resolver], "*", &[]));
     let (mut calls, mut not_sent) = (0, 0);
     for _ in 0..3 {
-        // Told to leave, this one ends once it has no calls.
+        // After GOAWAY this connection ends once it has no calls.
         let rough = Rough::connect(&byokd).await;
         while !rough.connection.is_finished() {
             let mut keys = KeyServiceClient::with_interceptor(channel.clone(), bearer.clone());
             match keys.resolve_credentials(ask("acme", "llama", "", "")).await {
                 Ok(_) => calls += 1,
-                // tonic's client gives up on what it had in hand when it was told to leave, and had not sent.
+                // tonic's client fails the calls that it had queued and not sent when GOAWAY arrived.
                 Err(status) if status.code() == Code::Cancelled && status.source().is_some() => {
                     not_sent += 1
                 }

@@ -1,4 +1,4 @@
-//! Every call ends: at its caller's deadline, at ours, and at the longest that there may be.
+//! Every call ends: at its caller's deadline, at byokd's, and at the longest allowed one.
 
 use byokd::contract::v1;
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
@@ -6,18 +6,18 @@ use tonic::{Code, Request, Status, metadata::MetadataValue};
 
 use crate::support::{Byokd, Reply, new_key, openai_key, store::is_postgres};
 
-/// What byokd says; the client's own library says something else.
+/// The message of byokd; the client's own library has another one.
 fn assert_ended(answer: Result<(), Status>, what: &str) {
     let status = answer.expect_err(what);
-    let told = "the call's deadline has passed";
+    let message = "the call's deadline has passed";
     assert_eq!(
         (status.code(), status.message()),
-        (Code::DeadlineExceeded, told),
+        (Code::DeadlineExceeded, message),
         "{what}: {status:?}"
     );
 }
 
-/// For the calls around the one that is to end: a machine that is busy answers no call in 200 ms.
+/// For the other calls: a busy machine answers no call in 200 ms.
 const PATIENT: Option<&str> = Some("60S");
 
 fn by<T>(message: T, deadline: Option<&'static str>) -> Request<T> {
@@ -44,7 +44,7 @@ async fn acme(byokd: &Byokd) -> v1::Workspace {
         .unwrap()
 }
 
-/// Longer than any of these calls may take there is nothing: the provider answers never, and its own limit is beyond ours.
+/// The longest deadline: the provider never answers, and its own limit is longer.
 async fn hung() -> Byokd {
     let byokd = Byokd::start_with(|config| {
         config.checks.deadline_ms = 600_000;
@@ -57,7 +57,7 @@ async fn hung() -> Byokd {
 }
 
 #[tokio::test]
-async fn a_call_ends_at_its_deadline_whatever_it_asks_for() {
+async fn every_call_ends_at_its_deadline() {
     let byokd = hung().await;
     let set = async |deadline: Option<&'static str>| {
         byokd
@@ -70,7 +70,7 @@ async fn a_call_ends_at_its_deadline_whatever_it_asks_for() {
     for longer in ["2S", "1H", "99999999H", "99999999S"] {
         assert_ended(set(Some(longer)).await, longer);
     }
-    // What cannot be read is none.
+    // A deadline that cannot be parsed is ignored.
     for unreadable in [
         "999999999H",
         "1s",
@@ -84,7 +84,7 @@ async fn a_call_ends_at_its_deadline_whatever_it_asks_for() {
     ] {
         assert_ended(set(Some(unreadable)).await, unreadable);
     }
-    // A shorter one counts; the client's library may be the first to say so.
+    // A shorter one counts; the client's library may report it first.
     for shorter in ["0n", "1n", "50m"] {
         let status = set(Some(shorter)).await.unwrap_err();
         assert!(
@@ -124,7 +124,7 @@ async fn a_call_that_waits_for_the_database_ends_too_and_its_change_is_whole_or_
     held.execute_unprepared(lock).await.unwrap();
     assert_ended(toggle(false, None).await, "the database is locked");
     held.rollback().await.unwrap();
-    // A change that has begun goes on without its caller, and may get the lock now.
+    // A change that has begun continues without its caller, and may get the lock now.
     let workspace = acme(&byokd).await;
     let seen = (workspace.revision, workspace.byo_enabled);
     assert!([(1, true), (2, false)].contains(&seen), "{seen:?}");

@@ -1,4 +1,4 @@
-//! More calls than byokd serves at once: who is refused first, and how.
+//! More calls than byokd serves at once: the order of refusal, and its form.
 
 use byokd::{contract::v1, domain::caller::Role};
 use tonic::{Code, Status};
@@ -8,14 +8,14 @@ use tonic_types::StatusExt as _;
 use super::{RESOLVE, Rough};
 use crate::support::{Byokd, Reply, ask, new_key, openai_key, reason, until};
 
-/// A list, a change and a resolve of the same caller; `true`: let in.
+/// A list, a change and a resolve of the same caller; `true`: admitted.
 async fn let_in(byokd: &Byokd) -> (bool, bool, bool) {
     let mut keys = byokd.keys_with(&byokd.token(&[Role::Admin, Role::Resolver], "*", &[]));
     let workspace_id = "acme".to_owned();
     let list = v1::GetWorkspaceRequest {
         workspace_id: workspace_id.clone(),
     };
-    // One that changes nothing.
+    // A change that changes nothing.
     let change = v1::ToggleByoRequest {
         workspace_id,
         enabled: Some(false),
@@ -62,13 +62,13 @@ async fn lists_are_refused_before_changes_and_changes_before_resolves() {
                 .await
         });
         let expected = (running < 2, running < 3, true);
-        // The calls that were just answered may have their place for a moment longer.
+        // The answered calls may hold their permits for a moment longer.
         until(&format!("{running} are running"), async || {
             (let_in(&byokd).await == expected).then_some(())
         })
         .await;
     }
-    until("health is told", async || {
+    until("health is answered", async || {
         let served = HealthClient::new(byokd.channel())
             .check(HealthCheckRequest::default())
             .await
@@ -76,7 +76,7 @@ async fn lists_are_refused_before_changes_and_changes_before_resolves() {
         (served.into_inner().status == 1).then_some(())
     })
     .await;
-    // Those that are given up leave their places.
+    // Cancelled calls release their permits.
     hung.shutdown().await;
     until("all have room", async || {
         (let_in(&byokd).await == (true, true, true)).then_some(())
@@ -85,7 +85,7 @@ async fn lists_are_refused_before_changes_and_changes_before_resolves() {
 }
 
 #[tokio::test]
-async fn calls_whose_message_does_not_come_keep_nobody_out() {
+async fn calls_without_a_message_do_not_use_up_the_limit() {
     let byokd = Byokd::start_with(|config| config.limits.calls = 4).await;
     let mut rough = Rough::connect(&byokd).await;
     let mut stalled = Vec::new();

@@ -1,4 +1,4 @@
-//! The catalog has moved on under stored keys: a provider, a host or a header is no longer in it.
+//! A catalog that changed under stored keys: a provider, a host or a header is no longer in it.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::agree;
 use crate::support::{Byokd, anthropic_key, ask, new_key, openai_key, reason, refused};
 
-/// Restarts with a catalog of which these tables are gone.
+/// Restarts with a catalog without these tables.
 async fn without(byokd: Byokd, tables: &[&str]) -> Byokd {
     let file = byokd.config.catalog.file.clone();
     let text = std::fs::read_to_string(&file).unwrap();
@@ -161,8 +161,8 @@ async fn a_host_or_header_that_left_the_catalog_stops_the_key() {
                     .providers_without_usable_key
                     .contains(&"openai".to_owned())
             );
-            let told = agree(&byokd, ask("acme", "", "openai", "")).await;
-            assert_eq!(told, "ENDPOINT_NO_LONGER_ALLOWED");
+            let answer = agree(&byokd, ask("acme", "", "openai", "")).await;
+            assert_eq!(answer, "ENDPOINT_NO_LONGER_ALLOWED");
         }
         let verify = v1::VerifyKeyRequest {
             workspace_id: "acme".into(),

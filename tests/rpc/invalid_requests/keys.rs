@@ -1,4 +1,4 @@
-//! Keys that cannot be right: they are refused before anybody is asked.
+//! Malformed keys: they are refused before a request to a provider.
 
 use tonic::Code;
 
@@ -59,7 +59,7 @@ async fn white_space_around_a_key_is_trimmed() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_kind_is_sent_nowhere() {
+async fn a_key_of_another_kind_is_not_sent() {
     let byokd = standing().await;
     let rows = [
         ("Anthropic's key for OpenAI", "openai", anthropic_key(2)),

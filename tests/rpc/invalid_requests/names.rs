@@ -1,4 +1,4 @@
-//! Names of nothing that exists, and fields of the wrong form: each RPC says which one, and changes nothing.
+//! Unknown names and malformed fields: each RPC names the field, and changes nothing.
 
 use byokd::contract::v1;
 use tonic::{Code, Status};
@@ -9,12 +9,12 @@ use crate::support::{ask, new_key, openai_key};
 type Refusal = (Code, &'static str, &'static str);
 const FIELD: Code = Code::InvalidArgument;
 
-fn told(status: &Status, (code, why, field): Refusal, what: &str) {
+fn assert_refused(status: &Status, (code, why, field): Refusal, what: &str) {
     is(status, code, why, field, what);
 }
 
 #[tokio::test]
-async fn what_a_set_key_names_must_exist_and_fit() {
+async fn names_in_a_set_key_must_exist_and_fit() {
     let byokd = standing().await;
     let set = |provider: &str| new_key("acme", provider, &openai_key(2));
     let with = |change: &dyn Fn(&mut v1::SetKeyRequest)| {
@@ -92,7 +92,7 @@ async fn what_a_set_key_names_must_exist_and_fit() {
     ];
     for (what, request, refusal) in rows {
         let status = byokd.admin().set_key(request).await.unwrap_err();
-        told(&status, refusal, what);
+        assert_refused(&status, refusal, what);
         untouched(&byokd, what).await;
     }
     let longest = v1::SetKeyRequest {
@@ -104,7 +104,7 @@ async fn what_a_set_key_names_must_exist_and_fit() {
 }
 
 #[tokio::test]
-async fn what_a_resolve_names_must_exist_and_agree() {
+async fn names_in_a_resolve_must_exist_and_agree() {
     let byokd = standing().await;
     let (missing, unknown) = (Code::FailedPrecondition, Code::NotFound);
     let rows: [(&str, &str, &str, Refusal); 11] = [
@@ -128,7 +128,7 @@ async fn what_a_resolve_names_must_exist_and_agree() {
     for (model, provider, purpose, refusal) in rows {
         let request = ask("acme", model, provider, purpose);
         let resolved = byokd.resolver().resolve_credentials(request).await;
-        told(
+        assert_refused(
             &resolved.unwrap_err(),
             refusal,
             &format!("{model} {provider} {purpose}"),
@@ -160,7 +160,7 @@ async fn other_rpcs_refuse_unknown_names_too() {
     ];
     for (model, provider, refusal) in rows {
         let selected = byokd.admin().select_model(select(model, provider)).await;
-        told(
+        assert_refused(
             &selected.unwrap_err(),
             refusal,
             &format!("select {model} {provider}"),
@@ -193,7 +193,7 @@ async fn other_rpcs_refuse_unknown_names_too() {
 }
 
 #[tokio::test]
-async fn a_page_that_nobody_gave_is_refused() {
+async fn an_invented_page_token_is_refused() {
     let byokd = standing().await;
     let list = |page_size, page_token: &str, provider: &str| v1::ListModelsRequest {
         workspace_id: "acme".into(),

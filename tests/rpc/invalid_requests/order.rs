@@ -1,4 +1,4 @@
-//! What is told of a request that is wrong in several ways, and of one that comes too late.
+//! The error of a request with several faults, and of one that comes too late.
 
 use byokd::{contract::v1, domain::caller::Role};
 use tonic::Code;
@@ -8,7 +8,7 @@ use super::{is, standing, untouched};
 use crate::support::{ask, new_key, openai_key};
 
 #[tokio::test]
-async fn a_stale_revision_is_told_the_current_one() {
+async fn a_stale_revision_is_refused_with_the_current_one() {
     let byokd = standing().await;
     for stale in [0, 1, 3] {
         let expected_revision = Some(stale);
@@ -94,7 +94,7 @@ async fn a_stale_revision_is_told_the_current_one() {
 
 /// Identity, role, form of the workspace, scope, other fields, purpose known, purpose granted, state.
 #[tokio::test]
-async fn the_first_check_that_fails_is_the_one_that_is_told() {
+async fn the_first_failed_check_is_reported() {
     let byokd = standing().await;
     let wrong = |workspace: &str| v1::SetKeyRequest {
         expected_revision: Some(7),
@@ -178,7 +178,7 @@ async fn the_first_check_that_fails_is_the_one_that_is_told() {
             .await;
         is(&resolved.unwrap_err(), code, why, field, why);
     }
-    // A form that is wrong is told before a revision that is stale.
+    // A wrong form is reported before a stale revision.
     let request = v1::SetPlatformKeyRequest {
         provider: "openai".into(),
         api_key: openai_key(2),

@@ -1,4 +1,4 @@
-//! Workspace ids of the wrong form, and a toggle that says nothing.
+//! Malformed workspace ids, and a toggle without a value.
 
 use byokd::contract::v1;
 use tonic::Code;
@@ -87,7 +87,7 @@ async fn a_workspace_id_of_the_wrong_form_is_refused_by_every_rpc() {
 }
 
 #[tokio::test]
-async fn a_toggle_without_enabled_changes_nobodys_payer() {
+async fn a_toggle_without_enabled_changes_no_payer() {
     let byokd = standing().await;
     let request = v1::ToggleByoRequest {
         workspace_id: "acme".into(),

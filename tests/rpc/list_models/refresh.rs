@@ -1,14 +1,14 @@
-//! How old a list may be, and what asking for a new one changes.
+//! The age of a stored model list, and the effects of a refresh.
 
 use std::time::Duration;
 
 use byokd::contract::v1;
 
-use super::{all, byo, list, told};
+use super::{all, byo, described, list};
 use crate::support::{Byokd, Reply, anthropic_key, openai_key, refused};
 
 #[tokio::test]
-async fn refresh_asks_the_provider_and_a_silent_one_changes_nothing() {
+async fn refresh_asks_the_provider_and_changes_nothing_without_an_answer() {
     let byokd = byo(&["small-2029"]).await;
     let refresh = || v1::ListModelsRequest {
         refresh: true,
@@ -56,7 +56,7 @@ async fn refresh_asks_the_provider_and_a_silent_one_changes_nothing() {
     }
     assert_eq!(byokd.workspace("acme").await.revision, revision);
 
-    // A list that is hidden now no longer says what the key can use.
+    // A list that is now hidden says nothing about the key's models.
     byokd.provider.on_list(Reply::text(404, ""));
     assert!(list(&byokd, refresh()).await.as_of.is_none());
     assert_eq!(
@@ -89,7 +89,7 @@ async fn a_list_older_than_a_day_refuses_nothing() {
         );
     }
     assert!(
-        told(&byokd, all("acme"))
+        described(&byokd, all("acme"))
             .await
             .contains(&"large-2030".to_owned())
     );
@@ -105,7 +105,7 @@ async fn a_list_older_than_a_day_refuses_nothing() {
     );
 }
 
-/// A list that one provider gave is not kept if another's could not be asked for: the call is limited as a whole.
+/// No provider's new list is stored if another provider could not be asked: the call is limited as a whole.
 #[tokio::test]
 async fn a_refresh_that_is_limited_halfway_changes_nothing() {
     let byokd = Byokd::start_with(|config| config.checks.per_workspace_per_minute = 3).await;
@@ -126,9 +126,9 @@ async fn a_refresh_that_is_limited_halfway_changes_nothing() {
     assert_eq!(byokd.workspace("acme").await.revision, 2);
 }
 
-/// One provider that is named is the only one asked; what all of it rests on is as old as the oldest list.
+/// Only the named provider is asked; the answer as a whole is as old as the oldest list.
 #[tokio::test]
-async fn a_refresh_asks_the_provider_that_it_names_alone() {
+async fn a_refresh_asks_only_the_named_provider() {
     let byokd = byo(&["small-2029", "haiku-1"]).await;
     byokd.set_key("acme", "anthropic", &anthropic_key(1)).await;
     let first = list(&byokd, all("acme")).await.as_of.unwrap();

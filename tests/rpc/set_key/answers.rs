@@ -1,11 +1,11 @@
-//! What providers answer, and the verdict that each answer is.
+//! Answers of providers, and the verdict of each.
 
 use byokd::contract::v1::Verdict;
 use serde_json::json;
 
 use crate::support::{Reply, openai_key};
 
-/// What the provider answers to the list and to the generation; `None`: well.
+/// The provider's answers to the list and to the generation; `None`: a success.
 pub(super) type Script = (Option<Reply>, Option<Reply>);
 
 pub(super) fn lists(reply: Reply) -> Script {

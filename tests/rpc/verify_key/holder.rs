@@ -1,4 +1,4 @@
-//! A workspace's key or the platform's, tested and read alike.
+//! A workspace's key or the platform's, verified and read in the same way.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::support::{Byokd, openai_key};
 
-/// Whose key a test is about; the rules are the same.
+/// The holder of the key; the rules are the same.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whose {
     Workspace,
@@ -65,7 +65,7 @@ impl Whose {
         }
     }
 
-    /// Verifies, and says which badge the key has now; so do the counts that metrics show.
+    /// Verifies, and returns the badge; the metrics count the same.
     pub(super) async fn badge(self, byokd: &Byokd) -> Badge {
         let badge = self.try_verify(byokd, "").await.unwrap().0.badge();
         let store = Store::open(

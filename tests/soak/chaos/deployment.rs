@@ -1,4 +1,4 @@
-//! Three replicas over one PostgreSQL, one KMS key and one provider, each of them in our hands.
+//! Three replicas over one PostgreSQL, one KMS key and one provider, each controlled by the test.
 
 use std::{fs, process::Command};
 
@@ -30,7 +30,7 @@ use super::{PATIENCE, record::Recorder};
 
 pub(super) const REPLICAS: usize = 3;
 const BUCKETS: usize = 256;
-/// Longer than any call of byokd's may take.
+/// Longer than any call of byokd may take.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(25);
 
 pub(super) struct Deployment {
@@ -128,7 +128,7 @@ impl Deployment {
         self.processes[replica].take().unwrap().kill();
     }
 
-    /// The database, past the network.
+    /// The database, past the proxy.
     pub(super) async fn database(&self) -> DatabaseConnection {
         crate::support::store::connect(&self.postgres.url()).await
     }
@@ -182,7 +182,7 @@ impl Deployment {
         .await;
     }
 
-    /// Nobody died by themselves, and nobody panicked.
+    /// No process has ended by itself or panicked.
     pub(super) fn check_processes(&mut self, recorder: &Recorder) {
         for (replica, process) in self.processes.iter_mut().enumerate() {
             let Some(process) = process else { continue };
@@ -194,7 +194,7 @@ impl Deployment {
         }
     }
 
-    /// What the replicas said last, and what they do in the database.
+    /// The last log lines of the replicas, and their statements in the database.
     pub(super) async fn state(&self) -> String {
         let database = self.database().await;
         let sql = "SELECT state || ' ' || coalesce(wait_event_type, '') || ' ' || left(query, 60) AS doing, count(*) \
@@ -213,7 +213,7 @@ impl Deployment {
         state
     }
 
-    /// What the KMS was asked that nobody may ask.
+    /// Forbidden requests to the KMS.
     pub(super) async fn end(mut self) {
         self.kms.assert_clean();
         for process in self.processes.iter_mut().flatten() {
@@ -225,13 +225,13 @@ impl Deployment {
         }
     }
 
-    /// Waits until a replica that was started answers at all.
+    /// Waits until a started replica answers at all.
     pub(super) async fn reachable(&self) {
         for replica in 0..REPLICAS {
             until("the replica answers", async || {
                 let mut keys = self.keys(replica);
                 let asked = byokd::contract::v1::GetWorkspaceRequest {
-                    workspace_id: "nobody".to_owned(),
+                    workspace_id: "unknown".to_owned(),
                 };
                 keys.get_workspace(asked).await.ok()
             })

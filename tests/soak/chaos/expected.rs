@@ -1,22 +1,22 @@
-//! What each call must answer in each fault: the one table that the run is judged by.
+//! The expected answers of each call in each fault: the one table that judges the run.
 //!
-//! A cell says what may be seen, and what must be seen at least once; anything else fails the run. It counts for calls
-//! that began after the fault was felt and ended before it was healed.
+//! A cell has the allowed answers, and those that must appear at least once; any other answer fails the run.
+//! It applies to calls that began after the fault was felt and ended before it was healed.
 //!
-//! Absent: how a fault is made (`faults`).
+//! Not here: the making of a fault (`faults`).
 
 use Seen::{Degraded, Gone, Kms, Ok, Provider, Store};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// A kind of call, as it is told apart here.
+/// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Call {
-    /// `ResolveCredentials` of a workspace that every replica knows and nobody changes.
+    /// `ResolveCredentials` of a workspace that every replica has in memory and no caller changes.
     Warm,
-    /// Of one that is being changed all the time.
+    /// Of a workspace that changes all the time.
     Changing,
-    /// Of one that this replica has not answered for yet.
+    /// Of a workspace that this replica has not answered for yet.
     Cold,
     SetKey,
     ToggleByo,
@@ -58,7 +58,7 @@ impl Call {
         matches!(self, Self::SetKey | Self::ToggleByo | Self::DeleteKey)
     }
 
-    /// How many of it make a sample.
+    /// The number of calls in a sample.
     pub(super) fn enough(self) -> usize {
         match self {
             Self::Warm => 60,
@@ -69,7 +69,7 @@ impl Call {
     }
 }
 
-/// What came back.
+/// A kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Seen {
     /// OK; or the refusal that the workspace's own state demands, `BYO_KEY_MISSING`.
@@ -79,9 +79,9 @@ pub(super) enum Seen {
     Store,
     Kms,
     Provider,
-    /// No answer of byokd's: the connection is gone, or there is none.
+    /// No answer of byokd: the connection is gone, or there is none.
     Gone,
-    /// Nothing that any cell allows.
+    /// An answer that no cell allows.
     Other,
 }
 
@@ -155,7 +155,7 @@ impl Fault {
         }
     }
 
-    /// Whether the database has a part in it.
+    /// Whether the database is involved.
     pub(super) fn is_of_the_database(self) -> bool {
         matches!(
             self,
@@ -168,7 +168,7 @@ impl Fault {
         )
     }
 
-    /// The replica that a fault strikes more than the others.
+    /// The replica that a fault affects more than the others.
     pub(super) fn struck(self) -> Option<usize> {
         match self {
             Self::ReplicaKilled => Some(0),
@@ -203,7 +203,7 @@ const PRO: Cell = only(&[Provider]);
 const GON: Cell = only(&[Gone]);
 /// A workspace without a key needs no KMS to be refused.
 const KMS_: Cell = only(&[Kms, Ok]);
-/// What was changed a moment ago may be known to be outdated, and then there is nothing to serve.
+/// A workspace that just changed may be known to be stale, and then there is nothing to serve.
 const CHG: Cell = any(&[Ok, Degraded, Store]);
 const O_D: Cell = any(&[Ok, Degraded]);
 const O_S: Cell = any(&[Ok, Store]);
@@ -230,7 +230,7 @@ const TABLE: &[Row] = &[
     (Fault::ProviderCuts,           [OK,   OK,   OK,   PRO,  OK,   OK,   OK,   OK,   OK]),
 ];
 
-/// The same for the replica that is struck. ToggleByo is called with a request id here, which needs a data key.
+/// The same for the affected replica. ToggleByo is called with a request id here, which needs a data key.
 #[rustfmt::skip]
 const STRUCK: &[Row] = &[
     (Fault::KmsDead,                [KMS,  KMS_, KMS,  KMS,  KMS,  OK,   OK,   OK,   KMS]),
@@ -239,7 +239,7 @@ const STRUCK: &[Row] = &[
     (Fault::ReplicaKilled,          [GON,  GON,  GON,  GON,  GON,  GON,  GON,  GON,  GON]),
 ];
 
-/// What is expected of a call while the fault lasts.
+/// The expected answers of a call while the fault lasts.
 pub(super) fn expected(fault: Fault, call: Call, struck: bool) -> Cell {
     let of = |table: &[Row]| {
         let column = Call::ALL.iter().position(|one| *one == call).unwrap();
@@ -255,7 +255,7 @@ pub(super) fn expected(fault: Fault, call: Call, struck: bool) -> Cell {
         .unwrap()
 }
 
-/// Whether this may be seen while the fault comes or goes.
+/// Whether this answer is allowed while the fault begins or ends.
 pub(super) fn in_between(fault: Fault, call: Call, replica: usize, seen: Seen) -> bool {
     let struck = fault.struck() == Some(replica);
     seen == Ok

@@ -1,4 +1,4 @@
-//! How each fault is made and healed.
+//! The making and healing of each fault.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use crate::support::{KmsFault, Network, Reply};
 
 use super::{deployment::Deployment, expected::Fault};
 
-/// How often connections are cut while that is the fault.
+/// The period of cut connections, while that is the fault.
 const BETWEEN_CUTS: Duration = Duration::from_millis(150);
-/// Each way.
+/// The delay of each direction.
 const HELD: Duration = Duration::from_millis(800);
 
-/// Makes the fault; what must go on while it lasts ends with the task.
+/// Makes the fault; a repeated action ends with the task.
 pub(super) async fn inject(all: &mut Deployment, fault: Fault) -> Option<JoinHandle<()>> {
     match fault {
         Fault::None => {}
@@ -52,7 +52,7 @@ pub(super) async fn inject(all: &mut Deployment, fault: Fault) -> Option<JoinHan
     None
 }
 
-/// The replica that is struck loses its data keys with its memory.
+/// The affected replica loses its data keys with its memory.
 async fn restart_without_kms(all: &mut Deployment, fault: KmsFault) {
     all.kms.set(fault);
     all.kill_replica(2);

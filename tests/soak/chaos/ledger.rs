@@ -1,9 +1,10 @@
-//! What the callers know of each workspace, and what follows for every answer.
+//! The possible states of each workspace, and the check of every answer against them.
 //!
-//! A state is possible from the moment a change that makes it was sent until another change was acknowledged. An answer
-//! is right if it shows a state that was possible when it was asked for, or, for a resolve, shortly before.
+//! A state is possible from the moment a change to it was sent until another change was acknowledged. An
+//! answer is right if it shows a state that was possible when it was asked for, or, for a resolve, shortly
+//! before.
 //!
-//! Absent: calls.
+//! Not here: calls.
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -12,7 +13,7 @@ use std::{
 
 use byokd::contract::v1;
 
-/// For longer than any bound, a state that is gone is kept, so that a message can name it.
+/// Past states are kept for longer than any bound, so that a message can name them.
 const KEPT: Duration = Duration::from_secs(120);
 const PREFIX: &str = "sk-proj-SYNTHETIC-";
 pub(super) const PLATFORM_KEY: &str = "sk-proj-SYNTHETIC-PLATFORM-0000000000";
@@ -33,7 +34,7 @@ pub(super) enum Change {
     Delete,
 }
 
-/// What a resolve said.
+/// The content of a resolve's answer.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Own { generation: u64, api_key: String },
@@ -50,16 +51,16 @@ pub(super) struct Tracked {
     states: Mutex<Vec<Possible>>,
 }
 
-/// Where the caller is.
+/// The next steps of the caller.
 #[derive(Default)]
 pub(super) struct Turn {
     pub(super) steps: u32,
     pub(super) last_key: u32,
-    /// A change whose outcome is not known yet, and that is tried again.
+    /// A change with an unknown outcome, which the caller retries.
     pub(super) again: Option<Sent>,
 }
 
-/// A change on its way.
+/// A change that was sent.
 #[derive(Clone)]
 pub(super) struct Sent {
     pub(super) change: Change,
@@ -106,7 +107,7 @@ impl State {
 }
 
 impl Tracked {
-    /// One that nobody has touched yet.
+    /// A workspace without changes.
     pub(super) fn new(id: String, number: u32) -> Self {
         let untouched = State {
             byo: false,
@@ -125,7 +126,7 @@ impl Tracked {
         }
     }
 
-    /// A key that says whose it is.
+    /// A key that names its workspace.
     pub(super) fn key(&self, number: u32) -> String {
         format!("{PREFIX}{:06}-{number:010}", self.number)
     }
@@ -174,7 +175,7 @@ impl Tracked {
             .retain(|possible| possible.gone.is_some() || !sent.added.contains(&possible.state));
     }
 
-    /// Nothing is on its way, and the database shows this.
+    /// No change is in flight, and the database shows this.
     pub(super) fn settled(&self, shown: &v1::Workspace) -> Result<(), String> {
         self.narrow(shown, |_| true)
     }
@@ -195,7 +196,7 @@ impl Tracked {
         Ok(())
     }
 
-    /// A settings page reads the database: what was acknowledged before it asked is there.
+    /// A settings page reads the database: it shows every change that was acknowledged before.
     pub(super) fn read(&self, asked: Instant, shown: &v1::Workspace) -> Result<(), String> {
         let states = self.states();
         let possible = |possible: &&Possible| possible.gone.is_none_or(|gone| gone >= asked);
@@ -211,7 +212,7 @@ impl Tracked {
         }
     }
 
-    /// Checks a resolve; how old the state that it shows was when it was asked for.
+    /// Checks a resolve; returns the age of the state that it shows.
     pub(super) fn resolved(
         &self,
         asked: Instant,

@@ -1,4 +1,4 @@
-//! A steady, bounded load on every replica, each of whose answers is checked.
+//! A steady, bounded load on every replica; each answer is checked.
 
 use std::{
     sync::{
@@ -26,18 +26,18 @@ const CALLERS: usize = 3;
 const PACE: Duration = Duration::from_millis(70);
 const PACE_OF_CHANGES: Duration = Duration::from_millis(150);
 
-/// What all callers share.
+/// State that all callers share.
 pub(super) struct World {
     pub(super) recorder: Recorder,
     pub(super) clients: Vec<Keys>,
-    /// BYO is on; nobody changes them.
+    /// BYO is on; no caller changes them.
     pub(super) calm: Vec<Arc<Tracked>>,
     /// The same, asked for once on each replica.
     pub(super) stock: Vec<Arc<Tracked>>,
     /// For `VerifyKey`.
     pub(super) verified: Vec<Arc<Tracked>>,
-    /// For each caller one whose keys are replaced (BYO is on for ever), one that is toggled, and one whose keys come
-    /// and go.
+    /// For each caller: a workspace whose keys are replaced (BYO stays on), one that is toggled, and one
+    /// whose keys are set and deleted.
     pub(super) changing: Vec<Arc<Tracked>>,
     taken: [AtomicUsize; REPLICAS],
     /// Cold resolves take from the stock.
@@ -160,7 +160,7 @@ impl World {
         self.resolve(Call::Cold, replica, &never_seen).await;
     }
 
-    /// Notes what a resolve said, and what it means; an answer that contradicts itself means nothing.
+    /// Notes the content of a resolve; an answer that contradicts itself has none.
     fn answered(
         &self,
         call: Call,
@@ -187,7 +187,7 @@ impl World {
         (seen, answer)
     }
 
-    /// What a settings page asks for.
+    /// The reads of a settings page.
     async fn look(&self, replica: usize, turn: usize) {
         let begun = self.recorder.begin();
         let mut keys = self.clients[replica].clone();
@@ -243,8 +243,8 @@ impl World {
         seen
     }
 
-    /// One change: 0 replaces a key and 1 toggles, each until the outcome is known, by the same request id; 2 sets and
-    /// deletes keys, and does not look back.
+    /// One change: 0 replaces a key and 1 toggles, each with the same request id until the outcome is known;
+    /// 2 sets and deletes keys without a retry.
     async fn change(&self, kind: usize, replica: usize, tracked: &Tracked) {
         let mut turn = tracked.turn.lock().await;
         let mut sent = match turn.again.take() {
@@ -270,11 +270,11 @@ impl World {
         let seen = self.note(call, replica, begun, result.as_ref().err());
         match result {
             Ok(shown) => {
-                let told = tracked.acknowledged(&sent, &shown);
+                let checked = tracked.acknowledged(&sent, &shown);
                 self.recorder
-                    .must(told, |figures| figures.acknowledged += 1);
+                    .must(checked, |figures| figures.acknowledged += 1);
             }
-            // Nothing was written; unless an earlier try of the same change was.
+            // Nothing was written, unless an earlier try of the same change was.
             Err(_) if !sent.in_doubt && matches!(seen, Seen::Provider | Seen::Kms) => {
                 tracked.refused(&sent);
                 self.recorder.must(Ok(()), |figures| figures.refused += 1);

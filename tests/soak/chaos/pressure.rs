@@ -1,7 +1,7 @@
-//! Whether the machine has processors left. byokd waits a quarter of a second for its database and no longer; on a
-//! machine whose processors are all taken by others such a wait may run out, and that is no fault of anybody here.
+//! Whether the machine has free processors. byokd waits a quarter of a second for its database; on a busy
+//! machine such a wait may expire, and that is no fault of byokd.
 //!
-//! Absent: an excuse on a quiet machine, or on one that does not tell (`/proc/pressure`).
+//! Not here: an excuse on a quiet machine, or on one without `/proc/pressure`.
 
 use std::{
     collections::VecDeque,
@@ -9,17 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Over this long …
+/// The period …
 const WINDOW: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(500);
-/// … somebody had to wait for a processor for that much of the time.
+/// … and the share of it in which a process waited for a processor.
 const HIGH: f64 = 0.6;
 
 #[derive(Default)]
 pub(super) struct Pressure(VecDeque<(Instant, u64)>);
 
 impl Pressure {
-    /// Looks, at most twice a second.
+    /// Reads, at most twice a second.
     pub(super) fn look(&mut self) {
         if self.0.back().is_none_or(|(at, _)| at.elapsed() >= STEP)
             && let Some(waited) = waited()
@@ -40,7 +40,7 @@ impl Pressure {
     }
 }
 
-/// For how many microseconds somebody had to wait, since the machine started.
+/// The microseconds in which a process waited for a processor, since the machine started.
 fn waited() -> Option<u64> {
     let pressure = fs::read_to_string("/proc/pressure/cpu").ok()?;
     pressure

@@ -1,4 +1,4 @@
-//! Every call with its answer, judged as it comes, and the figures of the run.
+//! Every call with its answer, judged at once, and the figures of the run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,7 +11,8 @@ use super::{
     pressure::Pressure,
 };
 
-/// From the commit of a revocation to the last resolve that hands the old key out: in the worst fault, and in health.
+/// From the commit of a revocation to the last resolve with the old key: in the worst fault, and without a
+/// fault.
 pub(super) const WORST: Duration = Duration::from_secs(35);
 pub(super) const HEALTHY: Duration = Duration::from_secs(5);
 const REPLICAS: usize = 3;
@@ -19,14 +20,14 @@ const REPLICAS: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Healthy,
-    /// The fault is there, and not yet felt by all.
+    /// The fault exists, and not all replicas feel it yet.
     Coming,
     /// Felt: the table counts.
     Felt,
     Healing,
 }
 
-/// A stretch of the run.
+/// A part of the run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phase {
     number: u32,
@@ -34,7 +35,7 @@ pub(super) struct Phase {
     stage: Stage,
 }
 
-/// A call that is under way.
+/// A call in flight.
 #[derive(Clone, Copy)]
 pub(super) struct Begun {
     pub(super) at: Instant,
@@ -56,7 +57,7 @@ pub(super) struct Figures {
     pub(super) in_doubt: u64,
     pub(super) refused: u64,
     pub(super) settled: u64,
-    /// Short waits for the database that ran out on a machine without free processors.
+    /// Short waits for the database that expired on a machine without free processors.
     pub(super) starved: u64,
     pub(super) lag_in_health: Duration,
     pub(super) lag_in_faults: Duration,
@@ -67,12 +68,12 @@ pub(super) struct Recorder(Mutex<Inner>);
 pub(super) struct Inner {
     phase: Phase,
     began: Instant,
-    /// By fault, call and whether the replica is the struck one.
+    /// By fault, call and whether the replica is the affected one.
     cells: HashMap<(&'static str, Call, bool), Stats>,
     last: HashMap<(Call, usize), (Instant, Seen)>,
     last_bad: Instant,
     pressure: Pressure,
-    /// What was left out of the judgement, how often, and the first one's words.
+    /// Excuses: their number, and the first one's text.
     pub(super) starved: BTreeMap<(&'static str, Stage, Call, Seen), (u64, String)>,
     pub(super) violations: Vec<String>,
     pub(super) figures: Figures,
@@ -165,7 +166,7 @@ impl Recorder {
         }
     }
 
-    /// How late a resolve of now may be.
+    /// The allowed age of a resolve's state.
     pub(super) fn bound(&self, begun: Begun) -> Duration {
         match begun.phase.stage {
             Stage::Healthy => HEALTHY,
@@ -195,7 +196,7 @@ impl Recorder {
         }
     }
 
-    /// Whether every cell that must show something shows it, on every replica; of changes, on one of them.
+    /// Whether every cell has its required answers, on every replica; for changes, on one of them.
     pub(super) fn felt(&self, fault: Fault) -> bool {
         let inner = self.inner();
         let shows = |call: Call, replica: usize| {
@@ -213,7 +214,7 @@ impl Recorder {
         })
     }
 
-    /// What the sample still lacks; empty: it is complete.
+    /// The missing answers of the sample; empty: it is complete.
     pub(super) fn lacks(&self, fault: Fault) -> Vec<String> {
         let inner = self.inner();
         let mut lacks = Vec::new();

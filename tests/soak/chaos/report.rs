@@ -1,4 +1,4 @@
-//! What was seen, as text, and as the page that the repository shows.
+//! The figures of the run, as text, and as the page in `docs/`.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, process::Command, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
     record::{Figures, Recorder},
 };
 
-/// One cell: which statuses, how many calls, how long they took.
+/// One cell: the statuses, their numbers, the latencies.
 struct Line {
     seen: BTreeMap<Seen, usize>,
     calls: usize,
@@ -48,7 +48,7 @@ fn ms(time: Duration) -> String {
     }
 }
 
-/// Everything, one line a cell.
+/// All cells, one line each.
 pub(super) fn text(recorder: &Recorder, ran: &[Ran]) -> String {
     let mut text = String::new();
     let none = (Fault::None, Duration::ZERO, Duration::ZERO);
@@ -89,7 +89,7 @@ const HEAD: &str = "\
 
 Three processes of byokd over one PostgreSQL and one KMS key (AWS KMS's API, by moto) serve a steady load while one thing
 after the other fails. Every answer is judged as it comes: its status by a table of what each call must answer in each
-fault, its content by what the callers were told before.
+fault, its content by the acknowledgements before.
 
 ```sh
 tests/services.sh cargo test --test byokd soak::chaos -- --ignored --nocapture          # a few minutes

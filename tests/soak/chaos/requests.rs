@@ -48,7 +48,7 @@ pub(super) async fn workspace(keys: &mut Keys, tracked: &Tracked) -> Result<v1::
         .map(|response| response.into_inner().workspace.unwrap())
 }
 
-/// Sends a change; the workspace after it.
+/// Sends a change; returns the workspace after it.
 pub(super) async fn make(
     mut keys: Keys,
     tracked: &Tracked,

@@ -1,4 +1,4 @@
-//! The caller gone over the wire: clients that cancel, and deadlines from 1 ms on.
+//! The caller is gone over the wire: clients that cancel, and deadlines from 1 ms on.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn set_key_is_whole_or_absent_when_a_client_cancels_or_its_deadline_passes
         workspaces.push((workspace, n, outcome.map(|answer| answer.into_inner())));
     }
     assert!(left > 0, "every client waited long enough");
-    // A change elsewhere waits for what was begun before.
+    // A change elsewhere waits for the ones that began before.
     byokd.toggle("following", true).await;
     for (workspace, n, answer) in &workspaces {
         until("directory and database agree", async || {

@@ -1,4 +1,4 @@
-//! Every change that takes a request id, made alike.
+//! Every change that takes a request id, made in the same way.
 
 use byokd::contract::v1;
 use tonic::Status;

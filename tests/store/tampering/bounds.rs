@@ -1,12 +1,12 @@
-//! What the database refuses by itself; and what someone who can write to it can do unnoticed, which nobody claims to
-//! prevent.
+//! Changes that the database refuses by itself; and changes that stay unnoticed, which byokd does not claim
+//! to prevent.
 
 use sea_orm::{ConnectionTrait as _, SqlErr};
 
 use super::{STALE, world};
 use crate::support::{Byokd, openai_key, reason, sql::random_id};
 
-/// Not the code, the database: a second active key cannot be inserted.
+/// The database, not the code: a second active key cannot be inserted.
 #[tokio::test]
 async fn the_database_itself_refuses_a_second_active_key() {
     let byokd = Byokd::start().await;
@@ -26,7 +26,7 @@ async fn the_database_itself_refuses_a_second_active_key() {
             matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))),
             "{error}"
         );
-        // It is the state that it minds.
+        // The constraint is on the state.
         let source = format!("SELECT {id}, 2, scope, workspace_id, provider,");
         let inactive = insert.replace(
             &format!("{source} state"),

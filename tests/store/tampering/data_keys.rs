@@ -1,5 +1,5 @@
-//! What the records are sealed under: data keys that lie in another's place, that nobody's KMS made, or that are gone;
-//! and the deployment, which everything is bound to.
+//! Tampering with data keys: swapped, foreign or deleted ones; and with the deployment's name, to which
+//! everything is bound.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::support::{
 /// Longer than a data key is used without being unwrapped again.
 const UNWRAPPED_AGAIN: Duration = Duration::from_secs(15 * 60 + 1);
 
-/// The buckets of three workspaces, each another.
+/// The buckets of three workspaces, each different.
 async fn buckets(database: &DatabaseConnection) -> [i64; 3] {
     let mut buckets = [0; 3];
     for (bucket, workspace) in buckets.iter_mut().zip(["acme", "globex", "bystander"]) {
@@ -38,7 +38,7 @@ async fn buckets(database: &DatabaseConnection) -> [i64; 3] {
     buckets
 }
 
-/// Lets two buckets' data keys change places.
+/// Swaps two buckets' data keys.
 async fn swap(database: &DatabaseConnection, a: i64, b: i64) {
     let swap = format!(
         "CREATE TABLE two AS SELECT bucket, wrapped FROM data_keys WHERE bucket IN ({a}, {b});
@@ -49,11 +49,11 @@ async fn swap(database: &DatabaseConnection, a: i64, b: i64) {
     database.execute_unprepared(&swap).await.unwrap();
 }
 
-/// Nothing of acme and globex opens, nothing new is sealed for them, and everybody else is served.
+/// No record of acme and globex opens, none is sealed for them, and all others are served.
 async fn both_refused_and_nobody_else(byokd: &Byokd, what: &str) {
     for workspace in ["acme", "globex"] {
         corrupt(byokd, workspace, "openai", what).await;
-        // A new record is not sealed under what does not open, either.
+        // A new record is not sealed under a data key that does not open, either.
         let set = byokd
             .admin()
             .set_key(new_key(workspace, "openai", &openai_key(5)))
@@ -67,7 +67,7 @@ async fn both_refused_and_nobody_else(byokd: &Byokd, what: &str) {
     );
 }
 
-/// Data keys are bound to their bucket: swapped, neither opens; the buckets that were not touched serve on.
+/// Data keys are bound to their bucket: swapped, neither opens; the other buckets serve on.
 #[tokio::test]
 async fn swapped_data_keys_open_nothing_and_disturb_no_other_bucket() {
     let (byokd, database) = world().await;
@@ -77,9 +77,9 @@ async fn swapped_data_keys_open_nothing_and_disturb_no_other_bucket() {
     both_refused_and_nobody_else(&byokd, "swapped before a start").await;
 }
 
-/// Who serves holds them from before, and notices when they are unwrapped again; put back, they open again.
+/// A serving replica holds them in memory, and notices when it unwraps them again; put back, they open again.
 #[tokio::test]
-async fn data_keys_swapped_while_serving_are_noticed_once_they_are_unwrapped_again() {
+async fn data_keys_swapped_while_serving_are_noticed_at_the_next_unwrap() {
     let (byokd, database) = world().await;
     let [a, b, _] = buckets(&database).await;
     swap(&database, a, b).await;
@@ -98,10 +98,10 @@ async fn data_keys_swapped_while_serving_are_noticed_once_they_are_unwrapped_aga
     );
 }
 
-/// A data key whose plaintext the attacker knows, since it was made under a KMS key of the attacker's: nothing is sealed
-/// under it. What was sealed before opens as before.
+/// A data key whose plaintext the attacker knows, because it is wrapped by the attacker's KMS key: nothing is
+/// sealed under it. Older records open as before.
 #[tokio::test]
-async fn nothing_is_sealed_under_a_data_key_of_a_strange_kms_key_planted_while_serving() {
+async fn nothing_is_sealed_under_a_planted_data_key_of_a_foreign_kms_key() {
     let (byokd, database) = world().await;
     let [bucket, ..] = buckets(&database).await;
     let file = byokd.folder.path().join("kms-of-the-attacker");
@@ -169,9 +169,9 @@ async fn a_record_that_names_another_data_key_does_not_open() {
     corrupt(&byokd, "acme", "openai", "another bucket's").await;
 }
 
-/// Rows of data keys that byokd would never write are nobody's: not an obstacle to a start, nor to anybody's key.
+/// Malformed rows of data keys stop no start, and affect no key.
 #[tokio::test]
-async fn a_data_key_that_is_no_data_key_is_nobody_elses_damage() {
+async fn a_malformed_data_key_damages_no_other_bucket() {
     let (byokd, database) = world().await;
     for id in ["-1, 1", "70000, 1", "7, -1", "7, 4294967296"] {
         let plant = format!(
@@ -188,7 +188,7 @@ async fn a_data_key_that_is_no_data_key_is_nobody_elses_damage() {
     assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(4));
 }
 
-/// It is in memory still; what it sealed opens, and what is sealed now is sealed under its successor.
+/// It is still in memory; its records open, and new ones are sealed under its successor.
 #[tokio::test]
 async fn nothing_is_sealed_under_a_data_key_that_was_retired_meanwhile() {
     let (byokd, database) = world().await;
@@ -214,7 +214,8 @@ async fn nothing_is_sealed_under_a_data_key_that_was_retired_meanwhile() {
     }
 }
 
-/// Rows of one deployment in another: nothing opens, and the start says so. With its own name back all is as it was.
+/// Rows of one deployment in another: nothing opens, and the start says so. With the right name everything
+/// works again.
 #[tokio::test]
 async fn a_database_under_another_deployments_name_opens_nothing() {
     let site = Site::new().await;

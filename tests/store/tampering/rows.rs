@@ -1,4 +1,4 @@
-//! Rows that hold what byokd would never write: damage, not an outage, and no panic.
+//! Rows that byokd would never write: damage, not an outage, and no panic.
 
 use sea_orm::ConnectionTrait as _;
 
@@ -35,7 +35,7 @@ async fn values_of_another_shape_are_damage_of_their_workspace_alone() {
     .await;
 }
 
-/// Of some columns PostgreSQL keeps all the rest away.
+/// PostgreSQL's types refuse such values in some columns.
 #[tokio::test]
 async fn values_of_another_type_are_refused_by_the_database_or_are_damage_too() {
     let no_json = format!("headers = {}", bytes("ff"));
@@ -60,9 +60,9 @@ async fn values_of_another_type_are_refused_by_the_database_or_are_damage_too() 
     }
 }
 
-/// PostgreSQL knows times that no program counts with.
+/// PostgreSQL allows times beyond the range of any program.
 #[tokio::test]
-async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
+async fn times_out_of_range_are_damage_of_their_workspace_alone() {
     if !is_postgres() {
         return noticed(&[(
             "a year of five digits",
@@ -85,9 +85,9 @@ async fn times_beyond_all_calendars_are_damage_of_their_workspace_alone() {
     .await;
 }
 
-/// Times that byokd does not need are not looked at; and its own are counted with, however far away they are.
+/// byokd ignores times that it does not need; it handles its own, however far away they are.
 #[tokio::test]
-async fn times_that_say_nothing_of_a_key_stop_nobody() {
+async fn bad_times_that_byokd_does_not_need_stop_no_call() {
     let (byokd, database) = world().await;
     let far = if is_postgres() {
         "infinity"
@@ -151,7 +151,7 @@ async fn a_garbage_model_list_refuses_models_and_nothing_else() {
     byokd.provider.models_ok(&["small-2030"]);
     byokd.set_key("bystander", "openai", &openai_key(3)).await;
     byokd.set_platform_key("openai", &openai_key(0)).await;
-    // PostgreSQL has no bytes that are no text in a text.
+    // PostgreSQL's text is always valid UTF-8.
     let no_text = if is_postgres() {
         "U&'\\FFFE'".to_owned()
     } else {
@@ -168,7 +168,7 @@ async fn a_garbage_model_list_refuses_models_and_nothing_else() {
              (SELECT model_list_hash FROM provider_keys WHERE workspace_id = 'acme' AND state = 'active')"
         );
         database.execute_unprepared(&sql).await.unwrap();
-        // A list that is in memory is not read again.
+        // A list in memory is not read again.
         byokd = byokd.restart().await;
         let refusal = reason(&byokd.resolve("acme", "small", "openai").await.unwrap_err());
         assert!(

@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::postgres::service;
 
-/// Where PostgreSQL's user may go and write; removed with the services at the latest.
+/// A folder that PostgreSQL's user may write to; removed with the services at the latest.
 pub(super) fn folder_for_postgres() -> tempfile::TempDir {
     let template = PathBuf::from(service("BYOKD_TEST_POSTGRES_TEMPLATE"));
     let folder = tempfile::Builder::new()

@@ -1,4 +1,4 @@
-//! Claims that are not as they must be, under a good signature.
+//! Wrong claims under a good signature.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     Named,
 };
 
-/// Claims that are not as they must be, under a good signature.
+/// Wrong claims under a good signature.
 pub(super) fn said(world: &World) -> Named {
     let (good, now) = (world.claims(), world.now());
     let mut found = Named::new();
@@ -176,7 +176,7 @@ pub(super) fn said(world: &World) -> Named {
     for name in ["iss", "sub", "aud", "exp", "org", "roles", "for", "app"] {
         found.push((format!("no {name}"), world.ed.token(&without(&good, name))));
     }
-    // What is said twice, alike or not, first or last, plain or disguised, at any depth.
+    // Repeated claims: alike or not, first or last, plain or escaped, at any depth.
     let text = good.to_string();
     let open = text.strip_suffix('}').unwrap();
     for (name, other) in [

@@ -1,4 +1,4 @@
-//! Tokens that are cut, joined, or written otherwise than there is one way to write them.
+//! Tokens that are cut, joined, or encoded in another way than the one that is allowed.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::support::token_key::{encoded, message};
 
-/// A good token, written otherwise.
+/// A good token, encoded differently.
 pub(super) fn written(world: &World) -> Named {
     let good = world.ed.token(&world.claims());
     let parts: Vec<&str> = good.split('.').collect();
@@ -17,7 +17,7 @@ pub(super) fn written(world: &World) -> Named {
     };
     let less = |part: &str| part[..part.len() - 1].to_owned();
     let other = |part: &str| {
-        // The last letter of a signature has four bits that mean nothing; written otherwise it is another text.
+        // The last letter of a signature has four unused bits; with other bits it is another text.
         let last = part.as_bytes()[part.len() - 1];
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let at = alphabet.iter().position(|letter| *letter == last).unwrap();

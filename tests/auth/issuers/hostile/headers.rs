@@ -1,4 +1,4 @@
-//! Headers that ask for another way to verify than the operator's.
+//! Headers that ask for another way to verify than the operator configured.
 
 use jsonwebtoken::Algorithm;
 use serde_json::json;
@@ -83,7 +83,7 @@ pub(super) fn headers(world: &World, attacker: &TokenKey, server: &str) -> Named
             .rs
             .signed(json!({"alg": "PS256", "kid": "rs-1"}), &good),
     ));
-    // Who signs with a key that the token brings itself.
+    // Signed with a key that the token itself contains.
     for kid in [json!("ed-1"), json!(attacker.kid), json!(null)] {
         for (name, value) in [
             ("jwk", attacker.public()),
