@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 #
-# Fuzzes everything that reads bytes of somebody else's: each target of fuzz/ for so many seconds.
+# Fuzzes everything that reads foreign bytes: each target of fuzz/ for this number of seconds.
 #
 #   tests/fuzz.sh SECONDS [TARGET [FILE]]
 #
 # The stable toolchain, by RUSTC_BOOTSTRAP: byokd has no unsafe code, so that no sanitizer is needed. A run starts with a
-# copy of the corpus in fuzz/corpus; an input that breaks a target is kept in fuzz/artifacts, and is how to see it again:
-# `tests/fuzz.sh 1 TARGET FILE`. One that was mended goes into the corpus.
+# copy of the corpus in fuzz/corpus. An input that breaks a target is kept in fuzz/artifacts; `tests/fuzz.sh 1 TARGET FILE`
+# runs it again. After the fix it goes into the corpus, which `cargo test fuzz_corpus` replays.
 
 set -euo pipefail
 
@@ -23,7 +23,7 @@ if [[ -z ${BYOKD_TEST_CARGO_FUZZ:-} ]]; then
 fi
 PATH=$(dirname "$BYOKD_TEST_CARGO_FUZZ"):$PATH
 export RUSTC_BOOTSTRAP=1
-# Little optimised: what a release build takes longer to build, a short run does not win back.
+# Little optimized: a release build takes longer than a short run saves.
 options=(--dev --sanitizer none --target-dir "$PWD/target/fuzz")
 
 cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml || {
@@ -45,7 +45,7 @@ for target in ${only:-$(cargo fuzz list)}; do
         cp -r "fuzz/corpus/$target" "$corpus/$target"
         inputs=("$corpus/$target")
     fi
-    # Bounded in everything: the length of an input, the time for one, the memory.
+    # Limits for the length of an input, its time, and the memory.
     cargo fuzz run "${options[@]}" "$target" "${inputs[@]}" -- -max_total_time="$seconds" -max_len=4096 -timeout=10 \
         -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 || failed=$((failed + 1))
 done

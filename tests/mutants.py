@@ -1,4 +1,4 @@
-"""The canary test on builds that have one redaction less each: it must fail on every one of them, and where it should.
+"""The canary test on builds that lack one redaction each: it must fail on each of them, at the expected place.
 
 A copy of the sources is changed in three places, each switched on by BYOKD_MUTANT when it runs, so that one build of
 byokd's own crate is enough and nothing of this stands in the sources that ship. The dependencies are those that are
@@ -21,7 +21,7 @@ def when(mutant: str) -> str:
     return f'std::env::var("BYOKD_MUTANT").is_ok_and(|name| name == "{mutant}")'
 
 
-# Name, file, what stands there, what stands there instead, and the way by which the key must come out then.
+# Name, file, the text there, its replacement, and the expected way by which the key leaks.
 MUTANTS = [
     (
         "provider's text in the log",
@@ -37,7 +37,7 @@ MUTANTS = [
         "src/domain/secret.rs",
         "let key = raw.trim();\n        match fault(key) {",
         "let key = raw.trim();\n"
-        f"if {when('status')} && fault(key).is_some() {{ return Err(KeyFault::Told(key.to_owned().leak())); }}\n"
+        f"if {when('status')} && fault(key).is_some() {{ return Err(KeyFault::Repeated(key.to_owned().leak())); }}\n"
         "match fault(key) {",
         ": message",
         "status",
@@ -51,11 +51,11 @@ MUTANTS = [
         "masked",
     ),
 ]
-# What the second one needs to say it with.
+# Additions for the second one.
 ALSO = [
-    ("src/domain/secret.rs", "    Quoted,\n}", "    Quoted,\n    #[allow(missing_docs)]\n    Told(&'static str),\n}"),
-    ("src/domain/secret.rs", "            Self::Quoted =>", "            Self::Told(text) => text,\n            Self::Quoted =>"),
-    # A name of its own, so that the real byokd stays where it was built.
+    ("src/domain/secret.rs", "    Quoted,\n}", "    Quoted,\n    #[allow(missing_docs)]\n    Repeated(&'static str),\n}"),
+    ("src/domain/secret.rs", "            Self::Quoted =>", "            Self::Repeated(text) => text,\n            Self::Quoted =>"),
+    # Another name, so that the real byokd is not overwritten.
     ("Cargo.toml", "autotests = false", "autotests = false\nautobins = false"),
     ("Cargo.toml", "[[test]]", '[[bin]]\nname = "byokd-mutants"\npath = "src/main.rs"\n\n[[test]]'),
 ]
@@ -74,7 +74,7 @@ def run(*command: str, **options) -> subprocess.CompletedProcess:
 
 
 def build(copy: Path) -> str:
-    """The mutants' binary; in the target folder of the sources, for the sake of the dependencies that it has."""
+    """The mutants' binary; in the target folder of the sources, which has the dependencies."""
     for name in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "proto", "benches"]:
         take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         take(ROOT / name, copy / name)

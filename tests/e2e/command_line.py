@@ -18,13 +18,13 @@ OK, LOCAL, REMOTE = 0, 1, 2
 
 
 class Shell:
-    """Runs commands and keeps an eye on what they print."""
+    """Runs commands and checks their output."""
 
     def __init__(self, byokd: Byokd) -> None:
         self.byokd = byokd
 
     def expect(self, code: int, *arguments: str, stdin: str = "", contains: str = "", reveals: str = "") -> str:
-        """Runs `byokd ARGUMENTS`, expects its exit code and what it prints, and no other key than `reveals`."""
+        """Runs `byokd ARGUMENTS`, expects its exit code and output, and no other key than `reveals`."""
         done = self.byokd.run(*arguments, stdin=stdin)
         said = done.stdout + done.stderr
         text = f"byokd {' '.join(arguments)}: exit code {code}" + (f", {contains!r}" if contains else "")

@@ -1,4 +1,4 @@
-"""byokd through Python's grpcio, with stubs made from the contract by grpcio-tools, as a customer would make them."""
+"""byokd through Python's grpcio, with stubs that grpcio-tools generates from the contract, as a customer would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""byokd through grpcurl: no contract at hand, only the server's reflection."""
+"""byokd through grpcurl, with the server's reflection instead of the contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Grpcurl:
         self._address = address
 
     def services(self) -> list[str]:
-        """What the server's reflection lists. Needs no token."""
+        """The services in the server's reflection. Needs no token."""
         return self._run([self._address, "list"], "", "").stdout.split()
 
     def call(self, method: str, request: Message, token: str = "") -> Message:

@@ -7,9 +7,9 @@ OPENAI_BAD = "sk-proj-SYNTHETIC-unknown-00000000000000000-badd"
 ANTHROPIC_GOOD = "sk-ant-api03-SYNTHETIC-workspace-0000000000-anth"
 ANTHROPIC_BAD = "sk-ant-api03-SYNTHETIC-unknown-000000000000-bada"
 
-# What each provider accepts.
+# The keys that each provider accepts.
 OPENAI_ACCEPTED = [OPENAI_PLATFORM, OPENAI_FIRST, OPENAI_SECOND]
 ANTHROPIC_ACCEPTED = [ANTHROPIC_GOOD]
 
-# Must be found nowhere but in a resolved credential.
+# Must appear only in a resolved credential.
 ALL = [*OPENAI_ACCEPTED, OPENAI_BAD, *ANTHROPIC_ACCEPTED, ANTHROPIC_BAD]

@@ -1,4 +1,4 @@
-"""What the walk prints, and what it expects: one line for each thing that was seen to hold."""
+"""The output of the walk: one line for each expectation that held."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Failed(AssertionError):
-    """Something that byokd promises did not hold."""
+    """A promise of byokd did not hold."""
 
 
 def heading(text: str) -> None:
@@ -19,7 +19,7 @@ def passed(text: str) -> None:
 
 
 def expect(condition: bool, text: str, seen: object = "") -> None:
-    """Prints `text` if the condition holds, else fails with what was seen instead."""
+    """Prints `text` if the condition holds, else fails with the actual value."""
     if not condition:
         raise Failed(f"{text}\n      seen: {seen!r}" if seen != "" else text)
     passed(text)

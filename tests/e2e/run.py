@@ -39,7 +39,7 @@ def main() -> int:
     if arguments.binary is None:
         parser.error("--binary or BYOKD_BIN is needed")
     plain_environment()
-    # A run that is stopped from outside ends what it started, too.
+    # A run that is stopped by a signal ends its processes, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="byokd-e2e-") as temporary:
@@ -65,7 +65,7 @@ def everything(binary: Path, rust_example: Path, folder: Path) -> list[str]:
 
     grpcurl = os.environ["BYOKD_TEST_GRPCURL"]
     compile_contract(ROOT / "proto", folder / "stubs")
-    # Apart from the fixtures and the providers' files, so that what byokd writes can be searched as a whole.
+    # Apart from the fixtures and the providers' files, so that the files of byokd can be searched as a whole.
     home = folder / "byokd"
     home.mkdir()
     with ExitStack() as stack:
@@ -124,7 +124,7 @@ def tokens(byokd: Byokd, workspace: str) -> Tokens:
 
 
 def plain_environment() -> None:
-    """Nothing that a developer's shell says may change what the SDKs, grpcurl or byokd do here."""
+    """A developer's environment must not change the behavior of the SDKs, grpcurl or byokd."""
     for name in list(os.environ):
         upper = name.upper()
         if upper.startswith(("OPENAI_", "ANTHROPIC_", "AIMOCK_", "BYOKD__")) or upper.endswith("_PROXY"):

@@ -1,4 +1,4 @@
-"""The vendors' own SDKs, set up with nothing but what byokd resolved."""
+"""The vendors' own SDKs, configured only with the answer of byokd."""
 
 from __future__ import annotations
 

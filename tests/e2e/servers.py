@@ -1,4 +1,4 @@
-"""The processes of the walk: aimock as two providers, and byokd. Each is ended by the one who started it."""
+"""The processes of the walk: aimock as two providers, and byokd. Its starter ends each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Process:
         return self.stdout.read_text(errors="replace") + self.stderr.read_text(errors="replace")
 
     def alive(self) -> bool:
-        """True, or fails with what the child said before it ended."""
+        """True, or fails with the output of the ended child."""
         code = self._child.poll()
         if code is not None:
             raise Failed(f"{self.name} ended with {code}:\n{self.output()[-4000:]}")
@@ -75,7 +75,7 @@ class Aimock:
 
 
 class Providers:
-    """What byokd and the SDKs call: base URLs as the catalog has them."""
+    """The base URLs of the catalog, which byokd and the SDKs call."""
 
     def __init__(self, node: str, cli: str, folder: Path, openai_keys: list[str], anthropic_keys: list[str]) -> None:
         self._stops: list[Aimock | AnthropicFront] = []

@@ -1,4 +1,4 @@
-"""The main job of byokd in one walk, the same for every gRPC client: from credits to a key of one's own and back."""
+"""The main job of byokd in one walk, the same for every gRPC client: from credits to the workspace's own key and back."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Walk:
         expect(answer["workspace"]["byoEnabled"] is False, "BYO is off", answer)
         self.credits()
 
-    # What the steps are made of.
+    # The parts of the steps.
 
     def call(self, method: str, request: Message, token: str) -> Message:
         """Any call but a resolve: its answer never holds a key."""

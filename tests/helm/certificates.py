@@ -34,14 +34,14 @@ def make(dns_names, spiffe_id):
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CA of the tests")])
     ca = sign(ca_name, ca_name, ca_key, ca_key, x509.BasicConstraints(ca=True, path_length=0))
-    nobody = x509.Name([])
+    unnamed = x509.Name([])
     leaf = x509.BasicConstraints(ca=False, path_length=None)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     key, caller_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.DNSName(name) for name in dns_names])
     identity = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
-    server = sign(nobody, ca_name, ca_key, key, leaf, authority, names)
-    caller = sign(nobody, ca_name, ca_key, caller_key, leaf, authority, identity)
+    server = sign(unnamed, ca_name, ca_key, key, leaf, authority, names)
+    caller = sign(unnamed, ca_name, ca_key, caller_key, leaf, authority, identity)
     return {
         "ca.crt": ca.public_bytes(PEM).decode(),
         "tls.crt": server.public_bytes(PEM).decode(),

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "byokd"
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 
-# The least that a production release needs.
+# The minimal values of a production release.
 PRODUCTION = {
     "image": {"repository": "registry.example.com/byokd"},
     "tls": {"source": "secret", "existingSecret": "byokd-tls"},
@@ -52,7 +52,7 @@ def merged(*layers):
 
 
 def helm(*arguments):
-    """Runs helm, away from the configuration of whoever runs the tests; no cluster is asked."""
+    """Runs helm without the configuration of the current user, and without a cluster."""
     with tempfile.TemporaryDirectory() as home:
         environment = {"PATH": os.environ["PATH"], "HOME": home, "HELM_CACHE_HOME": home, "HELM_CONFIG_HOME": home}
         return subprocess.run(
@@ -74,7 +74,7 @@ def template(values):
 
 
 def notes(values):
-    """What helm says after an install. Helm 3 asks a cluster before it shows them, so here they are made a template."""
+    """The notes after an install. Helm 3 asks a cluster before it shows them, so the test renders them as a template."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "byokd"
         shutil.copytree(CHART, copy)
@@ -91,14 +91,14 @@ def lint(values):
 
 
 def rendered(values):
-    """What is rendered, as text; it must be."""
+    """The rendered text; rendering must succeed."""
     run = template(values)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
 
 def objects(values):
-    """What is rendered, by kind and name."""
+    """The rendered objects, by kind and name."""
     found = {}
     for document in yaml.load_all(rendered(values), Loader):
         if document is not None:
@@ -109,14 +109,14 @@ def objects(values):
 
 
 def refusal(values):
-    """What helm says where it must refuse."""
+    """The message of helm, which must refuse."""
     run = template(values)
     assert run.returncode != 0, "helm rendered what it must refuse"
     return run.stderr
 
 
 def pod_specs(found):
-    """Each pod that these objects make: its name, its metadata and its spec."""
+    """Each pod of these objects: its name, its metadata and its spec."""
     for (kind, name), document in found.items():
         if kind == "Pod":
             yield f"{kind} {name}", document["metadata"], document["spec"]

@@ -1,5 +1,5 @@
-"""Values that users combine. Each is rendered and checked in every way that `manifests.py` knows; those whose names
-stand in GOLDEN are also compared, to the letter, with what was rendered when somebody last looked."""
+"""Values that users combine. Each is rendered and checked in every way that `manifests.py` knows; those in
+GOLDEN are also compared, to the letter, with a reviewed file."""
 
 from chart import EXAMPLES, PRODUCTION, example, merged
 
@@ -89,7 +89,7 @@ COMBINATIONS = {
             "networkPolicy": {"enabled": False},
         },
     ),
-    "migration by somebody else": merged(PRODUCTION, {"migrations": {"mode": "none"}}),
+    "migration by another release": merged(PRODUCTION, {"migrations": {"mode": "none"}}),
     "pooler": merged(
         PRODUCTION,
         {"database": {"listenUrlKey": "direct"}, "config": {"database": {"pooler": "transaction"}}},

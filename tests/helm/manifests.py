@@ -1,5 +1,5 @@
-"""Every combination of values and every example: would a cluster take it, is it as restricted as promised, and does it
-hang together?"""
+"""Every combination of values and every example: a cluster accepts it, it is as restricted as promised, and its
+parts fit together."""
 
 import json
 import os
@@ -58,9 +58,9 @@ class Manifests(unittest.TestCase):
 
     def test_pods_of_the_runbooks_are_taken_and_restricted(self):
         pages = "".join(page.read_text() for page in sorted((chart.ROOT / "docs" / "runbooks").glob("*.md")))
-        told = [yaml.load(text, chart.Loader) for text in re.findall(r"<<'EOF'\n(.+?)\nEOF\n", pages, re.DOTALL)]
-        self.assertGreater(len(told), 0)
-        for pod in told:
+        pods = [yaml.load(text, chart.Loader) for text in re.findall(r"<<'EOF'\n(.+?)\nEOF\n", pages, re.DOTALL)]
+        self.assertGreater(len(pods), 0)
+        for pod in pods:
             for version in schemas.VERSIONS:
                 self.assertEqual(schemas.faults(pod, version), [], f"{pod['metadata']}, Kubernetes {version}")
             self.assertEqual(restricted.faults(pod["spec"]), [])
@@ -98,7 +98,7 @@ class Manifests(unittest.TestCase):
                     self.assertEqual(mounted, set(volumes), name)
 
     def test_byokd_itself_finds_every_configuration_good(self):
-        """byokd reads what the ConfigMap, the variables and the mounted Secret give it, as its pod would."""
+        """byokd reads the ConfigMap, the variables and the mounted Secret, as its pod would."""
         binary = os.environ["BYOKD_TEST_BINARY"]
         checked = 0
         for combination, found in self.rendered.items():

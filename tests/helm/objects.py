@@ -1,4 +1,4 @@
-"""What is rendered when, one promise at a time."""
+"""The rendered objects, one promise at a time."""
 
 import unittest
 
@@ -185,7 +185,7 @@ class Objects(unittest.TestCase):
         self.assertEqual(list(test), ["podSelector"])
         self.assertLessEqual(test["podSelector"]["matchLabels"].items(), labels.items())
         self.assertEqual(peers(WATCHED), [[*WATCHED["networkPolicy"]["monitoring"], test]])
-        # No peers at all would be everybody.
+        # An empty list of peers would allow all.
         untested = {"test": {"enabled": False}}
         self.assertEqual(peers(untested), [])
         self.assertEqual(peers(WATCHED, untested), [WATCHED["networkPolicy"]["monitoring"]])

@@ -1,4 +1,4 @@
-"""What the chart does not render: values that the schema does not know, and values that do not make a safe byokd."""
+"""Refused values: those outside the schema, and those that do not make a safe byokd."""
 
 import unittest
 
@@ -8,7 +8,7 @@ from combinations import DEV, ROUTED, TOKENS, WATCHED
 
 KEY = "sk-proj-SYNTHETIC-0123456789abcdef"
 
-# What is laid over PRODUCTION, and where and how the schema objects.
+# Changes to PRODUCTION, and the place and text of the schema's objection.
 SCHEMA = {
     "a key under a name of its own": ({"openaiApiKey": KEY}, "additional properties 'openaiApiKey' not allowed"),
     "a key of the platform": ({"config": {"platform": {"openai": KEY}}}, "at '/config': additional properties"),
@@ -86,7 +86,7 @@ SCHEMA = {
     "a label that selects": ({"podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
 }
 
-# Values, and the sentence that says what to set.
+# Values, and the sentence with the remedy.
 FAULTS = {
     "nothing at all": (
         {},

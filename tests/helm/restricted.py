@@ -1,4 +1,4 @@
-"""Pod Security Standards, level "restricted", and what this chart promises beyond it.
+"""Pod Security Standards, level "restricted", and the promises of this chart beyond it.
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
 
@@ -6,7 +6,7 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
 
 
 def faults(spec):
-    """What a pod's spec does that the level forbids."""
+    """The violations of the level in a pod's spec."""
     found = []
 
     def must(holds, what):

@@ -17,7 +17,7 @@ MODULES = ["manifests", "refusals", "objects", "written", "running"]
 
 def main():
     parser = argparse.ArgumentParser(description="Checks the chart in helm/byokd.")
-    parser.add_argument("--update", action="store_true", help="write the golden files and the chart's README anew")
+    parser.add_argument("--update", action="store_true", help="update the golden files and the chart's README")
     if parser.parse_args().update:
         written.update()
         return 0

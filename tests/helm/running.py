@@ -2,7 +2,7 @@
 it, and then the first call, as NOTES.txt shows it. In production over the tests' PostgreSQL and KMS, with a migration by
 the Job.
 
-Absent: the kubelet. That probes, Services and volumes do what their manifests say is Kubernetes' own to prove."""
+Not here: the kubelet. Kubernetes itself proves that probes, Services and volumes work."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ class Pod:
             self.fill(path, volumes[mount["name"]], found, secrets)
 
     def fill(self, path, volume, found, secrets):
-        """Writes what a volume of a ConfigMap or a Secret holds, by the names that its items give."""
+        """Writes the files of a ConfigMap or Secret volume, by the names of its items."""
         files = {}
         if "configMap" in volume:
             files = found["ConfigMap", volume["configMap"]["name"]]["data"]
@@ -122,7 +122,7 @@ class Running(unittest.TestCase):
                 self.assertEqual(minted.returncode, 0, minted.stderr)
                 (pod.folder / "token").write_text(minted.stdout)
                 self.call(pod, notes)
-                # What the pod of `helm test` asks.
+                # The request of the `helm test` pod.
                 health = pod.run("healthcheck", "--admin", f"127.0.0.1:{pod.admin}")
                 self.assertEqual(health.returncode, 0, health.stderr)
 

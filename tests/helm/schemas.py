@@ -1,5 +1,5 @@
-"""Whether the API server would take an object: by the schemas of ten versions of Kubernetes, and those that its
-extensions come with."""
+"""Whether the API server would accept an object: by the schemas of ten versions of Kubernetes, and of its
+extensions."""
 
 import functools
 import json
@@ -66,7 +66,7 @@ def extensions():
 
 
 def faults(document, version):
-    """What the API server of that version would say against an object."""
+    """The objections of that version's API server to an object."""
     api_version, kind = document["apiVersion"], document["kind"]
     if (api_version, kind) in WITHOUT_SCHEMA:
         return []

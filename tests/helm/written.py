@@ -1,6 +1,6 @@
-"""What is written down must be what is so: golden files, the chart's README, and the settings that its schema knows.
+"""Committed texts match the chart: golden files, the chart's README, and the settings in its schema.
 
-`tests/helm/run.py --update` writes the golden files and the README anew; read the difference before you commit it."""
+`tests/helm/run.py --update` updates the golden files and the README; read the difference before you commit it."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def update():
 class Written(unittest.TestCase):
     maxDiff = None
 
-    def test_what_is_rendered_is_what_somebody_looked_at(self):
+    def test_rendered_manifests_match_the_golden_files(self):
         self.assertEqual({file_of(name) for name in GOLDEN}, set(FOLDER.glob("*.yaml")))
         for name in GOLDEN:
             with self.subTest(name):
@@ -73,7 +73,7 @@ class Written(unittest.TestCase):
         self.assertEqual(undescribed, [], "values without a comment that begins with `# --`")
 
     def test_the_schema_knows_the_settings_of_byokd_and_no_others(self):
-        """`byokd config show` has them all. The URLs, which hold passwords, are what a file is for."""
+        """`byokd config show` has them all. The URLs hold passwords, so they come from a file."""
         with tempfile.TemporaryDirectory() as folder:
             shown = subprocess.run(
                 [os.environ["BYOKD_TEST_BINARY"], "config", "show", "--output", "json"], cwd=folder,
@@ -145,7 +145,7 @@ class Written(unittest.TestCase):
         named = set(re.findall(r"\(examples/([\w-]+\.yaml)\)", (chart.CHART / "README.md").read_text()))
         self.assertEqual(named, {path.name for path in chart.EXAMPLES})
 
-    def test_what_the_readmes_tell_to_write_renders_and_leads_to_the_first_call(self):
+    def test_the_values_in_the_readmes_render_and_lead_to_the_first_call(self):
         section = (chart.ROOT / "README.md").read_text().split("\n## Kubernetes\n")[1].split("\n## ")[0]
         for text in ((chart.CHART / "README.md").read_text(), section):
             self.assertIn("create secret generic byokd-database --from-file=url=", text)

@@ -1,4 +1,4 @@
-"""What an engine would send to the build: the files that .dockerignore lets through, and whether they are enough."""
+"""The build context: the files that .dockerignore allows, and whether they are enough."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files() -> set[Path]:
-    """The patterns are plain paths: all is left out, but for what is named. Only what git knows is looked at."""
+    """The patterns are plain paths: everything is excluded except the named ones. Only files in git count."""
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     first, *kept = patterns
     expect(first == "*" and all(each[0] == "!" and "*" not in each for each in kept), "the context is a list", patterns)
@@ -30,10 +30,10 @@ def copy_to(folder: Path) -> None:
 
 
 def is_enough(binary: Path) -> None:
-    """The compiler wrote beside the newest library which files went into it; the build script reads the contract."""
+    """The sources of the newest library, as the compiler lists them beside it; and the contract, for the build script."""
     # The library's own tests are built from more, and make no library.
-    told = [(path, path.read_text()) for path in (binary.resolve().parent / "deps").glob("byokd-*.d")]
-    about = [path for path, text in told if "src/lib.rs:" in text and "libbyokd-" in text]
+    dependencies = [(path, path.read_text()) for path in (binary.resolve().parent / "deps").glob("byokd-*.d")]
+    about = [path for path, text in dependencies if "src/lib.rs:" in text and "libbyokd-" in text]
     newest = max(about, key=lambda path: path.stat().st_mtime)
     # Each file has a line of its own, with a colon at the end.
     read = {ROOT / line[:-1].replace("\\ ", " ") for line in newest.read_text().splitlines() if line.endswith(":")}

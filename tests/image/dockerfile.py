@@ -1,4 +1,4 @@
-"""What can be read off the Dockerfile: hadolint's rules, and what an operator will ask of the image."""
+"""The Dockerfile as text: hadolint's rules, and the requirements of operators."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check() -> None:
     expect(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user) is not None, "the user is a number, and not root's", user)
     entry = json.loads(only("ENTRYPOINT"))
     expect(healthcheck() == [*entry, "healthcheck"], "HEALTHCHECK asks the program itself", healthcheck())
-    expect(json.loads(only("CMD")) == ["serve"], "it serves unless told otherwise")
+    expect(json.loads(only("CMD")) == ["serve"], "it serves by default")
     names = [name for name, _ in final_stage()]
     expect("RUN" not in names, "nothing runs in the stage that ships: it has no shell", names)
     tools = (ROOT / "tests/tools.sh").read_text()
@@ -78,5 +78,5 @@ def check() -> None:
     )
     builds = [arguments for name, arguments in every if name == "RUN" and "build.sh" in arguments]
     order = [step for arguments in builds for step in re.findall(r"build\.sh (\w+)", arguments)]
-    expect('BYOKD_REVISION="${REVISION}"' in builds[-1], "the binary is told its revision", builds[-1])
+    expect('BYOKD_REVISION="${REVISION}"' in builds[-1], "the binary gets its revision", builds[-1])
     expect(order == ["dependencies", "binary", "rootfs"], "the steps are those of build.sh, dependencies first", order)

@@ -1,4 +1,4 @@
-"""The image's files as a root of their own, and byokd in it: nobody's user, and nothing that the image does not have."""
+"""byokd in a root with only the image's files, as an unprivileged user."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from report import expect, wait_until
 from servers import Process
 
 USER = 65532
-# What gcr.io/distroless/cc has: the C library and the compiler's, beside certificates and a list of users.
+# The contents of gcr.io/distroless/cc: the C library and the compiler's, beside certificates and a list of users.
 BASE = {"ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libgcc_s.so.1"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def lay_base(root: Path) -> None:
-    """The base's share, from this machine: what the binary links, which must be no more than the base has."""
+    """The base's files, from this machine: the libraries that the binary links, which the base must have."""
     binary = root / "usr/local/bin/byokd"
     linked = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True, timeout=60).stdout
     libraries = [Path(path) for path in re.findall(r"(/\S+) \(0x", linked)]

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, required=True, help="byokd, as cargo built it here")
-    parser.add_argument("--build", action="store_true", help="build it anew as the image does")
+    parser.add_argument("--build", action="store_true", help="build it as the image does")
     arguments = parser.parse_args()
     for name in list(os.environ):
         if name.startswith("BYOKD__"):
@@ -37,7 +37,7 @@ def main() -> int:
     tools = Path(os.environ["BYOKD_TEST_CARGO_CYCLONEDX"]).parent
     with tempfile.TemporaryDirectory(prefix="byokd-image-") as temporary:
         folder = Path(temporary)
-        # Everybody may look into the image's root, as its user must.
+        # The image's user must be able to read its root.
         folder.chmod(0o755)
         sources, rootfs = folder / "sources", folder / "rootfs"
         heading("Dockerfile")
@@ -71,7 +71,7 @@ def step(sources: Path, environment: dict[str, str], *arguments: str) -> str:
 
 
 def build(folder: Path, sources: Path, environment: dict[str, str]) -> None:
-    """As the Dockerfile does. What the first step compiled, the second must not compile again: that is the cache."""
+    """As the Dockerfile does. The second step must not compile the dependencies again: the first one cached them."""
     del environment["BINARY"]
     environment["CARGO_TARGET_DIR"] = str(folder / "target")
     manifest = folder / "dependencies"

@@ -1,4 +1,4 @@
-"""The SBOM: valid CycloneDX, and it names what Cargo.lock pins and the binary is made of."""
+"""The SBOM: valid CycloneDX, and it lists the crates of the binary, with the versions in Cargo.lock."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check(file: Path, schemas: Path) -> None:
     tree = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
     words = [line.split() for line in tree.splitlines()]
     linked = {(name, version.removeprefix("v")) for name, version, *_ in words if name != "byokd"}
-    told = {(each["name"], each["version"]) for each in bom["components"]}
-    expect(len(linked) > 100 and linked <= told, f"all of {len(linked)} linked crates are in it", sorted(linked - told))
+    listed = {(each["name"], each["version"]) for each in bom["components"]}
+    expect(len(linked) > 100 and linked <= listed, f"all of {len(linked)} linked crates are in it", sorted(linked - listed))
     nameless = [each["name"] for each in bom["components"] if not each.get("purl") or not each.get("licenses")]
-    expect(not nameless, f"each of {len(told)} components has its package URL and licence", nameless)
+    expect(not nameless, f"each of {len(listed)} components has its package URL and licence", nameless)

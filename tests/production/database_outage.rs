@@ -6,7 +6,7 @@ use byokd::domain::caller::Role;
 use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::support::admin::{Admin, serve, told_at_once};
+use crate::support::admin::{Admin, log_at_once, serve};
 use crate::support::{Network, Proxy, Site, ask, new_key, openai_key, postgres, reason, until};
 
 /// The admin port answers at once; the contract's port refuses until the database answers.
@@ -29,7 +29,7 @@ async fn a_start_without_a_database_waits_for_it_and_logs_so() {
             "--admin-listen",
             "127.0.0.1:0",
         ]);
-        told_at_once(&mut command).env("BYOKD__DATABASE__URL", &url);
+        log_at_once(&mut command).env("BYOKD__DATABASE__URL", &url);
         let mut process = site.spawn(command);
         let admin = Admin::of(&mut process).await;
         admin.awaits("database: not reached yet").await;

@@ -1,4 +1,4 @@
-"""The callers: a program in Python and one in Go, each a process that resolves until it is told to end."""
+"""The callers: a program in Python and one in Go, each a process that resolves until its input is closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITHIN = 60
 
 
 class Caller:
-    """Works from its first word until its input is closed."""
+    """Runs from its first line of output until its input is closed."""
 
     def __init__(self, cluster: Cluster, workspace: str, command: list[str], *arguments: str) -> None:
         self.workspace = workspace
@@ -52,7 +52,7 @@ class Caller:
         wait_until(started, WITHIN, f"{self.workspace} to start")
 
     def end(self) -> dict[str, Any]:
-        """Lets it finish its calls, and returns what it counted."""
+        """Lets it finish its calls, and returns its counts."""
         self._child.communicate(timeout=WITHIN)
         if self._child.returncode != 0:
             raise Failed(f"{self.workspace} ended with {self._child.returncode}: {self._errors.read_text()}")

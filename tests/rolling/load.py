@@ -26,7 +26,7 @@ import resolve_and_call as example  # noqa: E402
 
 WORKERS = 3
 PAUSE, PAUSE_OF_CHANGES = 0.02, 0.1
-KEEP = 5  # failures that are told in words
+KEEP = 5  # failures that are printed
 
 
 class Load:
@@ -94,8 +94,8 @@ def main(target: str, workspace: str) -> None:
     load.stop.set()
     for thread in threads:
         thread.join()
-    told = {"calls": load.calls, "changes": load.changes, "failed": load.failed, "failures": load.failures[:KEEP]}
-    print(json.dumps(told), flush=True)
+    counts = {"calls": load.calls, "changes": load.changes, "failed": load.failed, "failures": load.failures[:KEEP]}
+    print(json.dumps(counts), flush=True)
 
 
 if __name__ == "__main__":

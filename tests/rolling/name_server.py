@@ -1,4 +1,4 @@
-"""A name server with one name: what a cluster's DNS answers for a headless Service, as its pods come and go.
+"""A name server with one name: as a cluster's DNS answers for a headless Service whose pods change.
 
 Both clients ask it over UDP, because their target names it: dns://127.0.0.1:PORT/NAME:PORT.
 """

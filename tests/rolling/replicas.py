@@ -27,7 +27,7 @@ SIGNER = "token-signer"
 
 
 class Cluster:
-    """What all replicas share, and the name that they are found by."""
+    """The state that all replicas share, and their DNS name."""
 
     def __init__(self, binary: Path, folder: Path) -> None:
         self.binary, self.folder = binary, folder
@@ -40,7 +40,7 @@ class Cluster:
         audit_key.write_bytes(f"{os.urandom(32).hex()}\n".encode())
         audit_key.chmod(0o600)
         catalog_file = folder / "catalog.toml"
-        # Nobody listens there: the key is stored untested, and nothing ever leaves this machine.
+        # An address without a listener: the key is stored unverified, and no request leaves this machine.
         catalog_file.write_text(catalog("http://127.0.0.1:1/v1", "http://127.0.0.1:1"))
         self.environment = {
             "BYOKD__CATALOG__FILE": str(catalog_file),
@@ -52,14 +52,14 @@ class Cluster:
             # moto answers faster than this anyway.
             "BYOKD__KMS__CALLS_PER_SECOND": "1000",
             "BYOKD__AUDIT__KEY_FILE": str(audit_key),
-            # Callers watch each replica's health: that it is ending, they know at once.
+            # Callers watch each replica's health, so they see at once that it is ending.
             "BYOKD__SERVER__SHUTDOWN_DELAY_MS": "1000",
             # Connections come and go by their age, too, while replicas do.
             "BYOKD__LIMITS__CONNECTION_AGE_SECONDS": "10",
         }
 
     def start(self) -> Replica:
-        """A new replica, at an address that nobody had before; in the DNS once it is ready."""
+        """A new replica, at an unused address; in the DNS once it is ready."""
         self._started += 1
         replica = Replica(self, self._started)
         self.replicas.append(replica)
@@ -127,7 +127,7 @@ class Replica:
 
     def granted(self, workspace: str) -> int:
         """How many calls this replica answered with a credential, by its audit stream."""
-        # What stands after the last line break is being written.
+        # The text after the last line break is incomplete.
         *whole, _ = (self.data / "audit.jsonl").read_text().split("\n")
         lines = map(json.loads, whole)
         return sum(line["event"] == "resolved" and line["workspace"] == workspace for line in lines)

@@ -38,7 +38,7 @@ def main() -> int:
     for name in list(os.environ):
         if name.startswith("BYOKD__") or name.upper().endswith("_PROXY"):
             del os.environ[name]
-    # A run that is stopped from outside ends what it started, too.
+    # A run that is stopped by a signal ends its processes, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     heading("service config")
     every_method_has_its_place()
@@ -82,12 +82,12 @@ def judge(cluster: Cluster, load: list[Caller]) -> None:
     for replica in cluster.replicas[-REPLICAS:]:
         cluster.terminate(replica)
     granted = {each: sum(replica.granted(each.workspace) for replica in cluster.replicas) for each in load}
-    for each, told in counted.items():
-        print(f"      {each.workspace}: {told}, granted by the replicas: {granted[each]}")
-    calls, failed = (sum(told[what] for told in counted.values()) for what in ("calls", "failed"))
-    expect(failed == 0, f"none of {calls} calls failed", [failed, *(told["failures"] for told in counted.values())])
-    # A call that was answered to nobody, and made again, is granted twice; that is what a retry may cost.
-    missing = [each.workspace for each, told in counted.items() if granted[each] < told["calls"] - told.get("changes", 0)]
+    for each, counts in counted.items():
+        print(f"      {each.workspace}: {counts}, granted by the replicas: {granted[each]}")
+    calls, failed = (sum(counts[what] for counts in counted.values()) for what in ("calls", "failed"))
+    expect(failed == 0, f"none of {calls} calls failed", [failed, *(counts["failures"] for counts in counted.values())])
+    # A call whose answer was lost is retried, and so granted twice.
+    missing = [each.workspace for each, counts in counted.items() if granted[each] < counts["calls"] - counts.get("changes", 0)]
     expect(not missing, "each answer came from a replica that has it on record", missing)
     served = sum(all(r.granted(each.workspace) for each in load) for r in cluster.replicas)
     expect(

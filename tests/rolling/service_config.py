@@ -1,4 +1,4 @@
-"""The shipped service config, against the contract: one place for each RPC, and what must not be retried is not."""
+"""The shipped service config, against the contract: one entry for each RPC, and no retry where none is allowed."""
 
 from __future__ import annotations
 

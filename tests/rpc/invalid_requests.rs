@@ -60,7 +60,7 @@ fn is(status: &Status, code: Code, why: &str, field: &str, what: &str) {
 }
 
 /// The status contains no six consecutive characters of the key.
-fn tells_nothing(status: &Status, key: &str) {
+fn repeats_nothing(status: &Status, key: &str) {
     let shown = format!(
         "{status:?} {} {}",
         status.message(),
@@ -82,7 +82,7 @@ async fn refused_twice(byokd: &Byokd, provider: &str, key: &str, why: &str, what
             .await;
         let status = set.unwrap_err();
         is(&status, Code::InvalidArgument, why, "api_key", what);
-        tells_nothing(&status, key);
+        repeats_nothing(&status, key);
     }
     let request = v1::SetPlatformKeyRequest {
         provider: provider.into(),
@@ -95,6 +95,6 @@ async fn refused_twice(byokd: &Byokd, provider: &str, key: &str, why: &str, what
         .await
         .unwrap_err();
     is(&status, Code::InvalidArgument, why, "api_key", what);
-    tells_nothing(&status, key);
+    repeats_nothing(&status, key);
     untouched(byokd, what).await;
 }

@@ -1,4 +1,4 @@
-"""Makes the certificate of the tests' PostgreSQL: ca.crt, server.crt and server.key in the folder that is named.
+"""Makes the certificate of the tests' PostgreSQL: ca.crt, server.crt and server.key in the named folder.
 
 The authority is a certificate of its own: rustls refuses one that is both authority and server. Its key is thrown away.
 """

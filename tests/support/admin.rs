@@ -130,11 +130,11 @@ impl Admin {
 /// `byokd serve` that logs the address of its admin port first.
 pub(crate) fn serve(site: &Site) -> Command {
     let mut serve = site.serve();
-    told_at_once(&mut serve);
+    log_at_once(&mut serve);
     serve
 }
 
-pub(crate) fn told_at_once(serve: &mut Command) -> &mut Command {
+pub(crate) fn log_at_once(serve: &mut Command) -> &mut Command {
     serve.env(
         "BYOKD__LOG__FILTER",
         "info,byokd=debug,sea_orm_migration=warn,sqlx=warn",

@@ -1,4 +1,4 @@
-"""Opens the golden vectors of the sealed record, format 1, with nothing of byokd: the format is what this page says.
+"""Opens the golden vectors of the sealed record, format 1, without any code of byokd; this file describes the format.
 
     record = version u8 (1) | bucket u16 | data key version u32 | salt 32 | commitment 32 | ciphertext | tag 16
 
@@ -27,7 +27,7 @@ VECTORS = Path(__file__).with_name("envelope_v1.json")
 
 
 class NotOpened(Exception):
-    """The record is not what the vector says."""
+    """The record differs from the vector."""
 
 
 def lp(value: bytes) -> bytes:

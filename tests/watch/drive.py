@@ -1,4 +1,4 @@
-"""byokd under load, through the faults that its metrics tell of: the KMS, the database, a provider, its callers."""
+"""byokd under load, through the faults that its metrics show: the KMS, the database, a provider, its callers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ids = [{{ id = "llama3.3" }}]
 
 
 class Site:
-    """A database and a KMS key of one's own, behind fronts that can fail, and a provider."""
+    """A database and a KMS key, behind fronts that can fail, and a provider."""
 
     WORKSPACES = ("watch-credits", "watch-byo", "watch-failing")
     PLATFORM, GOOD, DOOMED, BAD = KEYS = tuple(
@@ -120,7 +120,7 @@ class Replica:
 
 
 class Drive:
-    """Calls the first replica, and makes what it stands on fail."""
+    """Calls the first replica, and makes its dependencies fail."""
 
     def __init__(self, site: Site, replica: Replica) -> None:
         self.site, self.replica = site, replica
@@ -167,14 +167,14 @@ class Drive:
             self.replica.until_counted(f"resolves on {mode}", "byokd_resolutions_total", billing_mode=mode)
 
     def _call_on(self) -> None:
-        """Resolves and reads until it is told to stop, whatever they end in."""
+        """Resolves and reads until it is stopped, whatever the outcome."""
         credits, byo, failing = Site.WORKSPACES
         asked = [(credits, "gpt-4o-mini"), (byo, "gpt-4o-mini"), (byo, "local-llama"), (failing, "no-such-model")]
         while not self._stop.wait(0.02):
             for workspace, model in asked:
                 request = {"workspaceId": workspace, "model": model}
                 self.answered("KeyService/ResolveCredentials", request, self.resolver)
-            # A provider without a key, and a workspace that nobody has in memory.
+            # A provider without a key, and a workspace that no replica has in memory.
             for workspace in (byo, f"watch-{uuid.uuid4().hex}"):
                 request = {"workspaceId": workspace, "provider": "other", "model": "any"}
                 self.answered("KeyService/ResolveCredentials", request, self.resolver)
@@ -205,7 +205,7 @@ class Drive:
         self.site.database.cut()
         self.replica.until_counted("answers without the database", "byokd_resolutions_degraded_total")
         self.replica.until_counted("lookups that fail", "byokd_directory_lookups_total", result="failed")
-        self.site.database.mend()
+        self.site.database.restore()
         wait_until(self._database_answers, 60, "the database to be asked again")
         passed("the database answers again")
 

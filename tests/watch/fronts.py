@@ -1,6 +1,6 @@
-"""What stands before a real KMS and a real database, and in a provider's place, so that each can fail on request.
+"""Fronts before a real KMS and a real database, and a fake provider, so that each can fail on request.
 
-Each listens on a free loopback port and is stopped by whoever started it.
+Each listens on a free loopback port and must be stopped by its creator.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Provider(HttpFront):
 
 
 class DatabaseFront:
-    """A road to a TCP server that can be cut: what runs over it breaks off, and nothing new comes through."""
+    """A TCP proxy that can be cut: open connections break, and new ones are refused."""
 
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
@@ -129,7 +129,7 @@ class DatabaseFront:
             for end in self._open:
                 _shut(end)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         with self._lock:
             self._cut = False
 

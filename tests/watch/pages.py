@@ -1,4 +1,4 @@
-"""What the alerts, the dashboard and the pages beside them say: read once here, for the tests that judge it."""
+"""The alerts, the dashboard and the runbooks, parsed for the tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Selector:
-    """One metric in a query, as `text` says it."""
+    """One metric in the query `text`."""
 
     text: str
     metric: str
@@ -64,7 +64,7 @@ def variables() -> list[dict[str, Any]]:
 
 
 def runbook_queries() -> Iterator[tuple[str, str]]:
-    """The queries that the runbooks tell people to run: page and query. Lines of one block are queries of their own."""
+    """The queries in the runbooks: page and query. Lines of one block are queries of their own."""
     for page in sorted(RUNBOOKS.glob("*.md")):
         for block in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL):
             for line in block.splitlines():

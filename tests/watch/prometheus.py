@@ -1,4 +1,4 @@
-"""A real Prometheus on a free loopback port, with the alerts loaded, and what it and a metrics page answer."""
+"""A real Prometheus on a free loopback port, with the alerts loaded; and the reader of a metrics page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Prometheus:
         self.process, self.url = self._start()
 
     def _start(self) -> tuple[Process, str]:
-        # A port that somebody else takes in between costs another try.
+        # If another process takes the port in between, it tries again.
         for _ in range(5):
             port = free_port()
             arguments = [

@@ -1,4 +1,4 @@
-"""The alerts as Prometheus' own tool reads them: sound, tested both ways, and each with a page for whoever it wakes.
+"""The alerts as Prometheus' own tool reads them: sound, tested both ways, and each with a runbook.
 
 Started by tests/run, which installs promtool and names it in the environment.
 """
@@ -43,7 +43,7 @@ def sound() -> list[str]:
 
 
 def described() -> list[str]:
-    """Each alert says how bad it is and what it is about, with no label that its expression has not."""
+    """Each alert has a severity and a subject, and no label that its expression lacks."""
     faults = []
     for name, rule in alerts().items():
         notes = rule["annotations"]
@@ -78,7 +78,7 @@ def paged() -> list[str]:
 
 
 def quoted() -> list[str]:
-    """Each log line that a page tells to look for is one that byokd writes."""
+    """Each log line that a runbook quotes is one that byokd writes."""
     sources = "".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.rs")))
     # A long string goes on in the next line of the source, after a backslash.
     said = re.sub(r"\\\n\s*", "", sources)
@@ -90,7 +90,7 @@ def quoted() -> list[str]:
 
 
 def charted() -> list[str]:
-    """Each panel says what a bad picture means, asks the data source that was chosen, and lies on no other one."""
+    """Each panel explains a bad value, uses the chosen data source, and overlaps no other."""
     faults, taken = [], set()
     for panel in panels():
         where, title = panel["gridPos"], panel["title"]

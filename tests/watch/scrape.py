@@ -1,4 +1,4 @@
-"""A real Prometheus looks at two replicas of byokd under load, through faults, and then every query is run.
+"""A real Prometheus scrapes two replicas of byokd under load, through faults; then every query is run.
 
     scrape.py --binary target/debug/byokd
 
@@ -27,10 +27,10 @@ from pages import Selector, alerts, documented, panels, runbook_queries, selecto
 from prometheus import BadQuery, Page, Prometheus
 from report import expect, heading, passed, wait_until
 
-# Values of labels that this test makes nobody answer with. That the label has other values is seen all the same, and
-# tests/watch/rules.py knows that the value exists.
+# Label values that no call of this test produces. The label appears with other values, and tests/watch/rules.py knows
+# that the value exists.
 NOT_DRIVEN = {"INTERNAL", "RECORD_CORRUPT", "OVERLOADED", "rejected", "corrupt"}
-# Grafana's own word for a sensible window.
+# Grafana's variable for a sensible window.
 WINDOW = "5m"
 
 
@@ -40,7 +40,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.binary is None:
         parser.error("--binary or BYOKD_BIN is needed")
-    # A run that is stopped from outside ends what it started, too.
+    # A run that is stopped by a signal ends its processes, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="byokd-watch-") as temporary, ExitStack() as stack:
@@ -108,7 +108,7 @@ ENDINGS = ("_bucket", "_sum", "_count")
 
 
 def charts_show_numbers(watcher: Prometheus) -> None:
-    """Every query of every panel, and every variable, with what Grafana would put into it."""
+    """Every query of every panel, and every variable, with Grafana's variables filled in."""
     chosen = {"namespace": "byokd", "job": "byokd", "pod": ".*"}
     for variable in variables():
         if variable["type"] == "query":
@@ -134,7 +134,7 @@ def filled(query: str, variables: dict[str, str]) -> str:
 
 
 def selectors_select(watcher: Prometheus) -> None:
-    """Each metric that an alert or a runbook selects is there, and what runbooks tell people to run can be run."""
+    """Each metric that an alert or a runbook selects is there, and the queries in runbooks run."""
     for page, query in runbook_queries():
         try:
             watcher.query(query)

@@ -26,10 +26,10 @@ import (
 const (
 	workers = 3
 	pause   = 20 * time.Millisecond
-	keep    = 5 // failures that are told in words
+	keep    = 5 // failures that are printed
 )
 
-type told struct {
+type counts struct {
 	Calls    int64    `json:"calls"`
 	Attempts int64    `json:"attempts"`
 	Failed   int64    `json:"failed"`
@@ -76,7 +76,7 @@ func main() {
 
 	var (
 		lock  sync.Mutex
-		sum   told
+		sum   counts
 		first sync.WaitGroup
 		all   sync.WaitGroup
 		done  = make(chan struct{})

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use byokd::contract::v1;
 use tonic::Code;
 
-use super::{is, standing, tells_nothing, untouched};
+use super::{is, repeats_nothing, standing, untouched};
 use crate::support::{new_key, openai_key};
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_base_url_that_is_not_exactly_an_allowed_one_is_refused() {
             "base_url",
             &base_url,
         );
-        tells_nothing(&status, &openai_key(2));
+        repeats_nothing(&status, &openai_key(2));
         let request = v1::SetPlatformKeyRequest {
             provider: "openai".into(),
             api_key: openai_key(2),
@@ -101,7 +101,7 @@ async fn only_allowed_headers_with_printable_values_once_each() {
             "headers",
             what,
         );
-        tells_nothing(&status, &openai_key(2));
+        repeats_nothing(&status, &openai_key(2));
         untouched(&byokd, what).await;
     }
 }

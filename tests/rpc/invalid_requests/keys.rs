@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{refused_twice, standing, tells_nothing, untouched};
+use super::{refused_twice, repeats_nothing, standing, untouched};
 use crate::support::{anthropic_key, new_key, openai_key};
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_request_beyond_64_kib_is_refused_by_the_transport() {
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);
-    tells_nothing(&status, &key);
+    repeats_nothing(&status, &key);
     untouched(&byokd, "66 kB").await;
 }
 

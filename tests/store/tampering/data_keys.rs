@@ -50,7 +50,7 @@ async fn swap(database: &DatabaseConnection, a: i64, b: i64) {
 }
 
 /// No record of acme and globex opens, none is sealed for them, and all others are served.
-async fn both_refused_and_nobody_else(byokd: &Byokd, what: &str) {
+async fn both_refused_and_no_other(byokd: &Byokd, what: &str) {
     for workspace in ["acme", "globex"] {
         corrupt(byokd, workspace, "openai", what).await;
         // A new record is not sealed under a data key that does not open, either.
@@ -74,7 +74,7 @@ async fn swapped_data_keys_open_nothing_and_disturb_no_other_bucket() {
     let [a, b, _] = buckets(&database).await;
     swap(&database, a, b).await;
     let byokd = byokd.restart().await;
-    both_refused_and_nobody_else(&byokd, "swapped before a start").await;
+    both_refused_and_no_other(&byokd, "swapped before a start").await;
 }
 
 /// A serving replica holds them in memory, and notices when it unwraps them again; put back, they open again.
@@ -84,7 +84,7 @@ async fn data_keys_swapped_while_serving_are_noticed_at_the_next_unwrap() {
     let [a, b, _] = buckets(&database).await;
     swap(&database, a, b).await;
     byokd.pass(UNWRAPPED_AGAIN);
-    both_refused_and_nobody_else(&byokd, "swapped while serving").await;
+    both_refused_and_no_other(&byokd, "swapped while serving").await;
     swap(&database, a, b).await;
     byokd.pass(Duration::from_secs(60));
     until("the data keys that were put back", async || {
