@@ -13,5 +13,6 @@ mod platform_keys;
 mod resolve_credentials;
 mod select_model;
 mod set_key;
+mod set_platform_key;
 mod toggle_byo;
 mod verify_key;

@@ -31,9 +31,9 @@ def copy_to(folder: Path) -> None:
 
 def is_enough(binary: Path) -> None:
     """The sources of the newest library, as the compiler lists them beside it; and the contract, for the build script."""
-    # The library's own tests are built from more, and make no library.
+    # A check, and the unit tests, read more files; they make no .rlib.
     dependencies = [(path, path.read_text()) for path in (binary.resolve().parent / "deps").glob("byokd-*.d")]
-    about = [path for path, text in dependencies if "src/lib.rs:" in text and "libbyokd-" in text]
+    about = [path for path, text in dependencies if "src/lib.rs:" in text and ".rlib:" in text]
     newest = max(about, key=lambda path: path.stat().st_mtime)
     # Each file has a line of its own, with a colon at the end.
     read = {ROOT / line[:-1].replace("\\ ", " ") for line in newest.read_text().splitlines() if line.endswith(":")}

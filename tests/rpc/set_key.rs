@@ -1,7 +1,7 @@
 //! SetKey stores or refuses a key by the verdict of its check: each verdict of both vendors, from the
 //! provider's body to the badge.
 
-mod answers;
+pub(super) mod answers;
 
 use answers::{Script, anthropic, lists, openai};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 use crate::support::{Byokd, Reply, anthropic_key, new_key, openai_key, reason};
 
 /// Stored with this badge, or refused with this code and reason.
-fn follows(verdict: Verdict) -> Result<Badge, (Code, &'static str)> {
+pub(super) fn follows(verdict: Verdict) -> Result<Badge, (Code, &'static str)> {
     match verdict {
         Verdict::Valid | Verdict::ValidListHidden => Ok(Badge::Connected),
         Verdict::NoFunds | Verdict::RateLimited | Verdict::ModelUnavailable => Ok(Badge::Limited),
@@ -25,7 +25,7 @@ fn follows(verdict: Verdict) -> Result<Badge, (Code, &'static str)> {
     }
 }
 
-fn refuses(status: &Status, verdict: Verdict, expected: (Code, &str), what: &str) {
+pub(super) fn refuses(status: &Status, verdict: Verdict, expected: (Code, &str), what: &str) {
     assert_eq!(
         (status.code(), reason(status).as_str()),
         expected,
@@ -44,7 +44,7 @@ fn refuses(status: &Status, verdict: Verdict, expected: (Code, &str), what: &str
     assert!(retry.is_none_or(|delay| !delay.is_zero()), "{what}");
 }
 
-fn play(byokd: &Byokd, script: &Script) {
+pub(super) fn play(byokd: &Byokd, script: &Script) {
     byokd.provider.models_ok(&["small-2030", "haiku-1"]);
     if let Some(reply) = &script.0 {
         byokd.provider.on_list(reply.clone());
@@ -115,38 +115,6 @@ async fn every_verdict_of_anthropic() {
 }
 
 #[tokio::test]
-async fn the_platforms_key_is_judged_alike() {
-    let byokd = Byokd::start().await;
-    for (what, script, verdict) in openai() {
-        play(&byokd, &(None, None));
-        byokd.set_platform_key("openai", &openai_key(1)).await;
-        play(&byokd, &script);
-        let request = v1::SetPlatformKeyRequest {
-            provider: "openai".into(),
-            api_key: openai_key(2),
-            ..Default::default()
-        };
-        let set = byokd.operator().set_platform_key(request).await;
-        let serving = match follows(verdict) {
-            Ok(badge) => {
-                let key = set.unwrap().into_inner().key.unwrap();
-                assert_eq!((key.badge(), key.verdict()), (badge, verdict), "{what}");
-                openai_key(2)
-            }
-            Err(expected) => {
-                refuses(&set.unwrap_err(), verdict, expected, what);
-                openai_key(1)
-            }
-        };
-        assert_eq!(
-            byokd.secret("acme", "openai").await.unwrap(),
-            serving,
-            "{what}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn validate_only_checks_and_stores_nothing() {
     let byokd = Byokd::start().await;
     let request = |n| v1::SetKeyRequest {
@@ -188,34 +156,6 @@ async fn validate_only_checks_and_stores_nothing() {
             .code(),
         Code::FailedPrecondition
     );
-}
-
-#[tokio::test]
-async fn validate_only_stores_no_platform_key_either() {
-    let byokd = Byokd::start().await;
-    byokd.set_platform_key("openai", &openai_key(1)).await;
-    let request = v1::SetPlatformKeyRequest {
-        provider: "openai".into(),
-        api_key: openai_key(2),
-        validate_only: true,
-        ..Default::default()
-    };
-    let answer = byokd
-        .operator()
-        .set_platform_key(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let key = answer.key.unwrap();
-    assert_eq!(
-        (key.badge(), key.verdict()),
-        (Badge::Connected, Verdict::Valid)
-    );
-    assert_eq!(
-        (key.key_id.as_str(), key.generation, answer.revision),
-        ("", 0, 1)
-    );
-    assert_eq!(byokd.secret("acme", "openai").await.unwrap(), openai_key(1));
 }
 
 /// A resolve answers the endpoint at which the key was checked.

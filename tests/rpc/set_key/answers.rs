@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Reply, openai_key};
 
 /// The provider's answers to the list and to the generation; `None`: a success.
-pub(super) type Script = (Option<Reply>, Option<Reply>);
+pub(in crate::rpc) type Script = (Option<Reply>, Option<Reply>);
 
 pub(super) fn lists(reply: Reply) -> Script {
     (Some(reply), None)
@@ -16,7 +16,7 @@ fn generates(reply: Reply) -> Script {
     (None, Some(reply))
 }
 
-pub(super) fn openai() -> Vec<(&'static str, Script, Verdict)> {
+pub(in crate::rpc) fn openai() -> Vec<(&'static str, Script, Verdict)> {
     use Verdict::*;
     let says = Reply::openai_error;
     vec![
