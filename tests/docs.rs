@@ -1,4 +1,4 @@
-//! The tables of the README and of docs/security.md, checked against the code.
+//! Compares the tables of the documentation with the code.
 
 use std::{fs, path::PathBuf};
 
@@ -9,10 +9,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The section under a heading.
-fn section(heading: &str) -> String {
-    let readme = read("README.md");
-    let (_, rest) = readme
+/// The section of a page under a heading.
+fn section(page: &str, heading: &str) -> String {
+    let page = read(page);
+    let (_, rest) = page
         .split_once(&format!("\n## {heading}\n"))
         .unwrap_or_else(|| panic!("no section {heading}"));
     rest.split("\n## ").next().unwrap().to_owned()
@@ -21,7 +21,7 @@ fn section(heading: &str) -> String {
 #[test]
 fn every_promise_of_the_readme_names_an_existing_test() {
     let mut rows = 0;
-    for line in section("What a product gets")
+    for line in section("docs/guarantees.md", "Features and their tests")
         .lines()
         .filter(|line| line.contains(" · "))
     {
@@ -40,7 +40,7 @@ fn every_promise_of_the_readme_names_an_existing_test() {
 
 #[test]
 fn the_table_of_errors_has_every_reason() {
-    let table = section("Errors");
+    let table = section("docs/errors.md", "Reasons");
     let source = read("src/domain/error.rs");
     let reasons: Vec<&str> = source
         .lines()
@@ -54,7 +54,7 @@ fn the_table_of_errors_has_every_reason() {
 
 #[test]
 fn the_table_of_settings_has_every_setting() {
-    let table = section("Configuration");
+    let table = read("docs/configuration.md");
     let settings: toml::Table =
         toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
     for (section, keys) in settings {
@@ -67,7 +67,7 @@ fn the_table_of_settings_has_every_setting() {
 
 #[test]
 fn the_table_of_roles_has_every_role() {
-    let table = section("Who may call");
+    let table = section("docs/access.md", "Roles");
     for role in Role::ALL {
         assert!(table.contains(&format!("| `{}` |", role.as_str())));
     }

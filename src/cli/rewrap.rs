@@ -27,12 +27,12 @@ const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 pub(super) struct Rewrap {
-    /// Seal every record anew, under new data keys; also the way from a local key file to a cloud KMS
+    /// Seal every record under new data keys; also the way from a local key file to a cloud KMS
     #[arg(long)]
     data_keys: bool,
-    /// Begin anew, and do not go on where an earlier run stopped
+    /// Start over instead of resuming an earlier run
     #[arg(long)]
-    anew: bool,
+    restart: bool,
     /// Count what would be moved, and move nothing
     #[arg(long)]
     dry_run: bool,
@@ -55,7 +55,7 @@ impl Rewrap {
             Clock::system(),
             job,
             self.dry_run,
-            self.anew,
+            self.restart,
             |progress| shown.show(progress),
         )
         .await

@@ -57,14 +57,14 @@ pub struct RewrapSummary {
     pub resumed: bool,
 }
 
-/// Moves everything that is not where it should be. `dry_run` only counts; `anew` does not take up what an earlier run
+/// Moves everything that is not where it should be. `dry_run` only counts; `restart` ignores what an earlier run
 /// left unfinished.
 pub async fn rewrap(
     store: &Store,
     keyring: &Keyring,
     what: Rewrap,
     dry_run: bool,
-    anew: bool,
+    restart: bool,
     mut tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, Error> {
     let kms_key_arn = keyring.current_kms_key().await?;
@@ -90,12 +90,12 @@ pub async fn rewrap(
         Rewrap::KmsKey => "kms_key",
         Rewrap::DataKeys => "data_keys",
     };
-    let mut run = store.claim_rewrap(mode, &kms_key_arn, anew).await?;
+    let mut run = store.claim_rewrap(mode, &kms_key_arn, restart).await?;
     let resumed = run.bucket > 0 || run.after.is_some() || run.moved > 0;
     if resumed {
         tracing::warn!(
             bucket = run.bucket,
-            "going on where an earlier run stopped; what that one did is not done again, unless --anew is given"
+            "going on where an earlier run stopped; what that one did is not done again, unless --restart is given"
         );
     }
     let done = match what {
@@ -138,7 +138,7 @@ async fn complete(store: &Store, run: &RewrapRun) -> Result<(), Error> {
         Reason::StoreUnavailable,
         format!(
             "not everything was moved: {elsewhere} data keys that seal are under another KMS key than {}{}; run it \
-             again with --anew",
+             again with --restart",
             run.kms_key_arn,
             if unsealed {
                 ", and there are records under retired data keys"
@@ -165,7 +165,7 @@ async fn misplaced(
             Reason::FieldInvalid,
             format!(
                 "cannot move data keys from {} to {kms_key_arn} without their plaintext; run `byokd rewrap \
-                 --data-keys`, which seals the records anew",
+                 --data-keys`, which seals the records again",
                 row.kms_key_arn
             ),
         )),

@@ -23,12 +23,12 @@ pub async fn rewrap(
     clock: Clock,
     what: Rewrap,
     dry_run: bool,
-    anew: bool,
+    restart: bool,
     tell: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, StartError> {
     let store = Arc::new(Store::open(&store_settings(config), OpenMode::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
-    let summary = ops::rewrap(&store, &keyring, what, dry_run, anew, tell).await;
+    let summary = ops::rewrap(&store, &keyring, what, dry_run, restart, tell).await;
     store.close().await;
     Ok(summary?)
 }

@@ -146,7 +146,7 @@ class Written(unittest.TestCase):
         self.assertEqual(named, {path.name for path in chart.EXAMPLES})
 
     def test_the_values_in_the_readmes_render_and_lead_to_the_first_call(self):
-        section = (chart.ROOT / "README.md").read_text().split("\n## Kubernetes\n")[1].split("\n## ")[0]
+        section = (chart.ROOT / "docs/production.md").read_text().split("\n## Kubernetes\n")[1].split("\n## ")[0]
         for text in ((chart.CHART / "README.md").read_text(), section):
             self.assertIn("create secret generic byokd-database --from-file=url=", text)
             values = yaml.safe_load(re.search(r"```yaml\n(.+?)```", text, re.DOTALL).group(1))
