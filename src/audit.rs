@@ -35,7 +35,7 @@
 //! # Absent
 //!
 //! Granted reads. Calls that end without an answer, because the caller or its deadline was gone. A change whose commit was
-//! in doubt is a refused attempt here; whether it was made, the database tells.
+//! with an unknown outcome is a refused attempt here; the database has the outcome.
 
 mod chain;
 mod checkpoint;
@@ -82,7 +82,7 @@ const LINE: Duration = Duration::from_secs(5);
 /// How long the end of the stream may take.
 const CLOSE: Duration = Duration::from_secs(5);
 /// How long the database may take to hear of it.
-const TELL: Duration = Duration::from_secs(3);
+const DATABASE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Where the stream goes, and what is promised of it.
 #[derive(Debug)]
@@ -201,7 +201,11 @@ impl Audit {
             // It was counted where it was made.
             return Ok(());
         }
-        if actor.is_none() && !self.queue.admits_nobody(self.clock.elapsed().as_secs()) {
+        if actor.is_none()
+            && !self
+                .queue
+                .admits_unauthenticated(self.clock.elapsed().as_secs())
+        {
             return Ok(());
         }
         self.ready()?;
@@ -219,7 +223,7 @@ impl Audit {
             .await
     }
 
-    /// Opens the file anew: it was renamed.
+    /// Opens the file again after a rename.
     pub fn reopen(&self) {
         self.queue.order(|orders| orders.reopen = true);
     }

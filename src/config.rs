@@ -135,7 +135,7 @@ pub enum Pooler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Migrate {
-    /// Whoever starts first.
+    /// The first replica that starts.
     Startup,
     /// `byokd migrate up`; a start refuses a schema that lacks what it needs.
     None,

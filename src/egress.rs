@@ -51,7 +51,7 @@ pub enum Barred {
 }
 
 impl Egress {
-    /// Whether calls to this base URL are allowed, as far as that can be told without resolving its name.
+    /// Whether the guard allows this base URL. It does not resolve the name yet.
     ///
     /// # Errors
     /// The first reason not to.

@@ -1,42 +1,38 @@
 //! byokd: whose key, which model, where, and who pays.
 //!
-//! # Bird's eye
+//! Customers of a product bring their own keys of LLM providers. byokd stores the keys sealed. On every LLM call it
+//! answers whose key to use, which model, which endpoint, and who pays. Credential and payer are one answer.
 //!
-//! A product's customers bring their own keys of LLM providers. byokd stores them sealed, and answers on every LLM call
-//! whose key it is made with, which model it goes to, where that is, and who pays. Credential and payer are one answer.
+//! # The journey of a request
 //!
-//! # The road of a request
-//!
-//! - [`transport`] accepts the connection; [`grpc`] admits the caller, parses the message, and turns answers and errors
-//!   into messages and statuses;
-//! - [`identity`] tells who calls;
-//! - [`ops`] holds one file for each RPC, named like it, which reads like a recipe;
-//! - [`workspace_cache`] has the workspaces in memory, fresh; [`keyring`] the data keys; [`provider`] makes test calls, through
-//!   [`egress`]; [`audit`] puts on record what happened;
-//! - [`store`] holds every query; [`kms`] wraps data keys;
+//! - [`transport`] accepts the connection. [`grpc`] admits the caller, parses the message, and turns answers and errors
+//!   into messages and statuses.
+//! - [`identity`] authenticates the caller.
+//! - [`ops`] has one file for each RPC, named like it.
+//! - [`workspace_cache`] has the workspaces in memory, [`keyring`] the data keys. [`provider`] checks keys through
+//!   [`egress`]. [`audit`] records changes, resolves and refusals.
+//! - [`store`] has every query; [`kms`] wraps data keys.
 //! - [`domain`] is pure: names, catalog, the decision, verdicts, the sealed record.
 //!
-//! [`server`] wires all of it, [`config`] says how, [`admin`] is the port for those who watch, [`telemetry`] what the
-//! operator reads, [`process`] what the system may show of all this: nothing. [`cli`] is the command line; it runs a
-//! server or speaks to one through [`client`]. [`contract`] is what both ends speak.
+//! [`server`] wires the parts from a [`config`]. [`admin`] serves probes and metrics, [`telemetry`] records metrics, traces
+//! and logs, [`process`] protects the process memory. [`cli`] is the command line: it runs a server, or calls one through
+//! [`client`]. [`contract`] is the generated code that both ends use. `docs/architecture.md` follows three journeys.
 //!
 //! # Invariants
 //!
 //! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` →
-//!   `workspace_cache`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Whoever has something to tell
-//!   may know `telemetry`, which knows nobody. A test reads the sources and checks it.
-//! - sea-orm and sqlx are named in `store` only, the AWS SDK in `kms` only, reqwest in `egress`, `provider`
-//!   and `identity` only, rustls in `transport` only, OpenTelemetry in `telemetry` only, tonic in `grpc`, `server`,
-//!   `admin`, `client` and the contract only.
-//! - With BYO on, a call that follows the toggle never gets the platform's key. There is no fallback to switch on.
-//! - A provider key is in the clear while it is tested, sealed or handed out, and nowhere else. No type that holds one
-//!   can be printed.
-//! - Nothing that comes from outside can make the process panic; lints forbid what could.
+//!   `workspace_cache`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Most rooms may import
+//!   `telemetry`, which imports `config` only. A test reads the sources and checks it.
+//! - Each library has its rooms: sea-orm and sqlx `store`; the AWS SDK `kms`; reqwest `egress`, `provider` and
+//!   `identity`; rustls `transport`; OpenTelemetry `telemetry`; tonic `grpc`, `server`, `admin`, `client`, `contract`.
+//! - With BYO on, a call that follows the toggle never gets the platform key. No setting changes that.
+//! - A provider key is in the clear only during a key check, while it is sealed, and in the answer of a resolve. No type
+//!   that holds one can be printed.
+//! - No input can make the process panic; lints forbid the constructs that could.
 //!
-//! # Absent
+//! # Not here
 //!
-//! byokd makes no LLM call for anybody: it hands out what a caller needs to make its own. It meters nothing: it says
-//! what a call costs.
+//! byokd makes no LLM call for its callers and meters none. It reports the charge of a call.
 
 #![cfg_attr(
     test,

@@ -39,7 +39,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(content)
 }
 
-/// Whether nobody else may read a file. What root owns and somebody else reads can only be shared by its group: a mounted
+/// Whether the file is private. A process can read root's file through its group only: a mounted
 /// Secret is root's, with mode 0440 and the pod's `fsGroup`. The group may read it then, never change it.
 fn private(mode: u32, owner: u32, reader: u32) -> bool {
     let others = if owner == 0 && reader != 0 {

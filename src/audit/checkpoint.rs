@@ -1,6 +1,6 @@
 //! What the database knows of this chain: how far it has come, so that a cut tail is missed.
 //!
-//! Invariants: a checkpoint tells only what is on disk. A database that does not answer costs a checkpoint, never a line;
+//! Invariants: a checkpoint covers only entries on disk. A database outage costs a checkpoint, never an entry;
 //! what was handed out waits for it in memory, within a bound.
 //!
 //! Absent: comparing (`verify`).
@@ -14,13 +14,13 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Audit, CLOSE, TELL, writer::Head};
+use super::{Audit, CLOSE, DATABASE_LIMIT, writer::Head};
 use crate::domain::{
     audit::{Checkpoint, HandedOut},
     error::Error,
 };
 
-/// How often the database is told what was handed out.
+/// Interval between writes of usage counts.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How many of these there are between two checkpoints.
 const FLUSHES_A_CHECKPOINT: u32 = 6;
@@ -48,7 +48,7 @@ impl Audit {
             ticks.tick().await;
             if rounds == 0 {
                 let done = self.checkpoint().await;
-                tell(
+                log_change(
                     &mut checked,
                     done,
                     "the audit stream's checkpoint was not written",
@@ -56,11 +56,11 @@ impl Audit {
             }
             rounds = rounds.saturating_add(1) % FLUSHES_A_CHECKPOINT;
             let done = self.flush_usage().await;
-            tell(&mut counted, done, "what was handed out is counted later");
+            log_change(&mut counted, done, "what was handed out is counted later");
         }
     }
 
-    /// Tells the database how far the stream is on disk.
+    /// Writes the chain's position on disk to the database.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         let (asked, head) = oneshot::channel();
         self.queue.order(|orders| orders.heads.push(asked));
@@ -70,7 +70,7 @@ impl Audit {
         }
     }
 
-    /// Tells the database what was handed out since the last time.
+    /// Writes the usage counts since the last write to the database.
     pub async fn flush_usage(&self) -> Result<(), Error> {
         self.usage.flush(&self.store, self.chain).await
     }
@@ -80,8 +80,8 @@ impl Audit {
         let (asked, head) = oneshot::channel();
         self.queue.order(|orders| orders.close = Some(asked));
         let head = tokio::time::timeout(CLOSE, head).await;
-        // The lines are on disk by now; the database may be slow, and somebody waits for the end.
-        let told = async {
+        // The entries are on disk. Bound the wait for a slow database, because the shutdown waits.
+        let stored = async {
             if let Err(error) = self.flush_usage().await {
                 tracing::warn!(?error, "what was handed out last was not counted");
             }
@@ -92,10 +92,12 @@ impl Audit {
         };
         let late = |_| {
             Err(Error::internal(format!(
-                "the database did not answer within {TELL:?}"
+                "the database did not answer within {DATABASE_LIMIT:?}"
             )))
         };
-        let written = tokio::time::timeout(TELL, told).await.unwrap_or_else(late);
+        let written = tokio::time::timeout(DATABASE_LIMIT, stored)
+            .await
+            .unwrap_or_else(late);
         if let Err(error) = written {
             tracing::warn!(?error, "the audit stream's last checkpoint was not written");
         }
@@ -129,7 +131,7 @@ impl Audit {
 }
 
 /// Warns once an outage.
-fn tell(good: &mut bool, done: Result<(), Error>, what: &str) {
+fn log_change(good: &mut bool, done: Result<(), Error>, what: &str) {
     match done {
         Ok(()) => *good = true,
         Err(error) if *good => {

@@ -21,8 +21,8 @@ use super::{event::Event, writer::Head};
 
 /// How many events wait at the most.
 const CAPACITY: usize = 65_536;
-/// How many refusals of nobody in particular are lines of their own, each second.
-const NOBODY_PER_SECOND: u64 = 10;
+/// Refusals of unauthenticated callers that get an entry of their own, per second.
+const UNAUTHENTICATED_PER_SECOND: u64 = 10;
 
 /// One thing that happened.
 pub(super) struct Entry {
@@ -53,12 +53,12 @@ struct State {
     /// The writer should look now.
     urgent: bool,
     closed: bool,
-    nobody: Nobody,
+    unauthenticated: UnauthenticatedRefusals,
 }
 
-/// Refusals of callers that nobody knows, in the second that they came in.
+/// Refusals of unauthenticated callers in one second.
 #[derive(Default)]
-struct Nobody {
+struct UnauthenticatedRefusals {
     second: u64,
     count: u64,
     suppressed: u64,
@@ -67,7 +67,7 @@ struct Nobody {
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
-    /// Lost, and not told in the stream yet.
+    /// Lost entries that the stream does not report yet.
     lost: AtomicU64,
     lost_in_all: AtomicU64,
     broken: AtomicBool,
@@ -109,27 +109,27 @@ impl Queue {
         true
     }
 
-    /// Whether a refusal of nobody in particular, in this second, is a line of its own. If not, it is counted.
-    pub(super) fn admits_nobody(&self, second: u64) -> bool {
-        let nobody = &mut self.state().nobody;
-        if nobody.second != second {
-            nobody.second = second;
-            nobody.count = 0;
+    /// Whether a refusal of an unauthenticated caller in this second gets an entry of its own. If not, it is counted.
+    pub(super) fn admits_unauthenticated(&self, second: u64) -> bool {
+        let refusals = &mut self.state().unauthenticated;
+        if refusals.second != second {
+            refusals.second = second;
+            refusals.count = 0;
         }
-        nobody.count = nobody.count.saturating_add(1);
-        let admitted = nobody.count <= NOBODY_PER_SECOND;
+        refusals.count = refusals.count.saturating_add(1);
+        let admitted = refusals.count <= UNAUTHENTICATED_PER_SECOND;
         if !admitted {
-            nobody.suppressed = nobody.suppressed.saturating_add(1);
+            refusals.suppressed = refusals.suppressed.saturating_add(1);
         }
         admitted
     }
 
     /// How many refusals were suppressed, once their second is over.
     pub(super) fn suppressed(&self, second: Option<u64>) -> u64 {
-        let nobody = &mut self.state().nobody;
-        match second == Some(nobody.second) {
+        let refusals = &mut self.state().unauthenticated;
+        match second == Some(refusals.second) {
             true => 0,
-            false => mem::take(&mut nobody.suppressed),
+            false => mem::take(&mut refusals.suppressed),
         }
     }
 
@@ -182,7 +182,7 @@ impl Queue {
         self.lost.swap(0, Ordering::Relaxed)
     }
 
-    /// Gives a count back that could not be told.
+    /// Adds back a count that the stream could not report.
     pub(super) fn not_told(&self, lost: u64) {
         self.lost.fetch_add(lost, Ordering::Relaxed);
     }

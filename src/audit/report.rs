@@ -14,9 +14,9 @@ pub struct Finding {
     pub file: Option<PathBuf>,
     /// The line in it, counted from 1.
     pub line: Option<u64>,
-    /// The chain, as far as the line tells.
+    /// The chain, if the entry names one.
     pub chain: Option<Uuid>,
-    /// The sequence, as far as the line tells.
+    /// The sequence, if the entry names one.
     pub sequence: Option<u64>,
     /// What is wrong.
     pub fault: String,

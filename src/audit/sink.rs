@@ -51,7 +51,7 @@ impl Sink {
         };
         open(path).map_err(|why| {
             let why = format!(
-                "the audit file {} {why}; mend that, or name another in audit.file",
+                "the audit file {} {why}; fix that, or name another in audit.file",
                 path.display()
             );
             Error::new(Reason::AuditUnavailable, why)
@@ -132,7 +132,7 @@ impl Sink {
         }
     }
 
-    /// Opens the path anew, if another file or none is there by now; says whether it is another file.
+    /// Opens the path again if it names another file or none. Returns whether it is another file.
     pub(super) fn reopen(&mut self) -> Result<bool, Error> {
         let Self::File {
             path, file, cut_to, ..

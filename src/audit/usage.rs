@@ -1,9 +1,9 @@
 //! How often which key was handed out, until the database has it.
 //!
 //! Invariants: a count that was seen before costs no allocation. What is on its way to the database stays as it is, under
-//! one number, until the database has it; a number is added once. Bounded: what is beyond it is dropped and told.
+//! one number, until the database has it; a number is added once. Bounded: counts above the bound are dropped and logged.
 //!
-//! Absent: platform keys; nobody is shown how often theirs are used.
+//! Not here: platform keys; byokd does not report their usage.
 
 use std::{
     collections::HashMap,

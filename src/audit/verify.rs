@@ -3,8 +3,8 @@
 //! A line is good if its MAC rests on the line before and its sequence follows that one's. After one that is not, the
 //! check goes on from what the line says of itself, so that one edit is one finding, or two.
 //!
-//! Invariants: nothing in a file makes it panic or take memory without bound. What a crash leaves is told apart from what
-//! nobody but an editor leaves: a line without its end, the last of its file or before a line that says `torn`. A chain
+//! Invariants: nothing in a file makes it panic or take memory without bound. The check separates traces of a crash from traces
+//! of an editor: a line without its end, the last of its file or before a line that says `torn`. A chain
 //! that was not closed may have lost its tail from the last checkpoint on, and that is said, too.
 //!
 //! Absent: what the lines say happened.
@@ -26,8 +26,8 @@ use super::{
 };
 use crate::domain::audit::{Checkpoint, Mac};
 
-/// How many findings are told in full.
-const TOLD: usize = 1000;
+/// Findings that the report lists in full.
+const LISTED: usize = 1000;
 
 /// Reads files, in their order, and says what is wrong.
 pub struct Verifier<'k> {
@@ -277,7 +277,7 @@ impl<'k> Verifier<'k> {
                 .map(str::as_bytes)
                 .and_then(chain::unhex);
             let there = cursor.last.map(|mac| mac.to_vec());
-            // Whoever gives a part of the files may give the part of a file.
+            // With `--partial`, a file may also be partial.
             let fault = (follows != there && (self.whole || there.is_some())).then(|| {
                 "does not follow the line that stood before it: that one is gone, or another"
                     .to_owned()
@@ -368,13 +368,13 @@ impl<'k> Verifier<'k> {
 
     fn found(&mut self, finding: Finding) {
         self.report.faults = self.report.faults.saturating_add(1);
-        if self.report.findings.len() < TOLD {
+        if self.report.findings.len() < LISTED {
             self.report.findings.push(finding);
         }
     }
 
     fn note(&mut self, cursor: &Cursor<'_>, fault: &str) {
-        if self.report.notes.len() < TOLD {
+        if self.report.notes.len() < LISTED {
             self.report.notes.push(Note {
                 file: Some(cursor.file.to_owned()),
                 line: Some(cursor.line),

@@ -41,7 +41,7 @@ pub(super) struct Writer {
     pub(super) chain: Chain,
     pub(super) clock: Clock,
     pub(super) opened: Opened,
-    /// Every batch is synced before anyone is told.
+    /// Sync every batch before its waiters continue.
     pub(super) durable: bool,
     pub(super) state: State,
 }
@@ -53,7 +53,7 @@ pub(super) struct State {
     outage: bool,
     /// The file is another one than before.
     continued: bool,
-    /// Refusals that were suppressed and not told yet.
+    /// Suppressed refusals that the stream does not report yet.
     suppressed: u64,
     /// Changes that could not be written yet.
     kept: Vec<Entry>,
@@ -61,7 +61,7 @@ pub(super) struct State {
 }
 
 impl Writer {
-    /// Writes until it is told to close.
+    /// Writes until a close order.
     pub(super) fn run(mut self) {
         let mut entries = Vec::new();
         loop {
@@ -131,7 +131,7 @@ impl Writer {
         match self.sink.reopen() {
             Ok(other) => self.state.continued |= other,
             Err(error) => {
-                tracing::warn!(%error, "the audit file was not opened anew; the old one is written on")
+                tracing::warn!(%error, "cannot reopen the audit file; byokd keeps writing to the old one")
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What is put on record, where, and for how long.
 //!
 //! Invariant: the key that chains the record is made by byokd only where everything is embedded; elsewhere its loss would
-//! go unnoticed until somebody asks.
+//! stay unnoticed until an audit.
 //!
 //! Absent: the record (`audit`).
 
@@ -80,7 +80,7 @@ impl Config {
     pub(super) fn audit_faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         if self.audit.mode == AuditMode::Durable && self.audit.to_standard_output() {
-            let fault = "is standard output, of which nobody can say that it is on disk; name a file, or set audit.mode = \
+            let fault = "is standard output, which byokd cannot sync to disk; name a file, or set audit.mode = \
                          \"buffered\"";
             faults.push(("audit.file", fault.to_owned()));
         }

@@ -107,7 +107,7 @@ impl Config {
     pub(super) fn auth_faults(&self) -> Vec<(&'static str, String)> {
         let mut faults = Vec::new();
         if !self.embedded_signer() && self.auth.rules.is_empty() {
-            let fault = "grants nobody anything: tokens of the embedded signer are accepted on a loopback address only \
+            let fault = "grants no rights: tokens of the embedded signer are accepted on a loopback address only \
                          (or with auth.embedded = \"allow\", on a single private machine), and there are no auth.rules";
             faults.push(("auth.rules", fault.to_owned()));
         }

@@ -31,7 +31,7 @@ impl Config {
         unless(
             self.server.shutdown_delay_ms <= 60_000,
             "server.shutdown_delay_ms",
-            "must be 0 to 60000: whoever stops byokd kills it when its own patience ends",
+            "must be 0 to 60000: process managers kill a process that stops too slowly",
         );
         let url = &self.database.url;
         let postgres =

@@ -20,7 +20,7 @@ pub struct LimitsConfig {
     pub default_deadline_ms: u64,
     /// How long any call may take, in milliseconds.
     pub longest_deadline_ms: u64,
-    /// How long a connection is used, in seconds, a tenth more or less; then its callers are told to open another.
+    /// Maximum age of a connection in seconds, ± 10 %. byokd then sends GOAWAY.
     pub connection_age_seconds: u64,
     /// Workspaces in memory; the rarely used ones beyond it are read from the database on each use.
     pub workspaces: u32,

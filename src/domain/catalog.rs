@@ -115,7 +115,7 @@ pub enum Payer {
     FollowsToggle,
     /// The platform, in credits, whatever the toggle.
     Platform,
-    /// Nobody is charged; the platform's key is used.
+    /// No charge; the call uses the platform key.
     Free,
 }
 

@@ -106,7 +106,7 @@ struct Parts {
 }
 
 impl Error {
-    /// A failure with a sentence that says what failed, for which value, and how to mend it.
+    /// A failure with a sentence that says what failed, for which value, and how to fix it.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             reason,
@@ -156,8 +156,8 @@ impl Error {
         self
     }
 
-    /// The same failure for another caller who waited for the same thing. Of an outage the cause is told once, by who
-    /// met it; of anything else with each.
+    /// The same failure for another caller that waited for the same operation. An outage keeps its cause with the first
+    /// caller only, so that the log has it once.
     pub fn repeated(&self) -> Self {
         let parts = &self.0;
         let outage = matches!(

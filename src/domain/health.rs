@@ -95,7 +95,7 @@ impl Health {
             Finding::Recognised if self.refused_count > 0 => *self,
             Finding::Recognised => learnt,
             // The wrong kind or host are as final as a refusal for a key that is stored with its endpoint:
-            // where it is, it can never work, and only a person can mend it.
+            // its current host, it can never work, and only a person can fix it.
             Finding::Refused | Finding::WrongKind | Finding::WrongHost => Self {
                 refused_count: self.refused_count.saturating_add(1),
                 refused_since: self.refused_since.or(Some(now)),

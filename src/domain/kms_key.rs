@@ -1,6 +1,6 @@
 //! How an operator may name a key of the cloud KMS.
 //!
-//! Invariant: a text that is no such name is told from one that is without asking the KMS: it is the path of a local
+//! Invariants: the form alone separates a KMS key name from other text. Other text is the path of a local
 //! key file, or a mistake.
 //!
 //! Absent: whether the key exists.
@@ -43,7 +43,7 @@ impl KmsKeyName {
         &self.text
     }
 
-    /// The region, if the name tells it.
+    /// The region, if the name contains it.
     pub fn region(&self) -> Option<&str> {
         match &self.kind {
             Kind::KeyArn { region } | Kind::AliasArn { region } => Some(region),

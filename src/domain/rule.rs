@@ -208,7 +208,7 @@ impl Rule {
 
 fn who(text: &RuleText) -> Result<Who, String> {
     match (text.certificate.as_str(), text.issuer.as_str()) {
-        ("", "") => Err("the rule is for nobody; name a certificate or an issuer".to_owned()),
+        ("", "") => Err("the rule matches no caller; name a certificate or an issuer".to_owned()),
         ("", _) => Ok(Who::Token),
         (_, issuer) if !issuer.is_empty() => {
             Err("the rule names a certificate and an issuer; write a rule for each, a caller with both gets what both grant"
@@ -294,7 +294,7 @@ mod tests {
             ("workspaces_claim", json!("org"), "keep one"),
             ("purposes", json!(["Training"]), "a purpose must be"),
             ("purposes_claim", json!("p"), "cannot read claims"),
-            ("certificate", json!(""), "for nobody"),
+            ("certificate", json!(""), "matches no caller"),
             ("certificate", json!("spiffe://td/*/a"), "only end in"),
             ("certificate", json!("*.example.com"), "only end in"),
             ("certificate", json!("example.com/*"), "only end in"),

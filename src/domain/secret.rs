@@ -26,7 +26,7 @@ pub struct ApiKey(SecretString);
 
 /// Why a text cannot be an API key. It never holds any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{}", self.mend())]
+#[error("{}", self.advice())]
 pub enum KeyFault {
     /// Nothing is left after trimming.
     Empty,
@@ -45,8 +45,8 @@ pub enum KeyFault {
 }
 
 impl KeyFault {
-    /// One sentence for the person who pasted the key: what is wrong and how to mend it.
-    pub fn mend(&self) -> &'static str {
+    /// One sentence for the person who pasted the key: the fault and its fix.
+    pub fn advice(&self) -> &'static str {
         match self {
             Self::Empty => "The key is empty; paste the whole key as the provider shows it.",
             Self::TooLong => {
@@ -78,7 +78,7 @@ impl ApiKey {
     /// The text is wiped whether it is accepted or not.
     ///
     /// # Errors
-    /// The first [`KeyFault`] found, which tells nothing about the text beyond its kind.
+    /// The first [`KeyFault`] found, which reveals nothing about the text beyond its kind.
     pub fn parse(raw: String) -> Result<Self, KeyFault> {
         let raw = Zeroizing::new(raw);
         let key = raw.trim();
@@ -89,7 +89,7 @@ impl ApiKey {
     }
 
     /// Takes the bytes of an opened record. They were checked when they were sealed; `None` means that they
-    /// are not a key that [`ApiKey::parse`] could have accepted. Wiping them is left to whoever opened them.
+    /// are not a key that [`ApiKey::parse`] could have accepted. The caller wipes the bytes.
     pub fn from_stored(raw: &[u8]) -> Option<Self> {
         let key = std::str::from_utf8(raw).ok()?;
         fault(key).is_none().then(|| Self::of(key))
@@ -124,8 +124,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The faults in the order in which they help most: a quoted "Bearer …" is told about the quotes first, and a
-/// "Bearer …" is told about the word, not about the space after it.
+/// Finds the fault whose advice helps most: quotes before the word "Bearer", and the word before the space after it.
 fn fault(key: &str) -> Option<KeyFault> {
     // What nearly every key is, seen in one pass without a branch: each resolve looks at one.
     let plain =
@@ -247,7 +246,7 @@ mod tests {
     #[test]
     fn a_fault_never_echoes_the_text() {
         let fault = parse("hunter2 hunter2").unwrap_err();
-        assert!(!format!("{fault} {fault:?} {}", fault.mend()).contains("hunter2"));
+        assert!(!format!("{fault} {fault:?} {}", fault.advice()).contains("hunter2"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub enum Verdict {
     WrongKind,
     /// A data-residency key that works on another host of the provider.
     WrongHost,
-    /// The provider refuses our address or region; this tells nothing about the key.
+    /// The provider refuses our address or region; this says nothing about the key.
     NetworkPolicy,
     /// The provider answered that it is down or overloaded.
     ProviderDown,
@@ -121,7 +121,7 @@ impl Verdict {
     }
 
     /// One sentence for people: what it means and what to do.
-    pub fn mend(self) -> &'static str {
+    pub fn advice(self) -> &'static str {
         match self {
             Self::Valid => "The key works.",
             Self::ValidListHidden => {
@@ -167,7 +167,7 @@ impl Verdict {
                 "The provider could not be reached, so the key could not be tested; try again later."
             }
             Self::Unexpected => {
-                "The provider gave an answer that tells nothing about the key; \
+                "The provider gave an answer that says nothing about the key; \
                  try again, and check the base URL if it stays so."
             }
         }
@@ -190,10 +190,10 @@ mod tests {
     #[test]
     fn every_verdict_says_what_to_do_in_one_sentence() {
         for verdict in Verdict::ALL {
-            let mend = verdict.mend();
+            let advice = verdict.advice();
             assert!(
-                mend.ends_with('.') && mend.matches(". ").count() == 0,
-                "{verdict:?}: {mend}"
+                advice.ends_with('.') && advice.matches(". ").count() == 0,
+                "{verdict:?}: {advice}"
             );
         }
     }

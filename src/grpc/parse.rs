@@ -116,8 +116,9 @@ pub(super) fn new_key(
     }
     Ok(NewKey {
         provider: provider(name)?,
-        api_key: ApiKey::parse(std::mem::take(&mut *api_key))
-            .map_err(|fault| Error::new(Reason::KeyMalformed, fault.mend()).in_field("api_key"))?,
+        api_key: ApiKey::parse(std::mem::take(&mut *api_key)).map_err(|fault| {
+            Error::new(Reason::KeyMalformed, fault.advice()).in_field("api_key")
+        })?,
         base_url,
         headers: BTreeMap::from_iter(headers),
         validate_only: false,

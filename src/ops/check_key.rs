@@ -144,7 +144,7 @@ pub(super) fn storable(
 fn refusal(verdict: Verdict, provider: &Provider, retry_after: Option<Duration>) -> Error {
     let name = &provider.name;
     let error = |reason, what: String| {
-        Error::new(reason, format!("{what}. {}", verdict.mend()))
+        Error::new(reason, format!("{what}. {}", verdict.advice()))
             .with("provider", name.as_str())
             .with("verdict", verdict.as_str())
     };

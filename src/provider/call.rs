@@ -220,7 +220,7 @@ fn warn_of_no_connection(target: &Target<'_>, error: &reqwest::Error) {
     );
 }
 
-/// An operator must see this one: either the host is to be allowed, or somebody points a name inwards.
+/// Logs a blocked address: the operator allows the host, or finds out who points the name at a private address.
 pub(super) fn warn_of_barred(target: &Target<'_>) {
     let host = target.base_url.host_str().unwrap_or_default();
     tracing::warn!(
@@ -245,7 +245,7 @@ impl Refusal {
     pub(super) fn verdict(&self) -> Verdict {
         match self.meaning {
             Meaning::Verdict(verdict) => verdict,
-            // These ask for another call; whoever did not make one learnt nothing.
+            // These ask for another call. Without that call there is no verdict.
             Meaning::ListHidden | Meaning::OlderCap => Verdict::Unexpected,
         }
     }

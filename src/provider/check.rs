@@ -99,7 +99,7 @@ pub(super) async fn list(caller: &mut ProbeClient<'_>) -> Result<Option<Vec<Stri
 
 /// A provider may write anything into a list, also the key that it was asked with; and a list is kept and shown.
 fn without_the_key(mut ids: Vec<String>, key: &ApiKey) -> Vec<String> {
-    // A key that is shorter is nobody's, and could be part of any id.
+    // No provider issues shorter keys, and a shorter text could be part of any id.
     if key.expose().len() >= KEY_LENGTH {
         ids.retain(|id| !id.contains(key.expose()));
     }

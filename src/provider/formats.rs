@@ -1,4 +1,4 @@
-//! What a key's form alone tells: that it belongs to somebody else (`formats.toml`).
+//! Recognizes keys of other kinds and vendors by their form (`formats.toml`).
 //!
 //! Invariants: a hint only ever refuses, and only formats that are listed; an unknown prefix or length is a key like
 //! any other, since vendors change their formats. Nothing is sent anywhere.

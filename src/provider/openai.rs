@@ -44,7 +44,7 @@ pub(super) fn generate(model: &str, cap: Cap) -> Call {
     }
 }
 
-/// Whether a successful answer is a generation and not somebody's web page.
+/// Whether a successful answer is a generation and not a web page.
 pub(super) fn is_generation(body: &Value) -> bool {
     body.get("choices").is_some_and(Value::is_array)
 }

@@ -30,7 +30,7 @@ pub(super) enum Probe {
 pub(super) enum Meaning {
     /// This is what is learnt about the key.
     Verdict(Verdict),
-    /// The key may not list models, or the provider has no list: a generation must tell.
+    /// The key may not list models, or the provider has no list: a generation decides.
     ListHidden,
     /// The provider does not know the name of our token cap: ask again with its older name.
     OlderCap,

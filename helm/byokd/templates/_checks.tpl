@@ -100,7 +100,7 @@
 {{- $faults = append $faults "migrations.job.existingSecret is missing: the Job has no volume for database.urlFile; set it to a Secret that exists before the release" -}}
 {{- end -}}
 {{- if and (eq $v.audit.mode "durable") (ne $v.audit.output "file") -}}
-{{- $faults = append $faults "audit.mode is durable, but of standard output nobody can say that it is on disk: set audit.output to file, or audit.mode to buffered" -}}
+{{- $faults = append $faults "audit.mode is durable, but byokd cannot sync standard output to disk: set audit.output to file, or audit.mode to buffered" -}}
 {{- end -}}
 {{- if and (eq $v.audit.output "file") (gt $most 1) (not $v.audit.volume.existingClaim) (ne $v.audit.volume.accessMode "ReadWriteMany") -}}
 {{- $faults = append $faults (printf "audit.volume.accessMode is %s, but there would be %d replicas: set it to ReadWriteMany, name a claim of yours in audit.volume.existingClaim, or set audit.output to stdout" $v.audit.volume.accessMode $most) -}}

@@ -1,4 +1,4 @@
-//! Why each other model and key was not taken: the decision told to people.
+//! Explains the decision to people: why each other model and key was not taken.
 //!
 //! Invariant: it judges ids by the very function that the decision uses, and decides nothing.
 //!

@@ -189,7 +189,7 @@ impl<'a> Wanted<'a> {
             .is_some_and(|provider| provider.protocol == Protocol::Local)
     }
 
-    /// The id to make a test call on: whatever the key's list says, the provider shall tell.
+    /// The id for a generation probe. It ignores the key's list, because the provider decides.
     pub fn to_test(&self, today: Date) -> Result<String, Error> {
         match self {
             Self::Pinned(_, id) => Ok(id.id.clone()),
@@ -281,12 +281,12 @@ fn listed<'i>(id: &'i ConcreteId, list: &ModelList) -> Option<&'i str> {
 }
 
 fn unavailable(model: &str, why: &str, successor: Option<&str>) -> Error {
-    let mend = successor.map_or_else(String::new, |successor| {
+    let advice = successor.map_or_else(String::new, |successor| {
         format!("; use {successor} instead")
     });
     let error = Error::new(
         Reason::ModelNotAvailable,
-        format!("the model {model} cannot be used: {why}{mend}"),
+        format!("the model {model} cannot be used: {why}{advice}"),
     )
     .with("model", model);
     match successor {

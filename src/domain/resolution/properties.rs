@@ -27,7 +27,7 @@ const MODELS: [&str; 10] = [
     "ft:mine",
     "no such",
 ];
-const PROVIDERS: [&str; 6] = ["", "openai", "anthropic", "home", "gone", "nobody"];
+const PROVIDERS: [&str; 6] = ["", "openai", "anthropic", "home", "gone", "stranger"];
 const PURPOSES: [&str; 4] = ["", "training", "embedding", "gossip"];
 const HOSTS: [&str; 3] = [
     "https://api.openai.example/v1",

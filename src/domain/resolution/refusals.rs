@@ -37,11 +37,11 @@ pub fn endpoint_no_longer_allowed(provider: &ProviderName) -> Error {
     .with("provider", provider.as_str())
 }
 
-/// `MODEL_UNKNOWN`, with what would mend it.
-pub fn model_unknown(model: &str, mend: &str) -> Error {
+/// `MODEL_UNKNOWN`, with advice.
+pub fn model_unknown(model: &str, advice: &str) -> Error {
     Error::new(
         Reason::ModelUnknown,
-        format!("the catalog does not know the model {model}; {mend}"),
+        format!("the catalog does not know the model {model}; {advice}"),
     )
     .in_field("model")
     .with("model", model)
@@ -61,7 +61,7 @@ pub fn purpose_unknown(purpose: &PurposeName) -> Error {
 pub fn key_damaged(whose: &str, provider: &ProviderName) -> Error {
     Error::new(
         Reason::RecordCorrupt,
-        format!("{whose} for {provider} is stored in a damaged record; set it again, and tell the operator"),
+        format!("{whose} for {provider} is stored in a damaged record; set it again, and inform the operator"),
     )
     .with("provider", provider.as_str())
 }

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::domain::{error::Reason, workspace::Listing};
 
-/// `(model, provider, what is told)` in one world, for an ordinary reply.
+/// `(model, provider, outcome)` in one world, for the purpose `reply`.
 fn check(world: &World, rows: &[(&str, &str, &str)]) {
     for (model, provider, expected) in rows {
         assert_eq!(
-            world.told(model, provider, ""),
+            world.outcome(model, provider, ""),
             *expected,
             "model {model:?}, provider {provider:?}"
         );
@@ -45,7 +45,7 @@ fn model_and_provider_must_agree() {
             ("small", "openai", "small-2030 Credits"),
             ("small", "anthropic", "FIELD_INVALID"),
             ("small-2031", "home", "FIELD_INVALID"),
-            ("small", "nobody", "PROVIDER_UNKNOWN"),
+            ("small", "stranger", "PROVIDER_UNKNOWN"),
         ],
     );
 }
@@ -109,8 +109,11 @@ fn where_the_platform_pays_a_selection_outside_the_catalog_is_passed_over() {
         &world,
         &[("", "", "ft:mine Byo"), ("", "openai", "ft:mine Byo")],
     );
-    assert_eq!(world.told("", "", "training"), "haiku-1 Unmetered");
-    assert_eq!(world.told("", "openai", "embedding"), "small-2030 Credits");
+    assert_eq!(world.outcome("", "", "training"), "haiku-1 Unmetered");
+    assert_eq!(
+        world.outcome("", "openai", "embedding"),
+        "small-2030 Credits"
+    );
     world.workspace.byo_enabled = false;
     check(
         &world,
@@ -305,7 +308,7 @@ fn row_2_a_local_model_is_never_metered_whatever_the_toggle() {
     for byo in [false, true] {
         world.workspace.byo_enabled = byo;
         for purpose in ["", "training", "embedding"] {
-            assert_eq!(world.told("llama", "", purpose), "llama-1 Unmetered");
+            assert_eq!(world.outcome("llama", "", purpose), "llama-1 Unmetered");
             let decision = world.decide("llama", "", purpose).unwrap();
             assert!(decision.grant.key().is_none() && decision.grant.charge().is_none());
             assert_eq!(decision.base_url(), "http://localhost:1/v1");
@@ -313,7 +316,7 @@ fn row_2_a_local_model_is_never_metered_whatever_the_toggle() {
     }
     world.workspace.exists = false;
     world.policy.unknown_workspace = UnknownWorkspace::Refuse;
-    assert_eq!(world.told("llama", "", ""), "llama-1 Unmetered");
+    assert_eq!(world.outcome("llama", "", ""), "llama-1 Unmetered");
 }
 
 #[test]
@@ -322,7 +325,10 @@ fn row_3_a_free_purpose_uses_the_platforms_key_unmetered() {
         let decision = world.decide("small", "", "training").unwrap();
         assert_eq!(decision.grant.key().unwrap().key_id.as_u128(), 1);
         assert!(decision.grant.charge().is_none());
-        assert_eq!(world.told("small", "", "training"), "small-2030 Unmetered");
+        assert_eq!(
+            world.outcome("small", "", "training"),
+            "small-2030 Unmetered"
+        );
         assert_eq!(
             world.refusal("ft:mine", "openai", "training"),
             Reason::ModelUnknown
@@ -354,7 +360,10 @@ fn row_5_toggle_off_or_never_seen_means_credits() {
     check(&world, &[("small", "", "small-2030 Credits")]);
     world.policy.unknown_workspace = UnknownWorkspace::Refuse;
     check(&world, &[("small", "", "WORKSPACE_UNKNOWN")]);
-    assert_eq!(world.told("small", "", "training"), "small-2030 Unmetered");
+    assert_eq!(
+        world.outcome("small", "", "training"),
+        "small-2030 Unmetered"
+    );
 }
 
 #[test]
@@ -509,12 +518,12 @@ fn an_unknown_purpose_is_refused() {
 #[test]
 fn every_other_candidate_has_its_reason() {
     let found = World::byo(&["small-2031"]).candidates("small", "");
-    let told: Vec<_> = found
+    let reasons: Vec<_> = found
         .iter()
         .map(|one| (one.name.as_str(), one.reason.as_str()))
         .collect();
     assert_eq!(
-        told,
+        reasons,
         [
             (
                 "platform key for openai",

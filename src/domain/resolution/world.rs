@@ -177,7 +177,7 @@ impl World {
     }
 
     /// The model and payer of a grant, as `model mode`, or the reason of a refusal.
-    pub(super) fn told(&self, model: &str, provider: &str, purpose: &str) -> String {
+    pub(super) fn outcome(&self, model: &str, provider: &str, purpose: &str) -> String {
         match self.decide(model, provider, purpose) {
             Ok(decision) => format!("{} {:?}", decision.model, decision.grant.billing_mode()),
             Err(refusal) => refusal.reason().as_str().to_owned(),

@@ -56,7 +56,7 @@ fn another_provider_is_an_entry_alone() {
 
 #[test]
 fn every_fault_is_told_with_its_place() {
-    for (find, replace, told) in [
+    for (find, replace, fault) in [
         ("version = \"t\"", "version = \"\"", "version: is empty"),
         (
             "default_model = \"m\"\n[p",
@@ -114,14 +114,14 @@ fn every_fault_is_told_with_its_place() {
         ),
         (
             "[models.m]",
-            "[purposes.x]\npayer = \"nobody\"\n[models.m]",
-            "nobody",
+            "[purposes.x]\npayer = \"stranger\"\n[models.m]",
+            "stranger",
         ),
         ("[models.m]", "[other]\n[models.m]", "other"),
     ] {
         let text = GOOD.replacen(find, replace, 1);
         assert_ne!(text, GOOD, "{find}");
         let faults = Catalog::parse(&text).unwrap_err().to_string();
-        assert!(faults.contains(told), "{told:?} not in {faults}");
+        assert!(faults.contains(fault), "{fault:?} not in {faults}");
     }
 }
