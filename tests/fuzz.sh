@@ -3,6 +3,7 @@
 # Fuzzes everything that reads foreign bytes: each target of fuzz/ for this number of seconds.
 #
 #   tests/fuzz.sh SECONDS [TARGET [FILE]]
+#   tests/fuzz.sh build
 #
 # The stable toolchain, by RUSTC_BOOTSTRAP: byokd has no unsafe code, so that no sanitizer is needed. A run starts with a
 # copy of the corpus in fuzz/corpus. An input that breaks a target is kept in fuzz/artifacts; `tests/fuzz.sh 1 TARGET FILE`
@@ -11,8 +12,8 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-if (($# == 0)) || ! [[ $1 =~ ^[0-9]+$ ]]; then
-    printf 'Usage: tests/fuzz.sh SECONDS [TARGET [FILE]]\n' >&2
+if ! [[ ${1:-} =~ ^([0-9]+|build)$ ]]; then
+    printf 'Usage: tests/fuzz.sh SECONDS [TARGET [FILE]] | build\n' >&2
     exit 1
 fi
 seconds=$1 only=${2:-} file=${3:-}
@@ -33,6 +34,7 @@ cargo fetch --quiet --locked --manifest-path fuzz/Cargo.toml || {
 started=$SECONDS
 cargo fuzz build "${options[@]}"
 printf 'built in %d s\n' $((SECONDS - started))
+if [[ $seconds == build ]]; then exit; fi
 
 corpus=$(mktemp -d)
 trap 'rm -rf "$corpus"' EXIT

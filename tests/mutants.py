@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,14 +105,19 @@ def canary(environment: dict[str, str]) -> tuple[int, str]:
 
 def main() -> None:
     failed = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         binary = build(Path(folder))
-        # The control: with nothing switched on, it passes.
-        code, said = canary({"BYOKD_TEST_BINARY": binary, "BYOKD_MUTANT": "none"})
+
+        def ran(mutant: str) -> Future[tuple[int, str]]:
+            return pool.submit(canary, {"BYOKD_TEST_BINARY": binary, "BYOKD_MUTANT": mutant})
+
+        control, mutants = ran("none"), [(*about, ran(about[-1])) for about in MUTANTS]
+        # With no mutant switched on, the test passes.
+        code, said = control.result()
         if code != 0:
             sys.exit(f"the canary test fails without a mutant:\n{said[-4000:]}")
-        for name, _, _, _, way, mutant in MUTANTS:
-            code, said = canary({"BYOKD_TEST_BINARY": binary, "BYOKD_MUTANT": mutant})
+        for name, _, _, _, way, _, outcome in mutants:
+            code, said = outcome.result()
             found = [line for line in said.splitlines() if line.startswith(("the rich key", "the plain key"))]
             caught = code != 0 and any(way in line for line in found)
             failed += not caught
