@@ -47,6 +47,7 @@ use crate::process;
 const EXAMPLES: &str = "\
 Examples:
   byokd serve                                    serve on 127.0.0.1:50051, everything embedded
+  byokd serve --demo                             the same with a provider of made-up keys, to try byokd out
   byokd token --role resolver --workspace acme   a token for a service that resolves
   byokd key set acme openai --enable-byo         type the key at the prompt; test it, store it, use it
   byokd key set acme openai < openai.key         the same from a file, for scripts

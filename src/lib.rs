@@ -53,6 +53,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod contract;
+pub mod demo;
 pub mod domain;
 pub mod egress;
 pub mod grpc;

@@ -16,6 +16,7 @@
 mod audit;
 mod auth;
 mod canary;
+mod demo;
 mod docs;
 mod house;
 mod lifecycle;

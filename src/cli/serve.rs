@@ -20,7 +20,12 @@ use super::{
     settings::{Settings, local},
     target::Target,
 };
-use crate::{domain::clock::Clock, server::Server, telemetry};
+use crate::{
+    demo::{Banner, Demo, DemoError},
+    domain::clock::Clock,
+    server::Server,
+    telemetry,
+};
 
 /// SIGXFSZ, whose default action is to end the process.
 const FILE_TOO_LARGE: i32 = 25;
@@ -29,17 +34,27 @@ const FILE_TOO_LARGE: i32 = 25;
 pub(super) struct Serve {
     #[command(flatten)]
     settings: Settings,
+    /// Serve a demo: a provider with made-up keys, and a data folder that is removed at the end
+    #[arg(long)]
+    demo: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        let config = self.settings.load(target)?;
+        if self.demo {
+            Demo::check(&self.settings.unchecked(target)?)?;
+        }
+        let mut config = self.settings.load(target)?;
         let exports = telemetry::install_with_exports(&config.log)
             .map_err(|fault| Failure::Local(fault.to_string()))?;
         let end = End::on_signals()?;
         // Who listens to it lives on, and the write fails with EFBIG.
         let _not_fatal = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         let mut rotated = signal(SignalKind::hangup())?;
+        let demo = match self.demo {
+            true => Some(Demo::start(&mut config).await?),
+            false => None,
+        };
         let data_dir = config.server.data_dir.clone();
         let stream_alone = config.audit.to_standard_output();
         let server = tokio::select! {
@@ -51,7 +66,16 @@ impl Serve {
                 return Ok(());
             }
         };
+        let demo_banner = match &demo {
+            Some(demo) => {
+                demo.set_platform_keys(server.url()).await?;
+                let folder = std::path::absolute(&data_dir)?.display().to_string();
+                Some(demo.banner(&program(), &quoted(&folder)))
+            }
+            None => None,
+        };
         let started = Started {
+            demo: demo_banner,
             server: server.url().to_owned(),
             health: server.admin_address().to_string(),
             data_dir: data_dir.display().to_string(),
@@ -78,12 +102,20 @@ impl Serve {
     }
 }
 
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        Self::Local(error.to_string())
+    }
+}
+
 /// What was started.
 #[derive(Serialize)]
 struct Started {
     server: String,
     health: String,
     data_dir: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    demo: Option<Banner>,
 }
 
 impl fmt::Display for Started {
@@ -92,10 +124,9 @@ impl fmt::Display for Started {
             server,
             health,
             data_dir,
+            demo,
         } = self;
-        let byokd = std::env::args()
-            .next()
-            .map_or_else(|| "byokd".to_owned(), |name| quoted(&name));
+        let byokd = program();
         let folder = match data_dir.as_str() {
             "./byokd-data" => String::new(),
             other => format!(" --data-dir {}", quoted(other)),
@@ -104,6 +135,9 @@ impl fmt::Display for Started {
             f,
             "byokd serves on {server} (health on {health}), data in {data_dir}"
         )?;
+        if let Some(demo) = demo {
+            return demo.fmt(f);
+        }
         // Who speaks TLS needs names and certificates that only the operator knows.
         let Some(address) = server.strip_prefix("http://") else {
             return Ok(());
@@ -121,6 +155,13 @@ impl fmt::Display for Started {
              The second command asks for an OpenAI key, tests it and stores it; the last needs grpcurl.\n"
         )
     }
+}
+
+/// The name by which this program was started, for a shell.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .map_or_else(|| "byokd".to_owned(), |name| quoted(&name))
 }
 
 /// A word that a shell takes as one.

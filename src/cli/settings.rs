@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{argument, failure::Failure, target::Target};
 use crate::{
-    config::{Config, Layers},
+    config::{Config, ConfigFaults, Layers},
     domain::error::Error,
 };
 
@@ -38,6 +38,15 @@ impl Settings {
 
     /// The merged and checked configuration.
     pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
+        self.layers(target).load().map_err(wrong)
+    }
+
+    /// The merged configuration, before the settings are checked together.
+    pub(super) fn unchecked(&self, target: &Target) -> Result<Config, Failure> {
+        self.layers(target).unchecked().map_err(wrong)
+    }
+
+    fn layers(&self, target: &Target) -> Layers {
         let data_dir = target
             .data_dir
             .as_ref()
@@ -51,7 +60,7 @@ impl Settings {
                 self.admin_listen.clone(),
             ),
         ];
-        let layers = Layers {
+        Layers {
             file: self.config.clone(),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
@@ -62,11 +71,12 @@ impl Settings {
                 .into_iter()
                 .filter_map(|(flag, setting, value)| Some((flag, setting, value?)))
                 .collect(),
-        };
-        layers
-            .load()
-            .map_err(|faults| Failure::Local(format!("the configuration is wrong:\n{faults}")))
+        }
     }
+}
+
+fn wrong(faults: ConfigFaults) -> Failure {
+    Failure::Local(format!("the configuration is wrong:\n{faults}"))
 }
 
 /// An error of this machine's own byokd, with its cause: the operator is the reader.

@@ -42,6 +42,13 @@ pub struct Layers {
     pub flags: Vec<(&'static str, &'static str, String)>,
 }
 
+fn config_or(faults: Vec<String>, config: Config) -> Result<Config, ConfigFaults> {
+    match faults.is_empty() {
+        true => Ok(config),
+        false => Err(ConfigFaults(faults)),
+    }
+}
+
 /// One setting from one source.
 struct Setting {
     path: String,
@@ -52,15 +59,26 @@ struct Setting {
 impl Layers {
     /// Merges the layers over the defaults and checks the outcome.
     pub fn load(&self) -> Result<Config, ConfigFaults> {
+        let (config, sources, mut faults) = self.merge();
+        for (path, fault) in config.faults() {
+            let source = sources.get(path).map_or("default", String::as_str);
+            faults.push(format!("{source}: {path} {fault}"));
+        }
+        config_or(faults, config)
+    }
+
+    /// Merges the layers over the defaults; checks each setting, but not what they are together.
+    pub fn unchecked(&self) -> Result<Config, ConfigFaults> {
+        let (config, _, faults) = self.merge();
+        config_or(faults, config)
+    }
+
+    fn merge(&self) -> (Config, BTreeMap<String, String>, Vec<String>) {
         let mut faults = Vec::new();
-        let defaults = match Table::try_from(Config::default()) {
-            Ok(defaults) => defaults,
-            Err(error) => {
-                return Err(ConfigFaults(vec![format!(
-                    "the defaults cannot be written: {error}"
-                )]));
-            }
-        };
+        let defaults = Table::try_from(Config::default()).unwrap_or_else(|error| {
+            faults.push(format!("the defaults cannot be written: {error}"));
+            Table::new()
+        });
         let mut settings = self.file_settings(&mut faults);
         settings.extend(self.environment_settings(&defaults));
         settings.extend(self.flags.iter().map(|(flag, path, value)| Setting {
@@ -84,15 +102,7 @@ impl Layers {
             Config::default()
         });
         let config = with_secret_files(config, &mut faults);
-        for (path, fault) in config.faults() {
-            let source = sources.get(path).map_or("default", String::as_str);
-            faults.push(format!("{source}: {path} {fault}"));
-        }
-        if faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigFaults(faults))
-        }
+        (config, sources, faults)
     }
 
     fn file_settings(&self, faults: &mut Vec<String>) -> Vec<Setting> {
