@@ -37,7 +37,7 @@ use byokd::{
         workspace::{Binding, Listing, Platform, StoredKey, Workspace},
     },
     identity::{Identity, MintRequest, Signer, mint},
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
     workspace_cache::WorkspaceCache,
 };
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -161,7 +161,7 @@ fn cache(criterion: &mut Criterion) {
         .build()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::at(&format!(
+    let settings = StoreSettings::at(&format!(
         "sqlite:{}",
         folder.path().join("byokd.db").display()
     ));

@@ -17,7 +17,7 @@ use crate::{
         AwsKms, AwsSettings, KeyFiles, LocalKms,
         fake_kms::{FakeKms, REGION},
     },
-    store::{OpenMode, Settings},
+    store::{OpenMode, StoreSettings},
 };
 
 const ALIAS: &str = "alias/byokd";
@@ -55,7 +55,7 @@ impl World {
         LocalKms::create(&folder.path().join("kms.key")).unwrap();
         let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
         let store = Arc::new(
-            Store::open(&Settings::at(&url), OpenMode::Serve)
+            Store::open(&StoreSettings::at(&url), OpenMode::Serve)
                 .await
                 .unwrap(),
         );

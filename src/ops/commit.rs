@@ -27,7 +27,7 @@ use crate::{
         names::{OnBehalfOf, ProviderName, RequestId, Scope, WorkspaceId},
         verdict::Verdict,
     },
-    store::Remembered,
+    store::StoredResult,
 };
 
 /// For how long a retry finds the first result.
@@ -281,7 +281,7 @@ async fn locked<T: Serialize>(
         false => (state.store.begin(&intent.scope).await?, None),
     };
     if let Some(request_id) = &intent.meta.request_id
-        && change.remembers(intent.rpc, request_id, now).await?
+        && change.has_result(intent.rpc, request_id, now).await?
     {
         return Ok(None);
     }
@@ -290,7 +290,7 @@ async fn locked<T: Serialize>(
     let planned = plan(&mut draft, sealing.as_ref())?;
     let remembered = match fingerprint {
         None => None,
-        Some((request_id, data_key, fingerprint)) => Some(Remembered {
+        Some((request_id, data_key, fingerprint)) => Some(StoredResult {
             rpc: intent.rpc,
             request_id,
             data_key,

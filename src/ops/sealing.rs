@@ -20,7 +20,7 @@ use crate::{
         secret::ApiKey,
         workspace::Binding,
     },
-    store::Change,
+    store::ChangeTransaction,
 };
 
 /// How often a change begins anew because its data key was retired meanwhile.
@@ -36,7 +36,10 @@ pub(super) struct Sealing {
 
 impl Sealing {
     /// Begins a change that will seal records of this holder.
-    pub(super) async fn begin(state: &AppState, scope: &Scope) -> Result<(Change, Self), Error> {
+    pub(super) async fn begin(
+        state: &AppState,
+        scope: &Scope,
+    ) -> Result<(ChangeTransaction, Self), Error> {
         let mut data_key = state.keyring.active(scope).await?;
         for _ in 0..ATTEMPTS {
             let mut change = state.store.begin(scope).await?;

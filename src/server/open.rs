@@ -30,7 +30,7 @@ use crate::{
     kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
     ops::{AppState, Changes, TestLimiter, TestLimits},
     provider::Providers,
-    store::{OpenMode, Pooler, Settings, Store},
+    store::{OpenMode, PoolerMode, Store, StoreSettings},
     workspace_cache::WorkspaceCache,
 };
 
@@ -70,15 +70,15 @@ pub(super) async fn open(
 }
 
 /// The database, as soon as there is one that answers. One that refuses us, or is not what it should be, is an error.
-async fn reached(settings: &Settings) -> Result<Store, StartError> {
-    let (mut told, mut answered) = (false, Store::answers_at_once(settings));
+async fn reached(settings: &StoreSettings) -> Result<Store, StartError> {
+    let (mut told, mut answered) = (false, Store::is_embedded(settings));
     loop {
         let error = match Store::open(settings, OpenMode::Serve).await {
             Ok(store) => return Ok(store),
             Err(error) => error,
         };
         // An error from before it answered may be of the outage that has just ended.
-        if std::mem::replace(&mut answered, Store::answers(settings).await) && answered {
+        if std::mem::replace(&mut answered, Store::is_up(settings).await) && answered {
             return Err(error.into());
         }
         if answered {
@@ -134,14 +134,14 @@ pub(super) async fn open_keyring(
 }
 
 /// Which database, and how to use it.
-pub fn store_settings(config: &Config) -> Settings {
+pub fn store_settings(config: &Config) -> StoreSettings {
     let database = &config.database;
-    Settings {
+    StoreSettings {
         url: config.database_url(),
         listen_url: database.listen_url.clone(),
         pooler: match database.pooler {
-            config::Pooler::None => Pooler::None,
-            config::Pooler::Transaction => Pooler::Transaction,
+            config::Pooler::None => PoolerMode::None,
+            config::Pooler::Transaction => PoolerMode::Transaction,
         },
         migrate: database.migrate == Migrate::Startup,
         read_connections: database.read_connections,

@@ -1,44 +1,55 @@
 //! The tables, as the newest schema has them.
 //!
-//! Invariants: times are UTC; every table that speaks of a workspace or the platform names `scope` (`workspace` or
-//! `platform`) and `workspace_id` (empty for the platform) first, one that speaks of workspaces alone `workspace_id`. No column holds a secret in the clear.
+//! Invariants:
+//! - Times are UTC.
+//! - A table about workspaces and the platform has `scope` (`workspace` or `platform`) and `workspace_id` (empty for the
+//!   platform). A table about workspaces alone has `workspace_id`.
+//! - No column holds a secret in the clear.
 //!
-//! Absent: conversion to the domain's types (`load`, `change`).
+//! Not here: conversion to the domain's types (`values`, `statements`).
 
 #![expect(
     unreachable_pub,
     reason = "the derives of sea-orm name these from outside"
 )]
 
-/// One row: what the whole database is.
-pub(super) mod deployment {
-    use sea_orm::entity::prelude::*;
+/// One entity of sea-orm, without relations.
+macro_rules! table {
+    ($(#[$doc:meta])* $table:ident = $name:literal { $($columns:tt)* }) => {
+        $(#[$doc])*
+        pub(super) mod $table {
+            use sea_orm::entity::prelude::*;
 
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "deployment")]
-    pub struct Model {
+            #[derive(Clone, Debug, DeriveEntityModel)]
+            #[sea_orm(table_name = $name)]
+            pub struct Model {
+                $($columns)*
+            }
+
+            #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+table! {
+    /// One row: the deployment and its schema level.
+    deployment = "deployment" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: i32,
         pub deployment_id: Uuid,
-        /// The newest migration's level.
+        /// The level of the newest migration.
         pub schema_level: i32,
-        /// The level that a binary must know at least.
+        /// The lowest level that a binary must know.
         pub oldest_binary_level: i32,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Data keys, wrapped by the KMS.
-pub(super) mod data_keys {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "data_keys")]
-    pub struct Model {
+table! {
+    /// Data keys, wrapped by the KMS.
+    data_keys = "data_keys" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub bucket: i32,
         #[sea_orm(primary_key, auto_increment = false)]
@@ -46,30 +57,21 @@ pub(super) mod data_keys {
         pub wrapped: Vec<u8>,
         /// As the KMS returned it.
         pub kms_key_arn: String,
-        /// `active`: seals new records; `retired`: still opens old ones.
+        /// `active`: seals new records; `retired`: only opens old ones.
         pub state: String,
         pub created_at: TimeDateTimeWithTimeZone,
         pub retired_at: Option<TimeDateTimeWithTimeZone>,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Workspaces and, as one row, the platform.
-pub(super) mod holders {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "holders")]
-    pub struct Model {
+table! {
+    /// Workspaces and, as one row, the platform.
+    holders = "holders" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub scope: String,
         #[sea_orm(primary_key, auto_increment = false)]
         pub workspace_id: String,
-        /// False: a tombstone, or touched but never set up.
+        /// False: a tombstone, or a row that only a lock inserted.
         pub present: bool,
         pub byo_enabled: bool,
         pub revision: i64,
@@ -79,20 +81,11 @@ pub(super) mod holders {
         pub generations: Json,
         pub updated_at: TimeDateTimeWithTimeZone,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Keys: the active ones with their sealed record, the others as masked history.
-pub(super) mod provider_keys {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "provider_keys")]
-    pub struct Model {
+table! {
+    /// Active keys with their sealed records, and the masked history of the others.
+    provider_keys = "provider_keys" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub key_id: Uuid,
         pub scope: String,
@@ -119,65 +112,38 @@ pub(super) mod provider_keys {
         pub set_by: String,
         pub on_behalf_of: String,
         pub set_at: TimeDateTimeWithTimeZone,
-        /// When it stopped being active.
+        /// When the key was superseded or deleted.
         pub ended_at: Option<TimeDateTimeWithTimeZone>,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Each distinct list of model ids once.
-pub(super) mod model_lists {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "model_lists")]
-    pub struct Model {
+table! {
+    /// Each distinct list of model ids.
+    model_lists = "model_lists" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub hash: Vec<u8>,
         /// One id a line.
         pub body: String,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What changed, in commit order.
-pub(super) mod change_log {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "change_log")]
-    pub struct Model {
+table! {
+    /// The changes, in commit order.
+    change_log = "change_log" {
         #[sea_orm(primary_key)]
         pub sequence: i64,
-        /// Random: tells two histories of the same sequence apart.
+        /// Random: distinguishes two histories with the same sequence.
         pub change_id: Uuid,
         pub scope: String,
         pub workspace_id: String,
         pub revision: i64,
         pub at: TimeDateTimeWithTimeZone,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Who changed what.
-pub(super) mod audit_events {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "audit_events")]
-    pub struct Model {
+table! {
+    /// The audit events of changes.
+    audit_events = "audit_events" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub event_id: Uuid,
         pub scope: String,
@@ -193,20 +159,11 @@ pub(super) mod audit_events {
         pub request_id: Option<String>,
         pub revision: i64,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The first result of each change that named a request id.
-pub(super) mod request_results {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "request_results")]
-    pub struct Model {
+table! {
+    /// The first result of each change that named a request id.
+    request_results = "request_results" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub scope: String,
         #[sea_orm(primary_key, auto_increment = false)]
@@ -215,7 +172,7 @@ pub(super) mod request_results {
         pub rpc: String,
         #[sea_orm(primary_key, auto_increment = false)]
         pub request_id: String,
-        /// The data key whose derived key made the fingerprint.
+        /// The data key that the fingerprint's key is derived from.
         pub bucket: i32,
         pub data_key_version: i64,
         /// HMAC of the payload.
@@ -223,80 +180,53 @@ pub(super) mod request_results {
         pub result: Json,
         pub expires_at: TimeDateTimeWithTimeZone,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// One row: how far `byokd rewrap` has come.
-pub(super) mod rewraps {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "rewraps")]
-    pub struct Model {
+table! {
+    /// One row: the owner and the progress of `byokd rewrap`.
+    rewraps = "rewraps" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: i32,
         /// `kms_key` or `data_keys`.
         pub mode: String,
         /// The KMS key that everything is moved to.
         pub kms_key_arn: String,
-        /// Who works on it.
+        /// The run that owns the row.
         pub run_id: Uuid,
-        /// The last sign of life: seconds since 1970 by the database's clock, which all replicas share.
+        /// The last heartbeat: seconds since 1970 by the database's clock.
         pub alive_at: i64,
-        /// The bucket that is worked on.
+        /// The bucket in progress.
         pub bucket: i32,
-        /// The last key that was looked at in it.
+        /// The last key that was processed in that bucket.
         pub after_key_id: Option<Uuid>,
-        /// How many data keys or records were moved.
+        /// The number of data keys or records that were moved.
         pub moved: i64,
-        /// How many could not be.
+        /// The number of data keys or records that could not be moved.
         pub refused: i64,
         pub finished: bool,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// How far each chain of the audit stream has come.
-pub(super) mod audit_chains {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "audit_chains")]
-    pub struct Model {
+table! {
+    /// The checkpoints of the audit log's chains.
+    audit_chains = "audit_chains" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub chain_id: Uuid,
         pub opened_at: TimeDateTimeWithTimeZone,
-        /// How many lines; 0: not known yet.
+        /// The number of lines; 0: no checkpoint yet.
         pub count: i64,
-        /// The MAC of the last of them.
+        /// The MAC of the last line.
         pub head: Vec<u8>,
         pub at: TimeDateTimeWithTimeZone,
         pub closed: bool,
         /// The number of the last batch of `key_usage` that the chain's process added.
         pub counted: i64,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// How often a caller was handed a workspace's key, by the hour.
-pub(super) mod key_usage {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, DeriveEntityModel)]
-    #[sea_orm(table_name = "key_usage")]
-    pub struct Model {
+table! {
+    /// How often each caller was handed a workspace's key, by the hour.
+    key_usage = "key_usage" {
         #[sea_orm(primary_key, auto_increment = false)]
         pub workspace_id: String,
         #[sea_orm(primary_key, auto_increment = false)]
@@ -310,9 +240,4 @@ pub(super) mod key_usage {
         pub caller: String,
         pub handed_out: i64,
     }
-
-    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
 }

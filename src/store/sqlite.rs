@@ -1,13 +1,15 @@
-//! SQLite, for one machine: one connection that writes, a few that read.
+//! SQLite, for one machine: one connection for changes, a few for reads.
 //!
-//! Invariants: write-ahead log, so that readers never wait for the writer; `synchronous = FULL`, so that what was
-//! acknowledged survives a power cut; `secure_delete`, so that a deleted record is overwritten; one serving process
-//! for each file, by an advisory lock beside it that the system drops with the process.
+//! Invariants:
+//! - Write-ahead log: reads never wait for the writer.
+//! - `synchronous = FULL`: an acknowledged change survives a power cut.
+//! - `secure_delete`: SQLite overwrites deleted records.
+//! - One serving process for each file, by an advisory lock on a file beside it. The system drops the lock with the
+//!   process.
+//! - A connection whose transaction SQLite itself ended (an I/O error, a full disk) is closed. sqlx would still count
+//!   that transaction and open the next one inside it, whose commit would then commit nothing.
 //!
-//! A connection whose transaction SQLite itself ended (an I/O error, a full disk) is closed: the library below still counts
-//! that transaction, and would make the next one a part of it, which commits nothing and yet says so.
-//!
-//! Absent: queries. They are the same for every backend.
+//! Not here: statements, which are the same for every engine.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -18,17 +20,17 @@ use std::{
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use sqlx::Connection as _;
 
-use super::fault::unavailable;
-use crate::domain::error::{Error, Reason};
+use super::db_error::open_failed;
+use crate::domain::error::Error;
 
-/// How long a statement waits for another process's write lock.
+/// How long a statement waits for the write lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a change waits for the one writer.
+/// How long a change waits for the writer connection.
 const WRITER_ACQUIRE: Duration = Duration::from_secs(10);
 const READER_ACQUIRE: Duration = Duration::from_secs(2);
 const READERS: u32 = 4;
 
-/// The file that a URL names.
+/// The path in the URL.
 pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
     let file = url
         .strip_prefix("sqlite://")
@@ -37,8 +39,7 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
         Some(file) if !file.is_empty() && !file.contains('?') && !file.contains(":memory:") => {
             Ok(file.into())
         }
-        _ => Err(Error::new(
-            Reason::StoreUnavailable,
+        _ => Err(open_failed(
             "database.url must be sqlite: and the path of a file, e.g. sqlite:./byokd-data/byokd.db",
         )),
     }
@@ -46,9 +47,8 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
 
 /// Claims a database for one serving process.
 pub(super) fn claim(path: &Path) -> Result<File, Error> {
-    let refused = |why: String| Error::new(Reason::StoreUnavailable, why);
     let lock = lock_file(path).map_err(|error| {
-        refused(format!(
+        open_failed(format!(
             "cannot open the database {}: {error}; is its folder there and writable?",
             path.display()
         ))
@@ -59,33 +59,33 @@ pub(super) fn claim(path: &Path) -> Result<File, Error> {
         .write(true)
         .open(&lock)
         .map_err(|error| {
-            refused(format!(
+            open_failed(format!(
                 "cannot open {}: {error}; is the folder writable?",
                 lock.display()
             ))
         })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(refused(format!(
+        Err(TryLockError::WouldBlock) => Err(open_failed(format!(
             "another byokd already serves {}; stop it, or start this one with another --data-dir",
             path.display()
         ))),
-        Err(TryLockError::Error(error)) => {
-            Err(refused(format!("cannot lock {}: {error}", lock.display())))
-        }
+        Err(TryLockError::Error(error)) => Err(open_failed(format!(
+            "cannot lock {}: {error}",
+            lock.display()
+        ))),
     }
 }
 
-/// Gives the claim back at once. Closing the file would not: a child process that is being started shares it until it
-/// runs its own program.
+/// Releases the claim at once. Closing the file would not, because a child process shares it between `fork` and `exec`.
 pub(super) fn unclaim(claim: &File) {
     if let Err(error) = claim.unlock() {
-        tracing::warn!(%error, "the database is claimed until this process ends");
+        tracing::warn!(%error, "the claim on the database was not released; it ends with this process");
     }
 }
 
-/// The lock lies beside the file itself, whatever link or way names it; a file that is not there yet has no other name
-/// and is made first.
+/// The path of the lock, beside the database file. Links are resolved first, so that all names of a database share one
+/// lock; for that, the database file is created if it is absent.
 fn lock_file(path: &Path) -> std::io::Result<PathBuf> {
     OpenOptions::new().create(true).append(true).open(path)?;
     let mut lock = path.canonicalize()?.into_os_string();
@@ -93,12 +93,12 @@ fn lock_file(path: &Path) -> std::io::Result<PathBuf> {
     Ok(PathBuf::from(lock))
 }
 
-/// The connection that changes are made on.
+/// Opens the connection for changes.
 pub(super) async fn writer(path: &Path) -> Result<DatabaseConnection, Error> {
     connect(path, 1, WRITER_ACQUIRE, "rwc").await
 }
 
-/// The connections that answer reads.
+/// Opens the connections for reads.
 pub(super) async fn readers(path: &Path) -> Result<DatabaseConnection, Error> {
     connect(path, READERS, READER_ACQUIRE, "ro").await
 }
@@ -120,14 +120,14 @@ async fn connect(
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    // A rollback that is on its way is done before this is answered.
+                    // The ping is answered after a rollback in progress.
                     connection.ping().await?;
                     Ok(!connection.is_in_transaction())
                 })
             })
         })
         .map_sqlx_sqlite_opts(move |options| {
-            // The path is set here and not in the URL, where some of its characters would mean something else.
+            // Not in the URL, where some characters of a path have another meaning.
             let options = options
                 .filename(&file)
                 .busy_timeout(BUSY_TIMEOUT)
@@ -141,10 +141,10 @@ async fn connect(
                 .pragma("secure_delete", "ON")
         });
     Database::connect(options).await.map_err(|error| {
-        let why = format!(
+        open_failed(format!(
             "cannot open the database {}; is it a SQLite file, and its folder writable?",
             path.display()
-        );
-        Error::new(Reason::StoreUnavailable, why).caused_by(unavailable(error))
+        ))
+        .caused_by(error)
     })
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{NOT_THE_SAME, WorkspaceCache};
 use crate::{
     domain::error::{Error, Reason},
-    store::{LogPage, LogPlace, Server},
+    store::{LogPage, LogPlace, ServerIdentity},
 };
 
 /// How often the log is looked at where no hint comes.
@@ -26,7 +26,7 @@ pub(super) struct Followed {
     /// Where to look on from; `None`: from the end of the log as it will be found.
     place: Option<LogPlace>,
     /// Who answered the last good look.
-    server: Option<Server>,
+    server: Option<ServerIdentity>,
     failing: bool,
 }
 
@@ -38,7 +38,7 @@ impl WorkspaceCache {
             // Hints do not hurry a database that fails.
             let hint = async {
                 match polled {
-                    Ok(()) => self.shared.store.hinted().await,
+                    Ok(()) => self.shared.store.wait_for_hint().await,
                     Err(Failing) => std::future::pending().await,
                 }
             };

@@ -20,7 +20,7 @@ use crate::{
         error::Reason,
         names::{OnBehalfOf, Scope, WorkspaceId},
     },
-    store::{LogPage, OpenMode, Server, Settings, Store},
+    store::{LogPage, OpenMode, ServerIdentity, Store, StoreSettings},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ impl World {
     /// A replica that found its place in the log; `acme` has BYO off, at revision 1, and is in memory.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings::at(&format!(
+        let settings = StoreSettings::at(&format!(
             "sqlite:{}",
             folder.path().join("byokd.db").display()
         ));
@@ -182,7 +182,7 @@ impl World {
             changes: Vec::new(),
             more: false,
             broken: false,
-            server: Server {
+            server: ServerIdentity {
                 history: history.to_owned(),
                 started: started.to_owned(),
             },

@@ -13,7 +13,7 @@ use byokd::{
         change::Draft,
         names::{OnBehalfOf, Scope, WorkspaceId},
     },
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -188,7 +188,7 @@ async fn no_change_is_skipped_that_began_earlier_and_commits_later() {
         two.one.set_key(workspace, "openai", &openai_key(2)).await;
         two.hand_out(workspace, Ok(1)).await;
     }
-    let store = Store::open(&Settings::at(&url), OpenMode::Maintain)
+    let store = Store::open(&StoreSettings::at(&url), OpenMode::Maintain)
         .await
         .unwrap();
     let scope = |workspace: &str| Scope::Workspace(WorkspaceId::parse(workspace).unwrap());
@@ -266,7 +266,9 @@ async fn the_first_answer_after_a_long_pause_is_fresh() {
 #[ignore = "needs services: ./tests/run services"]
 async fn a_database_restored_to_its_first_day_gets_new_data_keys() {
     let mut own = OwnPostgres::start().await;
-    Store::migrate(&Settings::at(&own.url())).await.unwrap();
+    Store::migrate(&StoreSettings::at(&own.url()))
+        .await
+        .unwrap();
     let first_day = own.copy().await;
     let two = Two::start(&own.url(), "").await;
     two.one.set_key("acme", "openai", &openai_key(1)).await;

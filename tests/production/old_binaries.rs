@@ -3,7 +3,7 @@
 
 mod level_1;
 
-use byokd::store::{Settings, Store};
+use byokd::store::{Store, StoreSettings};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::NotSet, ActiveValue::Set, EntityTrait as _,
     IntoActiveModel as _,
@@ -54,7 +54,7 @@ async fn the_first_migrations_entities_work_on_the_newest_schema() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}", folder.path().join("byokd.db").display());
     for url in [sqlite, postgres::shared().await] {
-        let status = Store::migrate(&Settings::at(&url)).await.unwrap();
+        let status = Store::migrate(&StoreSettings::at(&url)).await.unwrap();
         assert!(
             status.level > 1 && status.oldest_binary_level == 1,
             "{status:?}"

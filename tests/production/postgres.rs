@@ -3,7 +3,7 @@
 use byokd::{
     domain::caller::Role,
     kms::LocalKms,
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 use tokio::task::JoinSet;
 
@@ -86,7 +86,7 @@ async fn a_bad_url_is_reported_in_one_line_without_its_password() {
 #[ignore = "needs services: ./tests/run services"]
 async fn the_tls_modes_of_libpq_mean_what_they_say() {
     let url = postgres::shared().await;
-    Store::migrate(&Settings::at(&url)).await.unwrap();
+    Store::migrate(&StoreSettings::at(&url)).await.unwrap();
     let ca = postgres::service("BYOKD_TEST_POSTGRES_CA");
     let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                      WHERE ssl AND application_name = 'byokd' AND datname = current_database()";
@@ -96,9 +96,12 @@ async fn the_tls_modes_of_libpq_mean_what_they_say() {
         (format!("sslmode=verify-ca&sslrootcert={ca}"), true),
         (format!("sslmode=verify-full&sslrootcert={ca}"), true),
     ] {
-        let store = Store::open(&Settings::at(&format!("{url}?{mode}")), OpenMode::Maintain)
-            .await
-            .unwrap();
+        let store = Store::open(
+            &StoreSettings::at(&format!("{url}?{mode}")),
+            OpenMode::Maintain,
+        )
+        .await
+        .unwrap();
         store.platform().await.unwrap();
         assert_eq!(number(&database, encrypted).await > 0, encrypts, "{mode}");
         store.close().await;

@@ -6,7 +6,7 @@ use byokd::{
         error::Reason,
         names::{Scope, WorkspaceId},
     },
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 use sea_orm::ConnectionTrait as _;
 
@@ -23,7 +23,7 @@ fn scope(workspace: &str) -> Scope {
 #[ignore = "needs services: ./tests/run services"]
 async fn a_paused_replica_does_not_hold_a_workspace_or_the_log() {
     let url = postgres::shared().await;
-    let settings = Settings::at(&url);
+    let settings = StoreSettings::at(&url);
     let (paused, other) = (
         Store::open(&settings, OpenMode::Serve).await.unwrap(),
         Store::open(&settings, OpenMode::Maintain).await.unwrap(),
@@ -53,9 +53,9 @@ async fn a_hanging_read_ends_with_its_connection() {
     let url = postgres::shared().await;
     let (network, through) = Proxy::before(&url).await;
     let store = Store::open(
-        &Settings {
+        &StoreSettings {
             read_connections: 2,
-            ..Settings::at(&through)
+            ..StoreSettings::at(&through)
         },
         OpenMode::Serve,
     )

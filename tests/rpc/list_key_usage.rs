@@ -10,7 +10,7 @@ use byokd::{
         names::WorkspaceId,
     },
     identity::{MintRequest, Signer, mint},
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 use prost_types::Timestamp;
 
@@ -153,7 +153,7 @@ async fn issued_credentials_are_counted_by_hour_generation_and_caller() {
 async fn a_batch_is_added_once_however_often_it_is_sent() {
     let byokd = Byokd::start().await;
     let store = Store::open(
-        &Settings::at(&byokd.config.database.url),
+        &StoreSettings::at(&byokd.config.database.url),
         OpenMode::Maintain,
     )
     .await

@@ -6,7 +6,7 @@ use std::{collections::HashSet, os::unix::fs::symlink};
 use byokd::{
     contract::v1,
     domain::caller::Role,
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 
 use crate::{
@@ -57,7 +57,7 @@ async fn a_second_serve_on_the_same_database_is_refused_under_any_of_its_names()
 #[tokio::test]
 async fn a_closed_store_releases_its_claim_though_the_file_is_still_open() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::at(&store::sqlite(folder.path()));
+    let settings = StoreSettings::at(&store::sqlite(folder.path()));
     let first = Store::open(&settings, OpenMode::Serve).await.unwrap();
     Store::open(&settings, OpenMode::Serve).await.unwrap_err();
     first.close().await;

@@ -2,7 +2,7 @@
 //!
 //! Not here: servers of a test's own (`own_postgres`), and faults of the network (`proxy`).
 
-use byokd::store::{Settings, Store};
+use byokd::store::{Store, StoreSettings};
 use sea_orm::{ConnectionTrait as _, Database};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -34,7 +34,7 @@ pub(crate) async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     let template = TEMPLATE.get_or_init(async || {
         let url = shared().await;
-        Store::migrate(&Settings::at(&url)).await.unwrap();
+        Store::migrate(&StoreSettings::at(&url)).await.unwrap();
         let url: Url = url.parse().unwrap();
         let name = url.path().trim_start_matches('/').to_owned();
         // A database with open connections cannot be copied.

@@ -15,7 +15,7 @@ use crate::{
         clock::Clock,
         error::{Error, Reason},
     },
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 
 const GRACE: Duration = Duration::from_secs(35);
@@ -24,7 +24,7 @@ pub(super) async fn shared() -> (tempfile::TempDir, Arc<Shared>) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("byokd.db").display());
     let store = Arc::new(
-        Store::open(&Settings::at(&url), OpenMode::Serve)
+        Store::open(&StoreSettings::at(&url), OpenMode::Serve)
             .await
             .unwrap(),
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use byokd::{
     contract::v1::{self, Badge, Verdict},
     domain::verdict::Condemnation,
-    store::{OpenMode, Settings, Store},
+    store::{OpenMode, Store, StoreSettings},
 };
 use tonic::Status;
 
@@ -69,7 +69,7 @@ impl Whose {
     pub(super) async fn badge(self, byokd: &Byokd) -> Badge {
         let badge = self.try_verify(byokd, "").await.unwrap().0.badge();
         let store = Store::open(
-            &Settings::at(&byokd.config.database.url),
+            &StoreSettings::at(&byokd.config.database.url),
             OpenMode::Maintain,
         )
         .await

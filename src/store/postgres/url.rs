@@ -1,36 +1,42 @@
-//! The URL of a PostgreSQL: what it stands for, and why it does not work.
+//! The URL of a PostgreSQL server, and why a first connection fails.
 //!
-//! Invariant: what is told is one line that says what to mend, and never the password.
-//!
-//! Absent: connections that work (`postgres`).
+//! Invariants: an error is one line that says what to fix, without the password.
+
+use std::time::Duration;
 
 use sea_orm::SqlxError;
 use sqlx::postgres::PgConnectOptions;
 
-use super::Pooler;
-use crate::domain::error::{Error, Reason};
+use crate::{
+    domain::error::Error,
+    store::{db_error::open_failed, settings::PoolerMode},
+};
 
-/// The options that the URL of this setting stands for.
-pub(super) fn options(setting: &str, url: &str, pooler: Pooler) -> Result<PgConnectOptions, Error> {
+/// How long the first connection of a start may take.
+pub(super) const FIRST: Duration = Duration::from_secs(15);
+
+/// Parses the URL of a setting.
+pub(super) fn options(
+    setting: &str,
+    url: &str,
+    pooler: PoolerMode,
+) -> Result<PgConnectOptions, Error> {
+    // The library's error may quote the URL with its password.
     let parsed: PgConnectOptions = url.parse().map_err(|_| {
-        // The library's error may quote the URL, and with it the password.
-        Error::new(
-            Reason::StoreUnavailable,
-            format!(
-                "{setting} is not a PostgreSQL URL; write postgres://user:password@host:5432/database?\
-                 sslmode=verify-full, with special characters of the password percent-encoded"
-            ),
-        )
+        open_failed(format!(
+            "{setting} is not a PostgreSQL URL; write postgres://user:password@host:5432/database?\
+             sslmode=verify-full, with special characters of the password percent-encoded"
+        ))
     })?;
     let parsed = parsed.application_name("byokd");
     Ok(match pooler {
-        Pooler::None => parsed,
-        // And no start-up parameter that a pooler would have to know.
-        Pooler::Transaction => parsed.statement_cache_capacity(0).extra_float_digits(None),
+        PoolerMode::None => parsed,
+        // Without a start-up parameter, which poolers reject.
+        PoolerMode::Transaction => parsed.statement_cache_capacity(0).extra_float_digits(None),
     })
 }
 
-/// The server, as an operator knows it.
+/// The server in messages.
 pub(super) fn place(options: &PgConnectOptions) -> String {
     format!(
         "PostgreSQL at {}:{}",
@@ -39,15 +45,23 @@ pub(super) fn place(options: &PgConnectOptions) -> String {
     )
 }
 
-/// Whether a first connection failed for want of a server: nobody is there, or it starts, stops or is full.
-pub(super) fn is_away(error: &SqlxError) -> bool {
+/// The server did not answer the first connection.
+pub(super) fn does_not_answer(options: &PgConnectOptions) -> Error {
+    open_failed(format!(
+        "{} does not answer within {FIRST:?}; check host and port of database.url, and the firewall",
+        place(options)
+    ))
+}
+
+/// Whether a first connection failed because no server is reachable, or it starts, stops or is full.
+pub(super) fn is_unreachable(error: &SqlxError) -> bool {
     match error {
-        // TLS, and files that are not there: see `refused`.
+        // Invalid data: TLS failed. Not found: a certificate file is missing. See `refused`.
         SqlxError::Io(error) => !matches!(
             error.kind(),
             std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound
         ),
-        // A balancer without servers behind it closes what it accepted.
+        // A load balancer without servers accepts connections and closes them.
         SqlxError::Protocol(_) => true,
         SqlxError::Database(error) => {
             matches!(
@@ -59,12 +73,12 @@ pub(super) fn is_away(error: &SqlxError) -> bool {
     }
 }
 
-/// What an operator needs to know of a first connection that failed.
+/// The first connection failed; says what to fix.
 pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
     let (place, user) = (place(options), options.get_username());
     let database = options.get_database().unwrap_or(user);
     let why = match error {
-        // What a certificate lacks comes as an input that is not valid.
+        // rustls reports a bad certificate as invalid data.
         SqlxError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
         }
@@ -87,11 +101,11 @@ pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
                 )
             }
             Some("3D000") => {
-                format!("{place} has no database {database}; create it, or mend database.url")
+                format!("{place} has no database {database}; create it, or fix database.url")
             }
             _ => format!("{place} refuses the connection: {}", error.message()),
         },
         other => format!("{place} refuses the connection: {other}"),
     };
-    Error::new(Reason::StoreUnavailable, why)
+    open_failed(why)
 }
