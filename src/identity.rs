@@ -6,7 +6,7 @@
 //!
 //! Invariants: the algorithm, the audience and the issuer are fixed by the operator, never read from the token; the
 //! first rule that fits counts, and who fits none is refused; both proofs must hold, one does not make up for the
-//! other. What is wrong is told to the operator's log; to the caller all of it is one text.
+//! other. The server log has the fault; the caller gets one text for all faults.
 //!
 //! Absent: revocation of a single token. Tokens and certificates are to be short-lived.
 
@@ -48,7 +48,7 @@ const LEEWAY_SECONDS: i64 = 30;
 /// No token is longer; a longer one is refused before it is looked at.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Tells principals by what they prove.
+/// Authenticates callers.
 pub struct Identity {
     embedded: Option<Signer>,
     issuers: Vec<Issuer>,

@@ -2,10 +2,10 @@
 //!
 //! Invariants: nothing is sealed under a data key whose row is not committed; of two creators the loser drops its own.
 //! A key in memory is used for 15 minutes from its load, and up to 75 as long as its KMS key fails as in an outage,
-//! however hot it is. Of one bucket's data keys at most one is at the KMS at any time, whoever wants it. A KMS key that
+//! however hot it is. At most one KMS call runs for the data keys of a bucket. A KMS key that
 //! was taken back takes its data keys with it; one that is a stranger's is asked nothing.
 //!
-//! Absent: opened provider keys, which nobody caches.
+//! Not here: opened provider keys; byokd does not cache them.
 
 mod create;
 mod health;
@@ -374,7 +374,7 @@ fn not_openable(fault: EnvelopeFault) -> Error {
 fn corrupt(cause: &'static str) -> Error {
     Error::new(
         Reason::RecordCorrupt,
-        "the stored key does not open in its place: the record was damaged or moved; set the key again, and tell \
+        "the stored key does not open in its place: the record was damaged or moved; set the key again, and inform \
          the operator",
     )
     .caused_by(cause)

@@ -145,7 +145,7 @@ impl Kms {
         .await
     }
 
-    /// Wraps a data key anew, under the current KMS key. Between two keys of AWS KMS its plaintext never leaves the KMS.
+    /// Rewraps a data key under the current KMS key. Between two AWS KMS keys its plaintext never leaves the KMS.
     /// From a key file to AWS KMS there is no such road: new data keys are the way.
     pub async fn rewrap(
         &self,
@@ -157,7 +157,7 @@ impl Kms {
             Self::Aws(_, files) if files.have(&wrapped.kms_key_arn) => Err(KmsError::new(
                 KmsFault::Denied,
                 format!(
-                    "a data key under the key file {} cannot be wrapped anew by AWS KMS, which would have to see it; \
+                    "a data key under the key file {} cannot be rewrapped by AWS KMS, because AWS KMS would need its plaintext; \
                      use --data-keys, which seals all records under new data keys",
                     wrapped.kms_key_arn
                 ),
@@ -208,7 +208,7 @@ impl Kms {
         }
     }
 
-    /// Whether the current KMS key can wrap anew by itself what is under this one: both are of one kind, and in one
+    /// Whether the current KMS key can rewrap data keys of this one: both are of one kind, and in one
     /// region.
     pub fn can_rewrap(&self, kms_key_arn: &str) -> bool {
         let (is_local, current) = (|arn: &str| arn.starts_with("local:"), self.current());

@@ -1,17 +1,16 @@
-//! The wiring: a configuration in, a running server out. The one file that knows everybody.
+//! The wiring: a configuration in, a running server out.
 //!
-//! Start: the ports are claimed, the admin port listens, everything is opened, the contract's port listens. So a
-//! watcher is told from the beginning what is awaited, and a caller is refused until there is somebody to answer. What
-//! the operator must mend ends the start with an error; a database that does not answer is awaited.
+//! Start: bind both ports → the admin port listens → open the parts → the contract's port listens. So probes get an answer
+//! from the beginning, and callers are refused until byokd can answer. A fault of the configuration ends the start; a
+//! database that does not respond is retried.
 //!
-//! End: not ready → the delay, for those who route calls to notice → no new connection, and GOAWAY on those there are →
-//! calls in flight end, and changes whose callers are gone → the audit stream is closed → data keys are zeroed → the
-//! database is closed.
+//! End: not ready → the shutdown delay, for load balancers and clients → no new connections, GOAWAY on open ones → calls in
+//! flight end, and so do changes of callers that left → close the audit stream → zero the data keys → close the database.
 //!
-//! Invariants: the address is written to the data folder once byokd listens and removed when it stops; a task that dies
-//! ends the server with an error; the admin port answers until the calls have ended.
+//! Invariants: the address file exists from listening to shutdown; a task that ends by itself ends the server with an
+//! error; the admin port answers until the calls have ended.
 //!
-//! Absent: behaviour. What the parts do stands in their files.
+//! Not here: behavior; it is in the parts.
 
 mod callers;
 mod gauges;
@@ -67,7 +66,7 @@ pub struct StartError(String);
 
 impl From<Error> for StartError {
     fn from(error: Error) -> Self {
-        // The operator of this very machine is the reader: the cause may be told.
+        // The reader is the operator of this machine, so the text includes the cause.
         Self(match error.cause() {
             Some(cause) => format!("{error} (cause: {cause})"),
             None => error.to_string(),
@@ -188,7 +187,7 @@ impl Server {
         &self.address_url
     }
 
-    /// What opens the audit stream's file anew, once it was renamed.
+    /// Returns the function that reopens the audit file after a rename.
     pub fn reopener(&self) -> impl Fn() + use<> {
         let state = Arc::clone(&self.state);
         move || state.audit.reopen()
@@ -227,7 +226,7 @@ impl Server {
         self.stop.send_replace(true);
         let drained_and_settled = async {
             let outcome = drained(&mut self.tasks).await;
-            // Whoever left may have begun a change; it is made, and its line is still to come.
+            // A caller that left may have begun a change. Wait for it and for its audit entry.
             self.state.changes.settled().await;
             outcome
         };
@@ -237,7 +236,7 @@ impl Server {
         }
         self.tasks.shutdown().await;
         self.admin.stop.send_replace(true);
-        // Who still watches is told by the end of the connection.
+        // The end of the connection notifies the remaining watchers.
         let _cut = timeout(DRAIN_ADMIN, drained(&mut self.admin.tasks)).await;
         // Whatever was answered has its line by now.
         self.state.audit.close().await;

@@ -113,7 +113,7 @@ pub async fn serve<B>(
         let (served, draining) = (served.clone(), draining.subscribe());
         connections.spawn(serve_one(stream, place, acceptor, limits, served, draining));
     }
-    // Nobody new is answered while the others finish.
+    // Accept no new calls while the others finish.
     drop(listener);
     draining.send_replace(true);
     while connections.join_next().await.is_some() {}
@@ -146,7 +146,7 @@ async fn serve_one<B>(
             let certificate = shown.map(|der| Arc::new(Certificate::read(der)));
             connection::serve(stream, certificate, limits, served, draining).await;
         }
-        // The other side was told by a TLS alert, which is all that it can understand.
+        // The peer got a TLS alert.
         Ok(Err(error)) => tls::refused(&error),
         Err(_) => tracing::debug!("a TLS handshake took longer than {HANDSHAKE:?}"),
     }

@@ -4,7 +4,7 @@
 //! was read a few seconds ago; a change made by this process makes it stale at once. Entries never go backwards within
 //! one history of the database. One load at a time for each entry, a bounded number in all. If the database does not
 //! answer, an entry is served as *degraded* for a while, then no more. Workspaces never seen are entries too. The
-//! operator is told once when degraded service begins, and once when it ends.
+//! log has one line when degraded service begins, and one when it ends.
 //!
 //! `follow` reads the change log, `epochs` keeps for how long what was read counts, `slot` is one entry.
 //!
@@ -47,7 +47,7 @@ use slot::Slot;
 const GRACE: Duration = Duration::from_secs(35);
 /// How many loads run at once.
 const LOADS: usize = 32;
-/// What the operator is told once a history of the database has ended.
+/// The log line for a new history of the database.
 const NOT_THE_SAME: &str = "the database's change log does not continue what was seen of it: it was restored to an \
                             earlier point, another server took over, or this process was away for too long; \
                             everything is read again";
@@ -152,8 +152,8 @@ impl WorkspaceCache {
         self.shared.grace
     }
 
-    /// This process is about to commit a change, in the history that is answered. The log may tell of it first: from here
-    /// on there is somebody to tell.
+    /// This process is about to commit a change in the returned history. Creates the entry, because the change log may
+    /// report the change before the commit returns.
     pub fn committing(&self, scope: &Scope) -> History {
         if let Scope::Workspace(id) = scope {
             self.slot(id);
@@ -173,7 +173,7 @@ impl WorkspaceCache {
         }
     }
 
-    /// The log tells of `revision`, by whomever: an older entry is not served again.
+    /// The change log contains `revision`: an older entry is not served again.
     fn logged(&self, scope: &Scope, revision: u64) {
         match scope {
             Scope::Platform => self.platform.logged(&self.shared, revision),
@@ -233,8 +233,8 @@ impl Shared {
         self.clock.elapsed().saturating_sub(since)
     }
 
-    /// Tells the operator once when the database stops answering, and once when it answers again.
-    fn tell(&self, failure: Option<&Error>) {
+    /// Logs once when the database stops answering, and once when it answers again.
+    fn log_outage(&self, failure: Option<&Error>) {
         let outage = failure.filter(|error| error.reason() == Reason::StoreUnavailable);
         let was = self.degraded.swap(outage.is_some(), Ordering::Relaxed);
         match (was, outage) {

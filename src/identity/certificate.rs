@@ -24,7 +24,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a certificate in DER; what is wrong with it is told when somebody calls with it.
+    /// Reads a certificate in DER; a fault is reported when a caller uses it.
     pub fn read(der: &[u8]) -> Self {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, der).as_ref());

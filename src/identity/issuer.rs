@@ -2,7 +2,7 @@
 //!
 //! Invariants: the issuer, the audience, the algorithms and the longest life are the operator's, never the token's
 //! (RFC 8725, sections 3.1 and 3.8 to 3.10). `exp` must be a number; `nbf` and `iat` must be numbers where they are. A
-//! token that names a claim twice, or demands an extension (`crit`), is refused. What is wrong is told to the operator.
+//! token that names a claim twice, or demands an extension (`crit`), is refused. The server log has the fault.
 //!
 //! Absent: what the claims grant (`domain::rule`).
 

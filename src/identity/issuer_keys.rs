@@ -229,7 +229,7 @@ async fn fetch(
     let mut response = request
         .send()
         .await
-        .map_err(|error| told(&error.without_url()))?;
+        .map_err(|error| error_chain(&error.without_url()))?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(format!("answered {}", response.status().as_u16()));
     }
@@ -237,7 +237,7 @@ async fn fetch(
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| told(&error.without_url()))?
+        .map_err(|error| error_chain(&error.without_url()))?
     {
         if text.len().saturating_add(chunk.len()) > LONGEST {
             return Err(format!("longer than {LONGEST} bytes"));
@@ -247,14 +247,14 @@ async fn fetch(
     Ok(text)
 }
 
-/// An error with its causes, which say what an operator can mend.
-fn told(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
+/// The texts of an error and of its causes.
+fn error_chain(error: &reqwest::Error) -> String {
+    let mut chain = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        told.push_str(": ");
-        told.push_str(&inner.to_string());
+        chain.push_str(": ");
+        chain.push_str(&inner.to_string());
         cause = inner.source();
     }
-    told
+    chain
 }

@@ -1,6 +1,6 @@
 //! Minting: from a wish to a token of the embedded signer.
 //!
-//! Absent: who may mint. Whoever can read the signer's file can.
+//! Not here: who may mint. Every process that can read the signer's file can.
 
 use super::{
     AUDIENCE, ISSUER,

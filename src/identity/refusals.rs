@@ -8,10 +8,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 /// Lines a second, of handshakes and calls together …
 const LINES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-/// … and so many at once: a deployment that goes wrong is told in full.
+/// Burst size: enough to log the start of a faulty rollout in full.
 const AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(199);
 
-/// Whether one more line may be written about a caller that nobody knows.
+/// Whether the log may have one more line about an unauthenticated caller.
 pub fn may_log_refusal() -> bool {
     static LINES_LEFT: LazyLock<DefaultDirectRateLimiter> =
         LazyLock::new(|| RateLimiter::direct(Quota::per_second(LINES).allow_burst(AT_ONCE)));

@@ -4,11 +4,11 @@
 //! so one byte more or less is another caller; nothing is used after its token or certificate has expired, nor after the
 //! keys that verified it have changed; the number of entries is bounded. No token is kept.
 //!
-//! The hash is SipHash-2-4 of 128 bits (Aumasson and Bernstein, 2012) under a key of this process's own, which nobody
-//! sees, nor any hash: a token that has the hash of another one cannot be looked for, only met, once in 2^128 times. With
-//! each call it takes a tenth of the instructions that SHA-256 takes where the processor has none of its own for that.
+//! The hash is SipHash-2-4 with 128 bits (Aumasson and Bernstein, 2012) under a random key of the process. The key never
+//! leaves the process, so an attacker cannot search for a colliding token; a random collision has a chance of 2^-128. It
+//! takes a tenth of the instructions of SHA-256 in software (docs/decisions/token-cache.md).
 //!
-//! Absent: refusals. A token that was refused is looked at anew.
+//! Not here: refusals. A refused token is verified again.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! How each KMS key does, as far as the keyring's own calls tell.
+//! The health of each KMS key, judged by the keyring's own calls.
 //!
 //! Invariants: what is held is used beyond its soft age only while its KMS key fails as in an outage, and until the
 //! background has caught up after it; never once the key's state was called bad. A bad state that is seen twice over
 //! `TWICE_OVER`, without a success between, closes the key: nothing under it is used until a call succeeds. A refusal
-//! is told aloud at once and then once a minute; an outage once, and its end.
+//! is logged at once and then once a minute; an outage is logged once, and so is its end.
 //!
 //! Absent: the calls, and the data keys.
 

@@ -1,7 +1,7 @@
 //! What the keyring holds: the rows as they were read last, and the data keys that were unwrapped.
 //!
 //! Invariants: an age counts from the load, however hot the key is. A data key is held under the KMS key that unwrapped
-//! it, whatever its row says by now: wrapped anew, it is the same one, and then its blob and its KMS key both changed. A
+//! it, whatever its row says by now: a rewrapped data key is the same one, with another blob and another KMS key. A
 //! row of which one of them changed is another data key's. What is damaged is not held.
 //!
 //! Absent: calls of any kind; nothing here waits.
@@ -18,7 +18,7 @@ use crate::{
     store::DataKeyRow,
 };
 
-/// From this age on, a data key is unwrapped anew in the background …
+/// Age at which the background refreshes a data key.
 const REFRESH_AGE: Duration = Duration::from_secs(10 * 60);
 /// … the last bucket's this much later than the first one's.
 const SPREAD_MS: u64 = 60_000;
@@ -109,7 +109,7 @@ impl Held {
         self.read().entries.get(&id).map(|entry| entry.row.clone())
     }
 
-    /// The row of a data key that is held now; one that was unwrapped anew since then has none.
+    /// The row of a cached data key; none if the data key was refreshed since.
     pub(super) fn row_of(&self, data_key: &Arc<DataKey>) -> Option<DataKeyRow> {
         let inner = self.read();
         let entry = inner.entries.get(&data_key.id)?;
@@ -212,7 +212,7 @@ impl Held {
         }
     }
 
-    /// Drops what nobody may use any more.
+    /// Drops expired data keys.
     pub(super) fn forget_expired(&self, now: Duration) {
         for entry in self.write().entries.values_mut() {
             entry.loaded.take_if(|loaded| loaded.age(now) >= HARD_AGE);
@@ -241,7 +241,7 @@ impl Held {
             })
     }
 
-    /// Rows that should be unwrapped anew, the oldest load first.
+    /// Rows of the data keys that need a refresh, oldest first.
     pub(super) fn due(&self, now: Duration) -> Vec<DataKeyRow> {
         let inner = self.read();
         let tried = inner
@@ -354,7 +354,7 @@ impl Inner {
                 if blob || kms_key {
                     entry.damaged_at = None;
                 }
-                // Wrapping anew changes both.
+                // A rewrap changes both.
                 if blob != kms_key {
                     entry.loaded = None;
                 }

@@ -1,6 +1,6 @@
 //! One lane for each bucket: of many who want the same, one asks the KMS.
 //!
-//! Invariants: whoever asks the KMS about a bucket's data keys holds its lane. Who waited while another failed at the
+//! Invariants: a KMS call for a bucket's data keys holds its lane. A caller that waited while another one failed at the
 //! same shares that failure, so that a thousand callers of a KMS that does not answer are one call. A caller who is
 //! gone leaves the lane free.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the opened key is the caller's alone; it is not kept here. A record that does not fit the data key of its
 //! name is tried once more if that data key's row is another one by now: the database was restored, and another replica
-//! made it anew.
+//! made another one.
 //!
 //! Absent: sealing.
 

@@ -1,4 +1,4 @@
-//! The background's share: makes and unwraps what is missing, unwraps anew what grows old, and tries what fails.
+//! Background work: creates and unwraps missing data keys, refreshes old ones, and retries failed ones.
 //!
 //! Invariants: every data key is refreshed, used or not; never more than `PACE` of those that are held in one round,
 //! also after an outage, and never more than eight calls at once. A KMS key that fails is tried by one call, and
@@ -24,7 +24,7 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(5);
 /// How often the rows are read, for what others did.
 const READ_EVERY: Duration = Duration::from_secs(60);
-/// How many data keys that are held are unwrapped anew in one round.
+/// Data keys that one round refreshes at most.
 const PACE: usize = 16;
 /// How long nothing is created once that failed.
 const CREATE_AGAIN: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ impl Keyring {
         self.held.forget_expired(self.clock.elapsed());
         self.look_up(&mut rounds).await;
         if !self.read_if_due(&mut rounds).await {
-            // Before the first reading nobody knows what is missing.
+            // The set of missing data keys is unknown before the first read.
             return;
         }
         self.probe().await;
@@ -83,7 +83,7 @@ impl Keyring {
             .end_recoveries(|arn| self.held.has_stale_under(arn, now));
     }
 
-    /// Whether every data key that seals is held, so that an outage of the KMS disturbs nobody.
+    /// Whether every active data key is cached, so that a KMS outage affects no call.
     pub fn is_warm(&self) -> bool {
         self.held().0 == usize::from(BUCKETS)
     }
@@ -98,7 +98,7 @@ impl Keyring {
         self.held.count(self.clock.elapsed())
     }
 
-    /// Drops every data key, and zeroes it, once nobody uses it.
+    /// Drops every data key. Each one is zeroed after its last use.
     pub fn forget(&self) {
         self.held.forget_all();
     }
@@ -143,10 +143,10 @@ impl Keyring {
         if before != current {
             self.held
                 .forgive(|arn| self.kms.allows(arn) == Allowed::Yes);
-            // Nobody describes it any more: its calls alone tell how it does.
+            // `DescribeKey` no longer covers it: only its own calls show its health.
             self.health.described_good(before);
             if self.kms.allows(before) != Allowed::Yes {
-                // What failed under its mere name is told under its ARN from now on.
+                // Move the health recorded under the name to the ARN.
                 self.health.succeeded(before);
             }
         }
@@ -184,7 +184,7 @@ impl Keyring {
         }
     }
 
-    /// Reads the rows once a while, and before data keys are unwrapped anew. `false`: they were never read.
+    /// Reads the rows periodically, and before a refresh. `false`: the rows were never read.
     async fn read_if_due(&self, rounds: &mut Rounds) -> bool {
         let now = self.clock.elapsed();
         let lately = rounds
@@ -212,7 +212,7 @@ impl Keyring {
         rounds.read_at.is_some()
     }
 
-    /// What lies under a KMS key that was taken back is refused at once: to ask the database helps nobody, and the
+    /// Refuses data keys under a KMS key that was taken back at once: a database read would not help, and the
     /// background tries the KMS.
     pub(super) fn refuse_closed(&self, id: Option<DataKeyId>) -> Result<(), Error> {
         let row = id.and_then(|id| self.held.row(id));
@@ -229,7 +229,7 @@ impl Keyring {
         missing
     }
 
-    /// What should be unwrapped anew and can be.
+    /// Data keys that need a refresh and can have one.
     fn due(&self) -> Vec<DataKeyRow> {
         let mut due = self.held.due(self.clock.elapsed());
         due.retain(|row| !self.health.fails(&row.kms_key_arn));
@@ -263,7 +263,7 @@ impl Keyring {
             }
             if let Err(error) = self.create_in_lanes(batch).await {
                 rounds.create_at = now.saturating_add(CREATE_AGAIN);
-                // A failing KMS was told of where its health is kept.
+                // `health` has logged the failing KMS.
                 if error.reason() != Reason::KmsUnavailable {
                     tracing::warn!(?error, "data keys could not be made");
                 }

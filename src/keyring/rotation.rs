@@ -1,7 +1,7 @@
 //! Moving data keys to another KMS key, and records to other data keys.
 //!
 //! Invariants: a data key's wrapping is replaced only if it is still what was read; its successor is committed before
-//! anything is sealed under it. A provider key that is sealed anew is in the clear here only, for that moment.
+//! anything is sealed under it. Resealing has a provider key in the clear here only, for that moment.
 //!
 //! Absent: the order of work, and how far it has come (`ops::rewrap`).
 
@@ -27,14 +27,14 @@ impl Keyring {
         Ok(self.kms.current())
     }
 
-    /// Whether the KMS can wrap this data key anew by itself: its KMS key was not given up, and is of the current kind
+    /// Whether the KMS can rewrap this data key by itself: its KMS key is still configured, and is of the current kind
     /// and region.
     pub fn can_rewrap(&self, row: &DataKeyRow) -> bool {
         self.kms.can_rewrap(&row.kms_key_arn)
     }
 
     /// Whether this data key is what the row that is wrapped like this is known to hold. After the database was restored,
-    /// another replica may have made one of the same name; the one from before would seal what nobody else opens.
+    /// another replica may have made one of the same name; records sealed under the earlier one would not open elsewhere.
     pub fn is_current(&self, data_key: &Arc<DataKey>, wrapped: &[u8]) -> bool {
         self.held
             .row_of(data_key)
@@ -46,7 +46,7 @@ impl Keyring {
         Ok(self.kms.preflight(self.store.deployment()).await?)
     }
 
-    /// Moves a data key under the current KMS key. False: it was moved by somebody else meanwhile.
+    /// Moves a data key under the current KMS key. `false`: another process moved it meanwhile.
     pub async fn rewrap(&self, row: &DataKeyRow) -> Result<bool, Error> {
         let wrapped = Wrapped {
             blob: row.wrapped.clone(),
@@ -94,7 +94,7 @@ impl Keyring {
         ))
     }
 
-    /// Opens a record in its place and seals it anew, in the same place.
+    /// Opens a record and seals it again for the same place.
     pub async fn reseal(&self, record: &SealedRecord, under: &DataKey) -> Result<Vec<u8>, Error> {
         let context = RecordContext {
             deployment: self.store.deployment(),

@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// Data keys that are used by nobody.
+    /// Unused data keys.
     async fn insert(&self, ring: &Keyring, id: DataKeyId, active: bool) -> DataKeyRow {
         let (_, wrapped) = ring.kms.generate(ring.context(id)).await.unwrap();
         let row = DataKeyRow {

@@ -68,7 +68,7 @@ struct Regional {
 }
 
 impl AwsKms {
-    /// Finds region and credentials and looks the key up. What the operator must mend is refused; a KMS that does not
+    /// Finds region and credentials and looks the key up. A fault of the configuration ends the start; a KMS that does not
     /// answer is not: then the names are looked up later.
     pub async fn open(settings: AwsSettings, clock: Clock) -> Result<Self, KmsError> {
         let AwsSettings {

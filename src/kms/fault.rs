@@ -1,6 +1,6 @@
 //! Why the KMS did not do what it was asked for.
 //!
-//! Invariants: an outage is never told as corruption nor the other way round: the first is waited for, the second is
+//! Invariants: an outage is never reported as corruption nor the other way round: the first is retried, the second is
 //! not. The text names KMS key, region, operation and what to do; it is for the operator and never holds a secret.
 //!
 //! Absent: what to do about it (`keyring`).
@@ -19,7 +19,7 @@ pub enum KmsFault {
     Outage,
     /// It refuses byokd: permissions, credentials, or what was asked for. Often a slip of a deployment.
     Denied,
-    /// The KMS key is disabled, pending deletion or gone: somebody took it back.
+    /// The KMS key is disabled, pending deletion or deleted.
     KeyState,
     /// The data key is damaged, was moved, or is under a KMS key that is not allowed.
     Corrupt,
@@ -64,7 +64,7 @@ impl KmsError {
         Self::new(KmsFault::Corrupt, text)
     }
 
-    /// The same, told of a name: that nothing bears it is no bad state of a key.
+    /// The same for a name: a name without a key is not a bad state of a key.
     pub(super) fn of_a_name(self) -> Self {
         match self.fault {
             KmsFault::KeyState => Self {
@@ -94,7 +94,7 @@ impl From<KmsError> for Error {
         match error.fault {
             KmsFault::Corrupt => Self::new(
                 Reason::RecordCorrupt,
-                "a data key is damaged, or was wrapped by another KMS key; tell the operator",
+                "a data key is damaged, or was wrapped by another KMS key; inform the operator",
             ),
             KmsFault::Outage | KmsFault::Denied | KmsFault::KeyState => Self::new(
                 Reason::KmsUnavailable,

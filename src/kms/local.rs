@@ -4,10 +4,10 @@
 //! `local:<id>`. A wrapped data key is nonce (12 bytes), ciphertext and tag of AES-256-GCM, whose associated data are
 //! the encryption context, each name and value preceded by its length.
 //!
-//! Invariants: a key file is made only where none is, and only when told to; it is on disk before anything is wrapped
+//! Invariants: a key file is made only on request, and only where none is; it is on disk before anything is wrapped
 //! under it. A file that others may read is refused.
 //!
-//! Absent: protection from whoever can read the whole machine. That is what a cloud KMS is for.
+//! Not here: protection from a reader of the whole machine. Use a cloud KMS for that.
 
 use std::{
     fmt::Write as _,
@@ -114,7 +114,7 @@ impl LocalKms {
         let mut text = Zeroizing::new(String::with_capacity(512));
         let written = write!(
             text,
-            "# byokd's local KMS key. Whoever has this file and the database has every key; without it, none opens.\n\
+            "# byokd's local KMS key. This file and the database together reveal every key. Without it, no key opens.\n\
              id = \"{}\"\nkey = \"",
             Uuid::new_v4()
         );

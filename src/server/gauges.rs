@@ -46,12 +46,12 @@ impl KeyCounts {
         }
     }
 
-    fn each(&self, mut tell: impl FnMut(&KeyCount)) {
+    fn each(&self, mut set: impl FnMut(&KeyCount)) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
-            .for_each(&mut tell);
+            .for_each(&mut set);
     }
 }
 
@@ -70,9 +70,9 @@ pub(super) fn install(
 ) {
     let one = |name, unit, what, value: fn(&AppState) -> Option<f64>| {
         let state: Weak<AppState> = Arc::downgrade(state);
-        gauge(name, unit, what, move |tell| {
+        gauge(name, unit, what, move |set| {
             if let Some(value) = state.upgrade().and_then(|state| value(&state)) {
-                tell(value, &[]);
+                set(value, &[]);
             }
         });
     };
@@ -124,9 +124,9 @@ pub(super) fn install(
         "byokd.ready",
         "",
         "1 while calls should come here.",
-        move |tell| {
+        move |set| {
             if let Some(readiness) = readiness.upgrade() {
-                tell(truth(readiness.is_ready()), &[]);
+                set(truth(readiness.is_ready()), &[]);
             }
         },
     );
@@ -135,11 +135,11 @@ pub(super) fn install(
         "byokd.keyring.data_keys",
         "",
         "Data keys that seal, in memory or not.",
-        move |tell| {
+        move |set| {
             if let Some(state) = keyring.upgrade() {
                 let (held, known) = state.keyring.held();
-                tell(number(held), &[Label::new("state", "held")]);
-                tell(
+                set(number(held), &[Label::new("state", "held")]);
+                set(
                     number(known.saturating_sub(held)),
                     &[Label::new("state", "missing")],
                 );
@@ -150,7 +150,7 @@ pub(super) fn install(
         "byokd.keys",
         "",
         "Stored keys by their health, as counted within five minutes.",
-        move |tell| {
+        move |set| {
             counts.each(|alike| {
                 let labels = [
                     Label::new("source", alike.source.clone()),
@@ -158,7 +158,7 @@ pub(super) fn install(
                     Label::new("badge", alike.badge.as_str().to_ascii_lowercase()),
                 ];
                 #[expect(clippy::as_conversions, reason = "more keys than 2^53 there are not")]
-                tell(alike.count as f64, &labels);
+                set(alike.count as f64, &labels);
             });
         },
     );
@@ -167,15 +167,15 @@ pub(super) fn install(
         "byokd.calls.running",
         "",
         "Calls that hold a place.",
-        move |tell| tell(f64::from(running()), &[]),
+        move |set| set(f64::from(running()), &[]),
     );
     gauge(
         "byokd.calls.places",
         "",
         "Calls that may run at once.",
-        move |tell| tell(f64::from(all), &[]),
+        move |set| set(f64::from(all), &[]),
     );
-    gauge("byokd.build_info", "", "The build that runs.", |tell| {
+    gauge("byokd.build_info", "", "The build that runs.", |set| {
         let labels = [
             Label::new("version", env!("CARGO_PKG_VERSION")),
             Label::new(
@@ -183,7 +183,7 @@ pub(super) fn install(
                 option_env!("BYOKD_REVISION").unwrap_or("unknown"),
             ),
         ];
-        tell(1.0, &labels);
+        set(1.0, &labels);
     });
 }
 

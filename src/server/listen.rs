@@ -1,6 +1,6 @@
-//! The ports, and the file that tells clients on this machine where they are.
+//! The ports, and the address file for clients on this machine.
 //!
-//! A port is claimed first and listens later: what is in the way is told at once, and a caller who comes too early is
+//! A port is claimed first and listens later: a port that is in use fails the start at once, and an early caller is
 //! refused at once and goes elsewhere, instead of waiting for what may take long.
 //!
 //! Absent: what is served.
@@ -31,7 +31,7 @@ impl Claimed {
                 TcpSocket::new_v6()?
             };
             // Connections of the process before do not hold it up. A free port has none; and without this the system gives
-            // it to nobody else before we listen.
+            // it to no other process before byokd listens.
             socket.set_reuseaddr(address.port() != 0)?;
             socket.bind(address)?;
             let address = socket.local_addr()?;

@@ -24,11 +24,11 @@ pub async fn rewrap(
     what: Rewrap,
     dry_run: bool,
     restart: bool,
-    tell: impl FnMut(RewrapProgress),
+    report: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, StartError> {
     let store = Arc::new(Store::open(&store_settings(config), OpenMode::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
-    let summary = ops::rewrap(&store, &keyring, what, dry_run, restart, tell).await;
+    let summary = ops::rewrap(&store, &keyring, what, dry_run, restart, report).await;
     store.close().await;
     Ok(summary?)
 }

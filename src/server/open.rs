@@ -1,6 +1,6 @@
 //! Everything that operations are made of, opened from a configuration. Nothing listens yet.
 //!
-//! Invariants: what the operator can mend is refused here, in words that say how; a database that does not answer is
+//! Invariants: a fault of the configuration ends the start with its fix; a database that does not answer is
 //! awaited, since it comes back without anybody's doing; a KMS key file is made only for a database that has no data
 //! keys yet.
 //!
@@ -71,7 +71,7 @@ pub(super) async fn open(
 
 /// The database, as soon as there is one that answers. One that refuses us, or is not what it should be, is an error.
 async fn reached(settings: &StoreSettings) -> Result<Store, StartError> {
-    let (mut told, mut answered) = (false, Store::is_embedded(settings));
+    let (mut logged, mut answered) = (false, Store::is_embedded(settings));
     loop {
         let error = match Store::open(settings, OpenMode::Serve).await {
             Ok(store) => return Ok(store),
@@ -84,7 +84,7 @@ async fn reached(settings: &StoreSettings) -> Result<Store, StartError> {
         if answered {
             continue;
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut logged, true) {
             tracing::warn!(%error, "byokd waits for the database");
         }
         sleep(REACH_AGAIN).await;
@@ -190,7 +190,7 @@ pub(super) fn egress(config: &Config) -> Egress {
     }
 }
 
-/// A host that no key could ever be tested on is a mistake to tell at start.
+/// Refuses a catalog host that the guard would block in every key check.
 fn check_hosts(catalog: &Catalog, egress: &Egress) -> Result<(), StartError> {
     for provider in catalog
         .providers

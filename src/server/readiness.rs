@@ -4,10 +4,10 @@
 //!
 //! - the database costs it its readiness only when the grace is over, for until then it serves what it knows;
 //! - the audit stream does only where calls are refused without it (`durable`);
-//! - the KMS never does: a warm process outlives its outage, and one more that is cold would help nobody.
+//! - the KMS never does: a warm replica outlives a KMS outage, and another cold replica would not help.
 //!
-//! Invariants: one judgement, four times a second, is what `/readyz`, `grpc.health.v1` and the metrics tell, so that
-//! they agree. Who stops is not ready any more, whatever is judged later. What is told names no address and no secret.
+//! Invariants: `/readyz`, `grpc.health.v1` and the metrics report one judgment, made four times a second, so they agree.
+//! A stopping replica never becomes ready again. The texts contain no address and no secret.
 //!
 //! Absent: whether the process lives. It does as long as it answers.
 
@@ -39,14 +39,14 @@ const JUDGED: Duration = Duration::from_millis(250);
 const ANSWERS: Duration = Duration::from_secs(3);
 /// So long all data keys are waited for; after it, nearly all do.
 const ALL_KEYS: Duration = Duration::from_secs(30);
-/// How many of a hundred data keys that is: one that is damaged keeps nobody from starting.
+/// Percentage of data keys that suffice: a damaged one does not prevent a start.
 const NEARLY_ALL: usize = 99;
 
 /// What is watched by name beside the services of the contract.
 const READINESS: &str = "readiness";
 const LIVENESS: &str = "liveness";
 
-/// Tells whether calls should come here.
+/// Whether the replica accepts calls.
 pub struct Readiness {
     /// On the admin port, and on the contract's, which ends first.
     admin: HealthReporter,
@@ -70,7 +70,7 @@ impl Readiness {
                 .await;
         }
         readiness
-            .tell(vec!["database: not reached yet".to_owned()])
+            .publish(vec!["database: not reached yet".to_owned()])
             .await;
         Arc::new(readiness)
     }
@@ -98,7 +98,7 @@ impl Readiness {
 
     /// The database is open; what comes next is the rest.
     pub(super) async fn reached_database(&self) {
-        self.tell(vec![
+        self.publish(vec![
             "keyring: not open yet".to_owned(),
             "audit: not open yet".to_owned(),
         ])
@@ -125,7 +125,7 @@ impl Readiness {
                 }
                 (false, false) | (true, true) => {}
             }
-            self.tell(awaited).await;
+            self.publish(awaited).await;
         }
     }
 
@@ -133,7 +133,7 @@ impl Readiness {
     pub(super) async fn stop(&self) {
         let mut judge = self.judge.lock().await;
         judge.stopping = true;
-        self.tell(vec!["stopping".to_owned()]).await;
+        self.publish(vec!["stopping".to_owned()]).await;
     }
 
     /// Ends the streams of those who watch on the contract's port: they would hold up its end.
@@ -144,7 +144,7 @@ impl Readiness {
         }
     }
 
-    async fn tell(&self, awaited: Vec<String>) {
+    async fn publish(&self, awaited: Vec<String>) {
         let status = if awaited.is_empty() {
             ServingStatus::Serving
         } else {

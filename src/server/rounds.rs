@@ -23,7 +23,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
 /// How long the change log goes back. Who was away for longer reads everything again.
 const LOGGED_FOR: time::Duration = time::Duration::hours(1);
 
-/// How long a retired data key stays: an hour beyond the 75 minutes for which it may be in somebody's memory, and the
+/// How long a retired data key stays: an hour beyond the 75 minutes for which a replica may cache it, and the
 /// 10 for which a record may that it sealed.
 const RETIRED_FOR: time::Duration = time::Duration::minutes(150);
 
@@ -105,7 +105,7 @@ async fn housekeeping(state: Arc<AppState>) {
     }
 }
 
-/// Tells the database how far the record has come.
+/// Writes audit checkpoints.
 async fn auditing(state: Arc<AppState>) {
     state.audit.tend().await;
 }

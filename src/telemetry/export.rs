@@ -2,7 +2,7 @@
 //!
 //! Invariants: without an endpoint nothing leaves; a variable that asks for what byokd does not do stops the start. Spans
 //! wait in a queue of bounded length and are dropped beyond it; metrics are read when they leave. A collector that is away
-//! is told of once, and once when it is back.
+//! is logged once, and its end is logged once.
 //!
 //! Absent: OTLP over HTTP, logs, and a file of settings of its own: collectors are configured like everybody else's.
 
@@ -131,7 +131,7 @@ impl Exports {
     }
 }
 
-/// What the variables may ask for, and nobody here does.
+/// Values of the standard variables that byokd does not support.
 fn refuse_what_is_not_done() -> Result<(), ExportFault> {
     for signal in ["", "TRACES_", "METRICS_"] {
         for file in ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"] {
@@ -198,7 +198,7 @@ fn leaves(signal: &str) -> Result<Option<Way>, ExportFault> {
 }
 
 /// Which spans are kept: that of a call, which is made for a chosen call only, and what is below it. What a library begins
-/// by itself is nobody's call.
+/// by itself belongs to no call.
 #[derive(Clone, Debug)]
 struct Chosen;
 
@@ -260,7 +260,7 @@ fn sampling() -> Result<Sampling, ExportFault> {
     })
 }
 
-/// An exporter whose failures are told once an outage. The SDK would tell of each.
+/// An exporter that logs a failure once per outage. The SDK would log each failure.
 #[derive(Debug)]
 struct Telling<E> {
     exporter: E,
@@ -277,7 +277,7 @@ impl<E> Telling<E> {
         }
     }
 
-    fn tell(&self, outcome: OTelSdkResult) -> OTelSdkResult {
+    fn log_once(&self, outcome: OTelSdkResult) -> OTelSdkResult {
         let what = self.what;
         match (
             self.failing.swap(outcome.is_err(), Ordering::Relaxed),
@@ -301,7 +301,7 @@ impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanEx
             // Log lines stay here.
             span.events = SpanEvents::default();
         }
-        self.tell(self.exporter.export(batch).await)
+        self.log_once(self.exporter.export(batch).await)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -319,7 +319,7 @@ impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanEx
 
 impl<E: PushMetricExporter> PushMetricExporter for Telling<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.tell(self.exporter.export(metrics).await)
+        self.log_once(self.exporter.export(metrics).await)
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -42,9 +42,9 @@ where
     {
         filter = filter.add_directive(spans);
     }
-    let no_bytes = filter_fn(|told| *told.level() <= Level::DEBUG || is_ours(told.target()));
+    let no_bytes = filter_fn(|event| *event.level() <= Level::DEBUG || is_ours(event.target()));
     let lines = tracing_subscriber::fmt::layer()
-        // It would tell on standard error that this failed, and panic if that fails, too: a full disk would end byokd.
+        // The layer would report a failed write on standard error and panic if that fails too: a full disk would end byokd.
         .log_internal_errors(false)
         .with_ansi(colours)
         .with_writer(writer);

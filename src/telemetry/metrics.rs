@@ -1,7 +1,7 @@
-//! Metrics: what happens is counted and timed here, how things are is asked when somebody looks.
+//! Metrics. Counters and histograms are recorded here; gauges are read when scraped.
 //!
 //! Invariants: labels are of closed lists, and of the names of providers in the catalog; a workspace is none. A
-//! process has one set of metrics, whoever in it counts.
+//! process has one set of metrics.
 //!
 //! Absent: the meaning of each for an operator (`docs/telemetry.md`).
 
@@ -174,7 +174,7 @@ pub enum Billed {
     Byo,
     /// The platform, for credits.
     Credits,
-    /// Nobody.
+    /// No payer.
     Unmetered,
 }
 
@@ -276,7 +276,7 @@ pub fn checked(provider: &str, verdict: &str, took: Duration) {
     METRICS.checks.record(took.as_secs_f64(), &labels);
 }
 
-/// A gauge: `read` is asked when somebody looks, and says one value for each set of labels.
+/// A gauge. Each scrape calls `read`, which sets one value for each set of labels.
 pub fn gauge(
     name: &'static str,
     unit: &'static str,
@@ -293,7 +293,7 @@ pub fn gauge(
         .build();
 }
 
-/// A count that somebody else keeps: `read` is asked when somebody looks.
+/// A counter that another module keeps. Each scrape calls `read`.
 pub fn total(
     name: &'static str,
     what: &'static str,
@@ -313,7 +313,7 @@ pub fn total(
 /// Everything, as Prometheus reads it (text format 0.0.4).
 ///
 /// # Errors
-/// Why they cannot be written down, for whoever reads them.
+/// Why the exposition failed.
 pub fn exposition() -> Result<String, String> {
     // An instrument that nothing was counted on is there all the same.
     LazyLock::force(&METRICS);

@@ -1,6 +1,6 @@
 //! One connection, from its first call to its last.
 //!
-//! Invariants: a connection that is old enough, give or take a tenth, takes no new calls, so that clients spread anew
+//! Invariants: a connection that is old enough, give or take a tenth, takes no new calls, so that clients rebalance
 //! over the replicas and never all at once; its last calls get a grace, then it is cut. A client that does not begin to
 //! speak HTTP/2 in time is cut, too, and one that gives up on calls faster than allowed at once (rapid reset,
 //! CVE-2023-44487).

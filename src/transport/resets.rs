@@ -188,10 +188,10 @@ mod tests {
                     }
                 }
                 assert_eq!(come, [b"PREFACE", sent.as_slice()].concat());
-                let told =
+                let outcome =
                     std::pin::pin!(resets.too_many()).poll(&mut Context::from_waker(Waker::noop()));
                 assert_eq!(
-                    told.is_ready(),
+                    outcome.is_ready(),
                     too_many,
                     "{at_once} at once, {allowed} allowed"
                 );

@@ -1,7 +1,7 @@
 //! TLS on the contract's port: rustls over aws-lc-rs, TLS 1.3, HTTP/2.
 //!
 //! The files are read again every second; when what they hold changes, new connections get the new certificate and the
-//! new CA, and those that are open go on. A rotation that is half done, or wrong, changes nothing and is told once.
+//! new CA, and those that are open go on. A rotation that is half done, or wrong, changes nothing and is logged once.
 //!
 //! Invariants: no session is resumed, so that every connection is checked against today's CA; the private key is read
 //! into memory that is wiped; a certificate and a key that do not belong together are refused.
@@ -113,7 +113,7 @@ impl Tls {
     /// Takes in new files, until the process ends.
     pub async fn follow(&self) {
         let mut round = interval(LOOK);
-        let mut told = String::new();
+        let mut logged = String::new();
         loop {
             round.tick().await;
             match self.look() {
@@ -121,14 +121,14 @@ impl Tls {
                     if changed {
                         tracing::info!("the TLS files have changed; new connections use them");
                     }
-                    told.clear();
+                    logged.clear();
                 }
-                Err(why) if why != told => {
+                Err(why) if why != logged => {
                     tracing::warn!(
                         why,
                         "the TLS files have changed and cannot be used; the old ones go on"
                     );
-                    told = why;
+                    logged = why;
                 }
                 Err(_) => {}
             }

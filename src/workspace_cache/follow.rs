@@ -2,8 +2,8 @@
 //!
 //! Invariants: a poll counts from when it began, and only once its changes were applied. A poll that fails, or that
 //! another server answers, ends the epoch; a log that does not continue what was seen ends the history, and the place
-//! in it is forgotten. A place that was just taken begins a history, too, for what came before it is never told. The
-//! operator is told once when polling fails, and once when it works again.
+//! in it is forgotten. Joining the log mid-way also starts a new history, because earlier entries are not delivered. The
+//! log has one line when polling fails, and one when it works again.
 //!
 //! Absent: what an entry is worth (`slot`), and who else wants to hear of changes.
 
@@ -115,7 +115,7 @@ impl WorkspaceCache {
     }
 }
 
-/// The log could not be read; the operator was told.
+/// The change log could not be read. The failure was logged.
 #[derive(Debug)]
 pub struct Failing;
 

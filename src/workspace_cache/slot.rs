@@ -5,7 +5,7 @@
 //! one already seen in this history of the database, or that ends in another era than it began in, is discarded. One
 //! load runs at a time, in a task of its own with a limit: a caller who is gone does not end it, and those who wait
 //! share its outcome. While the database does not answer, an entry within its grace is served at once, and the loads
-//! that probe for recovery pause in between: a sick database is not besieged, and nobody waits for it.
+//! that probe for recovery pause in between: a failing database gets few loads, and no caller waits for it.
 //!
 //! Absent: which entries there are, and when one is dropped (the parent module).
 
@@ -35,7 +35,7 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 const LOAD_LIMIT: Duration = Duration::from_secs(2);
 /// How long the database is left alone after a load that failed.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a load that failed speaks for the next one: that long, nobody waits for it.
+/// How long a failed load counts as an outage. During that time no caller waits for the next load.
 const FAILED_FOR: Duration = Duration::from_secs(5);
 /// How often a result that was outdated while it came is read again.
 const READS: u32 = 3;
@@ -49,9 +49,9 @@ struct Known<T> {
     /// The highest revision seen in this history; nothing lower is loaded.
     floor: u64,
     history: History,
-    /// The highest revision that the log told of in this history.
+    /// The highest revision in the change log in this history.
     logged: u64,
-    /// The last commit of this process that the log has to tell of, and since when.
+    /// The last commit of this process that the change log must still show, and its time.
     owed: Option<Box<(u64, Duration)>>,
     loaded: Option<Loaded<T>>,
     /// Counts the doubts about the entry, and those that a later load has settled.
@@ -167,7 +167,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             let loaded =
                 tokio::time::timeout(LOAD_LIMIT, slot.load(&shared, &*load, revision)).await;
             let failure = loaded.unwrap_or_else(|_| Err(too_slow())).err();
-            shared.tell(failure.as_ref());
+            shared.log_outage(failure.as_ref());
             let mut known = slot.known();
             if failure
                 .as_ref()
@@ -180,7 +180,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             known.flight = None;
             drop(running);
         };
-        // The load is part of the call that began it, whoever waits for it, too.
+        // The load belongs to the trace of the call that began it.
         tokio::spawn(task.in_current_span());
         Some(flight)
     }
@@ -241,7 +241,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         }
     }
 
-    /// The log tells of `revision`: what is older is not served again.
+    /// The change log contains `revision`: an older entry is not served again.
     pub(super) fn logged(&self, shared: &Shared, revision: u64) {
         let mut known = self.known();
         known.outdate(shared, revision, shared.epochs.now().history);
@@ -300,7 +300,7 @@ impl<T> Known<T> {
         }
     }
 
-    /// Whether a commit of this process is gone: the log was read to its end since, and does not tell of it.
+    /// Whether a commit of this process is lost: the log was read to its end since and does not contain it.
     fn lost_a_commit(&self, shared: &Shared) -> bool {
         let read_since = |since| {
             let (_, polled) = shared.epochs.now_and_poll_of(shared.epochs.now());

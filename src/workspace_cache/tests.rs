@@ -1,6 +1,6 @@
 //! One replica's directory, driven poll by poll on a clock that stands still, and another process on its database.
 //!
-//! Whether an entry is served from memory shows in what was edited by hand: no log tells of that.
+//! A manual edit shows whether an entry comes from memory, because the change log does not contain it.
 
 mod floor;
 mod follow;
@@ -110,7 +110,7 @@ impl World {
         self.other.tamper(sql).await.unwrap();
     }
 
-    /// What no log tells.
+    /// An edit that the change log does not contain.
     async fn edit(&self, on: bool) {
         self.sql(&format!(
             "UPDATE holders SET byo_enabled = {on} WHERE workspace_id = 'acme'"
@@ -175,7 +175,7 @@ impl World {
         .await;
     }
 
-    /// A look that shows nothing new, told by this server.
+    /// A page without new entries from this server.
     async fn page(&self, history: &str, started: &str) -> LogPage {
         LogPage {
             end: self.other.log_end().await.unwrap(),

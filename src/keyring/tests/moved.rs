@@ -40,7 +40,7 @@ async fn a_previous_name_that_stands_for_nothing_closes_nobody() {
     world.pass(&ring, 3 * MINUTE, SECOND).await;
     assert!(ring.is_warm());
     ring.active(&workspace("acme")).await.unwrap();
-    // Its own state is told all the same, and so is the end of that.
+    // The log still has its own state, and the end of that state.
     world.fake.set_state(&world.arn, "Disabled");
     world.pass(&ring, 3 * MINUTE, SECOND).await;
     assert!(!ring.is_warm());
@@ -81,7 +81,7 @@ async fn rows_that_moved_before_the_alias_was_asked_for_are_unwrapped() {
     assert_eq!(calls, [ALIAS, &new]);
 }
 
-/// Moved under a KMS key that nobody names: what is held is served as long as in an outage, and not one call is made.
+/// Moved under a KMS key that is not configured: cached data keys serve as long as in an outage, without a KMS call.
 #[tokio::test]
 async fn what_is_held_of_a_row_that_moved_to_a_stranger_is_served_within_its_ages() {
     let (world, acme) = (World::new().await, workspace("acme"));
@@ -122,7 +122,7 @@ async fn what_is_held_of_a_row_that_moved_to_a_stranger_is_served_within_its_age
     ring.active(&acme).await.unwrap();
 }
 
-/// Of two that were made the other one was committed: what this one holds would seal what nobody opens.
+/// Of two that were made the other one was committed: records under the cached one would not open elsewhere.
 #[tokio::test]
 async fn another_blob_under_the_same_kms_key_is_another_data_key() {
     let (world, acme) = (World::new().await, workspace("acme"));
@@ -150,7 +150,7 @@ async fn a_successor_is_held_and_whoever_found_the_one_before_retired_reads_noth
         ..new.id
     };
     world.insert(&ring, planted, true).await;
-    // Version 9 is seen by nobody who does not read.
+    // Only a read shows version 9.
     assert!(Arc::ptr_eq(
         &new,
         &ring.renew_active(&acme, old.id).await.unwrap()

@@ -38,7 +38,7 @@ async fn every_data_key_is_refreshed_in_the_background() {
     }
     assert_eq!(before, 256);
     world.fake.forget_calls();
-    // Nobody's call waits for the KMS.
+    // No call waits for the KMS.
     for _ in 0..60 {
         world.pass(&ring, MINUTE, 10 * SECOND).await;
         let calls = world.fake.count("Decrypt");
@@ -63,7 +63,7 @@ async fn what_is_held_is_refreshed_at_a_pace() {
     assert_eq!(world.fake.count("Decrypt"), 256);
 }
 
-/// Sixty minutes without the KMS, for every workspace, also those that nobody asked for before.
+/// Sixty minutes without the KMS, for every workspace, also for workspaces without earlier calls.
 #[tokio::test]
 async fn a_warm_keyring_outlives_an_outage_of_an_hour_and_no_key_its_seventy_five_minutes() {
     let world = World::new().await;
@@ -84,7 +84,7 @@ async fn a_warm_keyring_outlives_an_outage_of_an_hour_and_no_key_its_seventy_fiv
     assert_eq!(
         world.fake.calls().len(),
         during,
-        "nobody waits for a KMS that does not answer"
+        "a call waited for a KMS that does not answer"
     );
     world.pass(&ring, 5 * MINUTE + SECOND, 10 * SECOND).await;
     for scope in of_each_bucket() {

@@ -82,7 +82,7 @@ async fn what_was_retired_seals_no_more_and_opens_on() {
     assert_eq!(
         ring.active(&acme).await.unwrap().id.version,
         1,
-        "nobody said anything yet"
+        "the log is not empty"
     );
     assert_eq!(
         ring.renew_active(&acme, old.id).await.unwrap().id.version,
@@ -116,7 +116,7 @@ async fn what_was_retired_seals_no_more_and_opens_on() {
     assert_eq!(ring.active(&acme).await.unwrap().id.version, 5);
 }
 
-/// Planted while it serves: refused at the next unwrapping, for its bucket alone, and mended as soon as the row is.
+/// Planted while it serves: refused at the next unwrapping, for its bucket alone, and accepted again as soon as the row is repaired.
 #[tokio::test]
 async fn swapped_and_foreign_data_keys_are_refused_at_the_next_unwrapping() {
     let world = World::new().await;
@@ -230,7 +230,7 @@ async fn a_kms_key_that_unwraps_none_refuses_the_start() {
     assert!(error.message().contains("unwraps none"), "{error}");
 }
 
-/// A row that was wrapped anew is the same data key.
+/// A rewrapped row is the same data key.
 #[tokio::test]
 async fn a_row_that_was_rewrapped_is_used_on() {
     let (world, acme) = (World::new().await, workspace("acme"));
@@ -272,7 +272,7 @@ async fn a_row_that_was_rewrapped_is_used_on() {
     );
 }
 
-/// A change that waits for its turn holds a data key that may be unwrapped anew meanwhile, from another blob.
+/// A change that waits for its turn holds a data key that a refresh may unwrap meanwhile from another blob.
 #[tokio::test]
 async fn what_seals_is_what_is_held_and_not_what_was() {
     let world = World::new().await;

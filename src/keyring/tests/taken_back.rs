@@ -11,7 +11,7 @@ async fn a_kms_key_that_is_disabled_takes_its_data_keys_with_it() {
         let world = World::new().await;
         let ring = world.warm().await;
         world.fake.set_state(&world.arn, state);
-        // Nobody asks: the background finds out within a minute, and looks again after half of one.
+        // Without calls, the background detects it within a minute and checks again after half a minute.
         world.pass(&ring, 95 * SECOND, SECOND).await;
         assert!(!ring.is_warm());
         world.fake.forget_calls();
@@ -46,7 +46,7 @@ async fn what_is_seen_once_or_twice_at_once_drops_nothing() {
         &key,
         &ring.active(&workspace("acme")).await.unwrap()
     ));
-    // A success between, and the count begins anew.
+    // A success restarts the count.
     world.fake.fail(None);
     world.pass(&ring, 7 * SECOND, SECOND).await;
     world

@@ -108,7 +108,7 @@ async fn what_is_held_is_counted_with_its_age_and_can_be_forgotten() {
     assert_eq!(cold.held(), (0, 256));
 }
 
-/// Cold, with the KMS at its slowest: whoever comes, one call for each data key.
+/// Cold, with the slowest KMS: one call for each data key, for any number of callers.
 #[tokio::test]
 async fn ten_thousand_first_callers_are_one_call_for_each_data_key() {
     let world = World::new().await;
@@ -160,7 +160,7 @@ async fn many_first_callers_of_a_kms_that_fails_share_its_failure() {
     ring.active(&workspace("acme")).await.unwrap();
 }
 
-/// Two processes on one database: whoever loses takes the winner's data keys.
+/// Two processes on one database: the loser takes the winner's data keys.
 #[tokio::test]
 async fn of_two_that_create_at_once_both_hold_the_same() {
     let world = World::new().await;

@@ -38,9 +38,9 @@ impl Asked<'_> {
         if let Some(credentials) = credentials_fault(error) {
             return match credentials {
                 CredentialsError::ProviderTimedOut(_) => {
-                    self.told(KmsFault::Outage, "AWS credentials did not come in time")
+                    self.fault(KmsFault::Outage, "AWS credentials did not come in time")
                 }
-                other => self.told(
+                other => self.fault(
                     KmsFault::Denied,
                     &format!(
                         "there are no good AWS credentials: {}; {GIVE_CREDENTIALS}",
@@ -60,12 +60,12 @@ impl Asked<'_> {
                     .chars()
                     .take(LONGEST)
                     .collect();
-                self.told(
+                self.fault(
                     fault,
                     &format!("{code} {words}; {}", self.advice(fault, code)),
                 )
             }
-            SdkError::ConstructionFailure(_) => self.told(
+            SdkError::ConstructionFailure(_) => self.fault(
                 KmsFault::Denied,
                 &format!(
                     "the call cannot be made: {}; check kms.region and kms.endpoint_url",
@@ -73,9 +73,9 @@ impl Asked<'_> {
                 ),
             ),
             SdkError::TimeoutError(_) => {
-                self.told(KmsFault::Outage, "no answer in time; byokd tries again")
+                self.fault(KmsFault::Outage, "no answer in time; byokd tries again")
             }
-            other => self.told(
+            other => self.fault(
                 KmsFault::Outage,
                 &format!("{}; byokd tries again", chain(other)),
             ),
@@ -84,7 +84,7 @@ impl Asked<'_> {
 
     /// An answer that lacks what this operation always has.
     pub(super) fn incomplete(&self) -> KmsError {
-        self.told(
+        self.fault(
             KmsFault::Outage,
             "the answer is incomplete; check kms.endpoint_url",
         )
@@ -98,7 +98,7 @@ impl Asked<'_> {
         }
         let what =
             format!("the answer is under {answered}, not under {arn}; check kms.endpoint_url");
-        Err(self.told(KmsFault::Denied, &what))
+        Err(self.fault(KmsFault::Denied, &what))
     }
 
     /// An alias that is gone says nothing of the key that it named.
@@ -112,13 +112,13 @@ impl Asked<'_> {
 
     pub(super) fn in_state(&self, arn: &str, state: &str) -> KmsError {
         let asked = Asked { key: arn, ..*self };
-        asked.told(
+        asked.fault(
             KmsFault::KeyState,
             &format!("the key is {state}; {}", ENABLE),
         )
     }
 
-    fn told(&self, fault: KmsFault, what: &str) -> KmsError {
+    fn fault(&self, fault: KmsFault, what: &str) -> KmsError {
         let Self {
             operation,
             key,

@@ -1,6 +1,6 @@
 //! What every call to AWS KMS passes: no more calls a second than were set, and none to a KMS that does not answer.
 //!
-//! Invariants: nobody waits longer than `LONGEST_WAIT` for a turn. After `FAILURES` outages in a row no call is made
+//! Invariants: a call waits at most `LONGEST_WAIT` for its turn. After `FAILURES` outages in a row no call is made
 //! for `REST`; then one, and the others fail at once until it has ended. A call whose caller is gone gives its turn
 //! back.
 //!

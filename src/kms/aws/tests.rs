@@ -251,7 +251,7 @@ async fn what_the_operator_must_mend_refuses_the_start_and_says_how() {
     }
 }
 
-/// An outage at the start: the names are looked up once it is over, and until then nobody is called corrupt.
+/// An outage at the start: the names are looked up once it is over, and until then no row counts as corrupt.
 #[tokio::test]
 async fn an_outage_does_not_refuse_the_start_and_condemns_nobody() {
     let fake = FakeKms::start().await;

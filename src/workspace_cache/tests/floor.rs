@@ -116,7 +116,7 @@ async fn a_load_that_may_have_missed_a_change_of_an_earlier_history_is_repeated(
     );
 }
 
-/// The change that the new history tells has the lower number, and the older entry the higher one.
+/// The change in the new history has the lower revision, and the older entry the higher one.
 #[tokio::test]
 async fn a_change_of_the_new_history_ends_an_entry_of_the_old_one_whatever_their_numbers() {
     let (_folder, shared) = shared().await;

@@ -123,7 +123,7 @@ async fn another_start_of_the_server_ends_the_epoch_and_another_history_all_of_i
     }
 }
 
-/// The log will not tell of it, and it is not gone.
+/// The change log will not contain it, and it is not lost.
 #[tokio::test]
 async fn a_commit_of_ones_own_before_the_place_in_the_log_was_taken_is_not_missed() {
     let world = World::new().await.started_again();

@@ -81,7 +81,7 @@ async fn a_load_that_hangs_is_cut_off_and_what_is_known_is_served_without_waitin
         .await
         .unwrap();
     assert!(view.degraded);
-    // From now on nobody waits, whether or not a load probes in the background.
+    // From now on no caller waits, whether or not a load runs in the background.
     for pass in [0, 400, 600] {
         shared.clock.advance(Duration::from_millis(pass));
         let before = tokio::time::Instant::now();
