@@ -135,23 +135,34 @@ impl Command {
     }
 }
 
-/// Runs one command line, its first item being the program's name, and says how it ended.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // First of all, so that nothing secret is in memory before.
+/// Runs the command line of this process and returns its exit code. The runtime lives in the library, so that the binary
+/// and the tests do not compile the asynchronous code again.
+pub fn main() -> ExitCode {
+    // Before anything secret is in memory.
     if let Err(exposed) = process::seclude() {
-        return Failure::Local(exposed.to_string()).tell(output::Format::default());
+        return Failure::Local(exposed.to_string()).print(output::Format::default());
     }
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(std::env::args_os().collect())),
+        Err(error) => Failure::Local(format!("the process cannot start threads: {error}"))
+            .print(output::Format::default()),
+    }
+}
+
+async fn run(arguments: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refusal::tell(&error, &arguments),
+        Err(error) => return refusal::report(&error, &arguments),
     };
     let command = cli
         .command
         .unwrap_or_else(|| Command::Serve(serve::Serve::default()));
     match command.run(&cli.target).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(cli.target.output),
+        Err(failure) => failure.print(cli.target.output),
     }
 }
 

@@ -39,11 +39,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Gets a token, then connects. The token comes first, so that a local mistake is told without a network.
+    /// Gets a token, then connects. The token comes first, so that a local mistake is reported without a network.
     ///
     /// # Errors
     ///
-    /// No token could be had, or nobody listens at the address.
+    /// There is no token, or no server listens at the address.
     pub async fn open(
         server: &ServerAddress,
         tls: &TlsFiles,

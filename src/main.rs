@@ -1,8 +1,7 @@
-//! The binary: arguments in, exit code out. Everything else is the library's.
+//! The binary: it calls the library.
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    byokd::cli::run(std::env::args_os()).await
+fn main() -> ExitCode {
+    byokd::cli::main()
 }

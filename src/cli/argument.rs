@@ -1,6 +1,6 @@
 //! Arguments, one by one: what may stand in them, and what looks like a key and therefore may not.
 //!
-//! Whoever pastes a key as an argument has it in the shell's history and in the list of processes already; these
+//! A key that was pasted as an argument is already in the shell's history and in the process list; these
 //! checks keep it from going further, to the server as a name or back to the terminal in an error.
 //!
 //! Absent: the form of ids and names. The server judges it, in one place for all clients.

@@ -1,7 +1,7 @@
 //! The signals that end a server.
 //!
-//! SIGTERM comes from whoever routes calls here, or from somebody who tells them: they need a moment to notice. SIGINT
-//! comes from a person at the keyboard, who waits for nobody; and a second signal of either kind means the same.
+//! SIGTERM comes from a process manager, so load balancers get a delay to notice. SIGINT comes from a person at the
+//! keyboard and skips the delay, and so does a second signal of either kind.
 //!
 //! Absent: what is done about it (`server`).
 
@@ -14,7 +14,7 @@ use tokio::{
 
 /// Whether the server is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wanted {
+enum ShutdownStage {
     No,
     InOrder,
     WithoutDelay,
@@ -22,7 +22,7 @@ enum Wanted {
 
 /// What the signals said so far.
 #[derive(Clone)]
-pub(super) struct End(watch::Receiver<Wanted>);
+pub(super) struct End(watch::Receiver<ShutdownStage>);
 
 impl End {
     /// From now on the signals do not kill the process.
@@ -31,19 +31,19 @@ impl End {
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
-        let (told, wanted) = watch::channel(Wanted::No);
+        let (sender, wanted) = watch::channel(ShutdownStage::No);
         tokio::spawn(async move {
             loop {
                 let next = tokio::select! {
-                    Some(()) = terminate.recv() => match *told.borrow() {
-                        Wanted::No => Wanted::InOrder,
-                        Wanted::InOrder | Wanted::WithoutDelay => Wanted::WithoutDelay,
+                    Some(()) = terminate.recv() => match *sender.borrow() {
+                        ShutdownStage::No => ShutdownStage::InOrder,
+                        ShutdownStage::InOrder | ShutdownStage::WithoutDelay => ShutdownStage::WithoutDelay,
                     },
-                    Some(()) = interrupt.recv() => Wanted::WithoutDelay,
-                    // The system tells no more signals.
+                    Some(()) = interrupt.recv() => ShutdownStage::WithoutDelay,
+                    // The system delivers no more signals.
                     else => std::future::pending().await,
                 };
-                told.send_replace(next);
+                sender.send_replace(next);
             }
         });
         Ok(Self(wanted))
@@ -51,15 +51,15 @@ impl End {
 
     /// The server is to end.
     pub(super) async fn wanted(&self) {
-        self.reached(Wanted::InOrder).await;
+        self.reached(ShutdownStage::InOrder).await;
     }
 
     /// The server is to end without a delay.
     pub(super) async fn hurried(&self) {
-        self.reached(Wanted::WithoutDelay).await;
+        self.reached(ShutdownStage::WithoutDelay).await;
     }
 
-    async fn reached(&self, stage: Wanted) {
+    async fn reached(&self, stage: ShutdownStage) {
         if self
             .0
             .clone()

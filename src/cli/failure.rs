@@ -1,6 +1,6 @@
-//! How a command fails: locally (exit code 1) or at the server (exit code 2), told once, on standard error.
+//! How a command fails: locally (exit code 1) or at the server (exit code 2), reported once, on standard error.
 //!
-//! Text for people says what failed, which value, and how to mend it; with `-o json` it is one JSON object with `code`,
+//! Text for people names the failure, the value and the fix; with `-o json` it is one JSON object with `code`,
 //! `reason` and `message`. No message holds a secret: none of the errors below is made from one.
 //!
 //! Absent: retries.
@@ -65,8 +65,8 @@ struct FieldReport<'a> {
 }
 
 impl Failure {
-    /// Tells it, and gives the exit code.
-    pub(super) fn tell(&self, format: Format) -> ExitCode {
+    /// Prints the failure and returns the exit code.
+    pub(super) fn print(&self, format: Format) -> ExitCode {
         let report = self.report();
         output::aside(&match format {
             Format::Text => report.text(),
@@ -161,7 +161,7 @@ impl Report<'_> {
         let _ = match (self.code, self.reason) {
             ("LOCAL" | "INCOMPLETE" | "NOT_READY", _) => Ok(()),
             (code, Some(reason)) => write!(text, "{code} {reason}: "),
-            // Nobody answered: a status code would only hide that.
+            // There was no answer: a status code would hide that.
             ("UNAVAILABLE", None) if self.hint.is_some() => Ok(()),
             (code, None) => write!(text, "{code}: "),
         };

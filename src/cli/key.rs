@@ -95,7 +95,7 @@ impl Set {
     async fn run(self, target: &Target) -> Result<(), Failure> {
         let headers = self.new.headers()?;
         let connection = target.connect(Role::Admin, &self.workspace).await?;
-        // Asked for last, so that nobody types a key for a server that is not there.
+        // Ask for the key last, after the server has answered.
         let api_key = secret_input::read(self.new.key_file.as_deref(), &self.provider)?;
         let request = v1::SetKeyRequest {
             workspace_id: self.workspace,

@@ -36,7 +36,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     deliver(&mut io::stdout().lock(), text)
 }
 
-/// Writes text to standard error. Where that fails, there is nobody left to tell.
+/// Writes text to standard error. A failure is ignored, because there is no other place to report it.
 pub(super) fn aside(text: &str) {
     let _ = deliver(&mut io::stderr().lock(), text);
 }

@@ -34,8 +34,8 @@ const KEY_OPTIONS: [&str; 6] = [
     "--token",
 ];
 
-/// Tells people what is wrong, or gives the help that they asked for.
-pub(super) fn tell(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+/// Prints the fault of the arguments, or the requested help.
+pub(super) fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if error.use_stderr() {
         output::aside(&text(error, arguments));
         return ExitCode::FAILURE;
@@ -117,7 +117,7 @@ mod tests {
 
     const KEY: &str = "sk-proj-abcDEF0123456789";
 
-    fn told(line: &str) -> Option<String> {
+    fn output(line: &str) -> Option<String> {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let error = Cli::try_parse_from(&arguments).err()?;
         Some(text(&error, &arguments))
@@ -160,9 +160,9 @@ mod tests {
                 "gsk_abcDEF0123456789abc",
             ] {
                 // What only might be a key is taken as a name or a path, where one may stand.
-                let told = told(&line.replace("KEY", key));
-                assert!(told.is_some() || key != KEY, "{line}");
-                assert!(told.is_none_or(|told| !told.contains(key)), "{line}");
+                let output = output(&line.replace("KEY", key));
+                assert!(output.is_some() || key != KEY, "{line}");
+                assert!(output.is_none_or(|output| !output.contains(key)), "{line}");
             }
         }
     }
@@ -176,7 +176,7 @@ mod tests {
             "byokd key set acme openai --unknown=hunter2",
         ] {
             assert!(
-                told(line).is_some_and(|told| !told.contains("hunter2")),
+                output(line).is_some_and(|output| !output.contains("hunter2")),
                 "{line}"
             );
         }
@@ -189,16 +189,19 @@ mod tests {
             .into();
         let error = Cli::try_parse_from(&line).err();
         // As if the value had come from the environment: no argument holds it.
-        let told = error.map(|error| text(&error, &[]));
-        assert!(told.is_some_and(|told| !told.contains(KEY)));
+        let output = error.map(|error| text(&error, &[]));
+        assert!(output.is_some_and(|output| !output.contains(KEY)));
         Cli::try_parse_from(["byokd", "--token-file", "", "key", "list", "acme"])?;
         Ok(())
     }
 
     #[test]
-    fn ordinary_mistakes_are_told_in_full() {
-        let told =
-            told("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe").unwrap_or_default();
-        assert!(told.contains("maybe") && told.contains("on, off"), "{told}");
+    fn ordinary_mistakes_are_output_in_full() {
+        let output =
+            output("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe").unwrap_or_default();
+        assert!(
+            output.contains("maybe") && output.contains("on, off"),
+            "{output}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! How a key gets in: typed at a prompt without echo, piped, or from a file. Never as an argument.
 //!
 //! What is read is bounded, held in memory that is wiped, and never repeated in an error. Standard input is read
-//! without the standard library's buffer, which nobody wipes.
+//! without the standard library's buffer, which is never wiped.
 //!
 //! Absent: judging the key. Its form and its worth are the server's to judge.
 
@@ -25,15 +25,17 @@ const BUFFER: usize = MAX_BYTES.saturating_mul(2);
 
 /// Reads a key from the file, else from the prompt on a terminal, else from standard input.
 pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, Failure> {
-    let told = |origin: String| {
+    let failure = |origin: String| {
         move |problem: Problem| {
             Failure::Local(format!("no key could be read from {origin}: {problem}"))
         }
     };
     if let Some(path) = file {
-        let told = told(path.display().to_string());
-        let file = File::open(path).map_err(|error| told(Problem::Io(error)))?;
-        return bounded(file).and_then(|bytes| parse(&bytes)).map_err(told);
+        let failure = failure(path.display().to_string());
+        let file = File::open(path).map_err(|error| failure(Problem::Io(error)))?;
+        return bounded(file)
+            .and_then(|bytes| parse(&bytes))
+            .map_err(failure);
     }
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -42,16 +44,16 @@ pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, 
             .map_err(Problem::Io)
             .map(Zeroizing::new)
             .and_then(|typed| parse(typed.as_bytes()))
-            .map_err(told("the prompt".to_owned()));
+            .map_err(failure("the prompt".to_owned()));
     }
-    let told = told("standard input".to_owned());
+    let failure = failure("standard input".to_owned());
     let unbuffered = stdin
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| told(Problem::Io(error)))?;
+        .map_err(|error| failure(Problem::Io(error)))?;
     bounded(File::from(unbuffered))
         .and_then(|bytes| parse(&bytes))
-        .map_err(told)
+        .map_err(failure)
 }
 
 /// What was wrong with the input, without any of it.
@@ -128,13 +130,15 @@ mod tests {
             b"sk-\x1babc",
             &long,
         ] {
-            assert!(key(bad).is_err_and(|told| !told.contains("sk-") && !told.contains("kkk")));
+            assert!(
+                key(bad).is_err_and(|failure| !failure.contains("sk-") && !failure.contains("kkk"))
+            );
         }
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let told = read(Some(Path::new("/nonexistent/key")), "openai").err();
-        assert!(told.is_some_and(|told| told.to_string().contains("/nonexistent/key")));
+        let failure = read(Some(Path::new("/nonexistent/key")), "openai").err();
+        assert!(failure.is_some_and(|failure| failure.to_string().contains("/nonexistent/key")));
     }
 }

@@ -89,7 +89,7 @@ impl Serve {
             while rotated.recv().await.is_some() {
                 reopen();
             }
-            // The system tells no more signals; byokd serves on.
+            // The system delivers no more signals; byokd keeps serving.
             std::future::pending().await
         };
         let ended = tokio::select! {

@@ -1,6 +1,6 @@
 //! `byokd toggle`: on = the workspace's own keys, off = the platform's keys and credits.
 //!
-//! Absent: a default. Whoever changes who pays says so in a word.
+//! Not here: a default. A change of the payer needs an explicit word.
 
 use std::{collections::BTreeMap, fmt};
 

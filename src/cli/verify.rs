@@ -115,10 +115,10 @@ impl fmt::Display for Shown {
             notes,
         } = &self.report;
         for finding in findings {
-            writeln!(f, "WRONG  {}", told(finding))?;
+            writeln!(f, "WRONG  {}", describe(finding))?;
         }
         for note in notes {
-            writeln!(f, "note   {}", told(note))?;
+            writeln!(f, "note   {}", describe(note))?;
         }
         let verdict = match faults {
             0 => "sound".to_owned(),
@@ -129,7 +129,7 @@ impl fmt::Display for Shown {
 }
 
 /// Where, and what.
-fn told(finding: &Finding) -> String {
+fn describe(finding: &Finding) -> String {
     let file = finding.file.as_ref().map(|file| file.display().to_string());
     let line = finding
         .line

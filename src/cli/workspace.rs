@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{client::answer, contract::v1, domain::caller::Role};
 
-/// Nobody types more to say yes.
+/// Longest confirmation that the prompt reads, in bytes.
 const MAX_REPLY: u64 = 64;
 
 #[derive(Debug, Subcommand)]
@@ -86,7 +86,7 @@ fn confirm(workspace: &str) -> Result<(), Failure> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
         return Err(Failure::Local(format!(
-            "deleting workspace {workspace} needs --yes where nobody can be asked"
+            "deleting workspace {workspace} needs --yes if standard input is not a terminal"
         )));
     }
     output::aside(&format!("Delete all keys of workspace {workspace}? [y/N] "));

@@ -68,7 +68,7 @@ impl ServerAddress {
         let text = text.trim();
         let refused = |problem| AddressError::Malformed {
             origin: origin.to_owned(),
-            // What stands before an `@` is somebody's password.
+            // The text before an `@` may be a password.
             value: if text.contains('@') {
                 "(not shown)".to_owned()
             } else {
@@ -174,9 +174,9 @@ mod tests {
         ] {
             assert!(ServerAddress::find(Some(bad), nowhere).is_err(), "{bad}");
         }
-        let told = ServerAddress::find(Some("http://me:hunter2@host"), nowhere)
+        let failure = ServerAddress::find(Some("http://me:hunter2@host"), nowhere)
             .err()
             .map(|error| error.to_string());
-        assert!(told.is_some_and(|told| !told.contains("hunter2")));
+        assert!(failure.is_some_and(|failure| !failure.contains("hunter2")));
     }
 }

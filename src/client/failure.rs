@@ -1,7 +1,7 @@
 //! What went wrong with a connection or a call, read once from the transport's types into plain values.
 //!
 //! A refusal by byokd carries a stable reason, the fields that are wrong and when to try again; a failure of the
-//! transport has none of these, and its deepest cause is told instead.
+//! transport has none of these, and its deepest cause is reported instead.
 //!
 //! Absent: advice that names a command or an option, and any decision to try again.
 
@@ -25,7 +25,7 @@ pub enum ConnectError {
     /// The connection cannot be encrypted as asked.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Nobody listens there.
+    /// No server listens there.
     #[error("no byokd answers at {server} ({cause})")]
     Unreachable {
         /// The address.

@@ -1,7 +1,7 @@
 //! Whether a byokd is ready, asked where those who watch processes ask: `grpc.health.v1` of its admin port.
 //!
-//! Invariants: connection and answer share one short deadline, so that a byokd that hangs is told like one that is gone;
-//! an address that stands for every interface is asked on loopback, as whoever asks is on the same machine.
+//! Invariants: connection and answer share one short deadline, so that a byokd that hangs is reported like one that is down;
+//! for an address that stands for every interface, the check connects to loopback, because it runs on the same machine.
 //!
 //! Absent: TLS and tokens. The admin port has neither.
 
@@ -17,13 +17,13 @@ use tonic_health::pb::{
 
 use super::failure::innermost;
 
-/// A container engine is told to wait longer than this (the `HEALTHCHECK` of the image), so that the answer is ours.
+/// The `HEALTHCHECK` of the image waits longer than this, so that byokd reports the timeout.
 const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Why it is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
-    /// Nobody answers there in time, or not with health.
+    /// No health answer came in time.
     #[error("not ready: no byokd answers on the admin port {address} ({cause})")]
     Unreachable {
         /// Where it was asked.
@@ -45,19 +45,23 @@ pub enum Unready {
 ///
 /// # Errors
 ///
-/// It is not ready, or nobody answers.
+/// The server is not ready, or does not answer.
 pub async fn ready(admin: SocketAddr) -> Result<(), Unready> {
     let address = reachable(admin);
     let unreachable = |cause: String| Unready::Unreachable { address, cause };
     let asked = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
-        let channel = endpoint.map_err(told)?.connect().await.map_err(told)?;
+        let channel = endpoint
+            .map_err(failure_text)?
+            .connect()
+            .await
+            .map_err(failure_text)?;
         let answer = HealthClient::new(channel)
             .check(HealthCheckRequest::default())
             .await;
         answer
             .map(|answer| answer.into_inner().status())
-            .map_err(told)
+            .map_err(failure_text)
     };
     match tokio::time::timeout(DEADLINE, asked).await {
         Ok(Ok(ServingStatus::Serving)) => Ok(()),
@@ -71,7 +75,7 @@ pub async fn ready(admin: SocketAddr) -> Result<(), Unready> {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn told(error: impl std::error::Error + 'static) -> String {
+fn failure_text(error: impl std::error::Error + 'static) -> String {
     innermost(&error).to_string()
 }
 
