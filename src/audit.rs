@@ -39,6 +39,7 @@
 
 mod chain;
 mod checkpoint;
+mod cursor;
 mod event;
 mod queue;
 mod report;

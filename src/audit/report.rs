@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use uuid::Uuid;
 
+/// Findings, and notes, that a report lists in full.
+const LISTED: usize = 1000;
+
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -57,5 +60,20 @@ impl Report {
     /// Nothing is wrong.
     pub fn sound(&self) -> bool {
         self.faults == 0
+    }
+
+    /// Counts a finding, and lists it up to the bound.
+    pub(super) fn add_finding(&mut self, finding: Finding) {
+        self.faults = self.faults.saturating_add(1);
+        if self.findings.len() < LISTED {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Lists a note up to the bound.
+    pub(super) fn add_note(&mut self, note: Note) {
+        if self.notes.len() < LISTED {
+            self.notes.push(note);
+        }
     }
 }

@@ -16,18 +16,15 @@ use std::{
     path::Path,
 };
 
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     LONGEST_LINE,
     chain::{self, ChainKey, NO_MAC, Place},
+    cursor::{ChainLine, Cursor, skip_line},
     report::{ChainSummary, Finding, Note, Report},
 };
 use crate::domain::audit::{Checkpoint, Mac};
-
-/// Findings that the report lists in full.
-const LISTED: usize = 1000;
 
 /// Reads files, in their order, and says what is wrong.
 pub struct Verifier<'k> {
@@ -44,29 +41,6 @@ struct State {
     /// How many lines were seen.
     lines: u64,
     closed: bool,
-}
-
-/// What a line says of itself.
-#[derive(Deserialize)]
-struct Line {
-    chain: Uuid,
-    seq: u64,
-    event: String,
-    follows: Option<String>,
-    previous: Option<String>,
-    #[serde(default)]
-    torn: bool,
-}
-
-/// Where in a file the check stands.
-struct Cursor<'f> {
-    file: &'f Path,
-    line: u64,
-    /// The MAC of the last line that ended.
-    last: Option<Mac>,
-    current: Option<Uuid>,
-    /// A line that is none, and that the next one may explain.
-    unexplained: bool,
 }
 
 impl<'k> Verifier<'k> {
@@ -120,19 +94,7 @@ impl<'k> Verifier<'k> {
                 }
                 None => {
                     self.none(&mut cursor);
-                    let rest = |byte: &u8| *byte == b'\n';
-                    // The rest of a line that is too long.
-                    loop {
-                        let read = lines.fill_buf()?;
-                        let (used, over) = match read.iter().position(rest) {
-                            Some(at) => (at.saturating_add(1), true),
-                            None => (read.len(), read.is_empty()),
-                        };
-                        lines.consume(used);
-                        if over {
-                            break;
-                        }
-                    }
+                    skip_line(&mut lines)?;
                 }
             }
         }
@@ -157,7 +119,7 @@ impl<'k> Verifier<'k> {
     fn line(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) {
         let parsed = chain::split(text).and_then(|(body, mac)| {
             let whole = [body, b"}"].concat();
-            Some((body, mac, serde_json::from_slice::<Line>(&whole).ok()?))
+            Some((body, mac, serde_json::from_slice::<ChainLine>(&whole).ok()?))
         });
         let Some((body, mac, line)) = parsed else {
             return self.none(cursor);
@@ -196,7 +158,7 @@ impl<'k> Verifier<'k> {
         cursor: &mut Cursor<'_>,
         body: &[u8],
         mac: Mac,
-        line: &Line,
+        line: &ChainLine,
     ) -> Option<String> {
         let opens = line.event == "opened";
         let mut fault = None;
@@ -269,7 +231,7 @@ impl<'k> Verifier<'k> {
     }
 
     /// What a chain that is new here rests on, and what is wrong with its beginning.
-    fn beginning(&self, cursor: &Cursor<'_>, line: &Line) -> (Mac, Option<String>) {
+    fn beginning(&self, cursor: &Cursor<'_>, line: &ChainLine) -> (Mac, Option<String>) {
         if line.event == "opened" && line.seq == 1 {
             let follows = line
                 .follows
@@ -318,7 +280,7 @@ impl<'k> Verifier<'k> {
                 ),
                 Some(_) => continue,
             };
-            self.found(Finding {
+            self.report.add_finding(Finding {
                 file: None,
                 line: None,
                 chain: Some(known.chain_id),
@@ -356,8 +318,8 @@ impl<'k> Verifier<'k> {
         self.report
     }
 
-    fn fault(&mut self, cursor: &Cursor<'_>, line: Option<&Line>, fault: String) {
-        self.found(Finding {
+    fn fault(&mut self, cursor: &Cursor<'_>, line: Option<&ChainLine>, fault: String) {
+        self.report.add_finding(Finding {
             file: Some(cursor.file.to_owned()),
             line: Some(cursor.line),
             chain: line.map(|line| line.chain),
@@ -366,22 +328,13 @@ impl<'k> Verifier<'k> {
         });
     }
 
-    fn found(&mut self, finding: Finding) {
-        self.report.faults = self.report.faults.saturating_add(1);
-        if self.report.findings.len() < LISTED {
-            self.report.findings.push(finding);
-        }
-    }
-
     fn note(&mut self, cursor: &Cursor<'_>, fault: &str) {
-        if self.report.notes.len() < LISTED {
-            self.report.notes.push(Note {
-                file: Some(cursor.file.to_owned()),
-                line: Some(cursor.line),
-                chain: None,
-                sequence: None,
-                fault: fault.to_owned(),
-            });
-        }
+        self.report.add_note(Note {
+            file: Some(cursor.file.to_owned()),
+            line: Some(cursor.line),
+            chain: None,
+            sequence: None,
+            fault: fault.to_owned(),
+        });
     }
 }

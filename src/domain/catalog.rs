@@ -6,13 +6,15 @@
 //!
 //! Absent: availability. Which id a key can use is the decision's business (`domain::resolution`).
 
+mod faults;
 mod load;
+mod text;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use time::Date;
 
-pub use load::CatalogFaults;
+pub use faults::CatalogFaults;
 
 use super::{
     names::{ProviderName, PurposeName},

@@ -4,16 +4,16 @@
 //!
 //! Absent: reading the file. The embedded text is `catalog.toml` beside this file.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use serde::Deserialize;
 use time::{Date, Month};
 use url::Url;
 
-use super::{Catalog, ConcreteId, Family, Payer, Price, Provider};
+use super::{
+    Catalog, ConcreteId, Family, Payer, Price, Provider,
+    faults::{CatalogFaults, Faults},
+    text::{CatalogText, FamilyText, IdText, PriceText, ProviderText},
+};
 use crate::domain::{
     names::{ModelName, ProviderName, PurposeName},
     protocol::Protocol,
@@ -33,72 +33,6 @@ const RESERVED_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 
-/// What is wrong with a catalog, one line each.
-#[derive(Debug)]
-pub struct CatalogFaults(pub Vec<String>);
-
-impl fmt::Display for CatalogFaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for CatalogFaults {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CatalogText {
-    version: String,
-    default_model: String,
-    providers: BTreeMap<String, ProviderText>,
-    models: BTreeMap<String, FamilyText>,
-    #[serde(default)]
-    purposes: BTreeMap<String, PurposeText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProviderText {
-    protocol: Protocol,
-    hosts: Vec<String>,
-    #[serde(default)]
-    headers: Vec<String>,
-    default_model: Option<String>,
-    byo_fee: Option<PriceText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FamilyText {
-    provider: String,
-    ids: Vec<IdText>,
-    credits: Option<PriceText>,
-    byo_fee: Option<PriceText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdText {
-    id: String,
-    #[serde(default)]
-    aliases: Vec<String>,
-    retires: Option<toml::value::Datetime>,
-    successor: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceText {
-    unit: String,
-    micros_per_call: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurposeText {
-    payer: Payer,
-}
-
 impl Catalog {
     /// The catalog that byokd ships.
     pub fn embedded() -> Result<Self, CatalogFaults> {
@@ -116,23 +50,6 @@ impl Catalog {
         } else {
             Err(CatalogFaults(faults.0))
         }
-    }
-}
-
-/// The faults found so far; each check adds to them and goes on.
-struct Faults(Vec<String>);
-
-impl Faults {
-    fn unless(&mut self, holds: bool, place: &str, fault: &str) {
-        if !holds {
-            self.0.push(format!("{place}: {fault}"));
-        }
-    }
-
-    fn name<T>(&mut self, place: &str, parsed: Result<T, &'static str>) -> Option<T> {
-        parsed
-            .map_err(|fault| self.0.push(format!("{place}: the name {fault}")))
-            .ok()
     }
 }
 

@@ -4,8 +4,13 @@
 //!
 //! Absent: the decision's own outcome, which the caller has.
 
-use super::{Ask, Facts, Grant, Payer, byo_pays, decide, model};
-use crate::domain::protocol::Protocol;
+use super::{
+    decide::{byo_pays, decide},
+    decision::Grant,
+    facts::{Ask, Facts},
+    model::{self, ModelRequest},
+};
+use crate::domain::{catalog::Payer, protocol::Protocol};
 
 /// Something the decision looked at and did not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +57,7 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
         let reason = match (model::unfit(id, fresh, byo, facts.now.date()), &wanted) {
             (Some(model::Unfit::Retired), _) => "its provider has retired it",
             (Some(model::Unfit::NotListed), _) => "the key's own list does not show it",
-            (None, super::Wanted::Pinned(..)) => "another id was asked for",
+            (None, ModelRequest::Pinned(..)) => "another id was asked for",
             (None, _) if taken.is_some() => "an id before it in the catalog was taken",
             (None, _) => "it could be used, but no key may pay for it",
         };
@@ -67,7 +72,7 @@ pub fn candidates(facts: Facts<'_>, ask: &Ask) -> Vec<Candidate> {
 
 fn keys_not_taken(
     facts: Facts<'_>,
-    wanted: &super::Wanted<'_>,
+    wanted: &ModelRequest<'_>,
     payer: Payer,
     grant: Option<&Grant<'_>>,
 ) -> Vec<Candidate> {

@@ -7,7 +7,10 @@
 
 use time::Date;
 
-use super::{Ask, Facts, model_unknown, provider_disabled, provider_unknown};
+use super::{
+    facts::{Ask, Facts},
+    refusals::{model_unknown, provider_disabled, provider_unknown},
+};
 use crate::domain::{
     catalog::{Catalog, ConcreteId, Family, Listed, Price, Provider},
     error::{Error, Reason},
@@ -18,7 +21,7 @@ use crate::domain::{
 
 /// What a call is to be answered with, before a key is looked at.
 #[derive(Clone, Debug)]
-pub enum Wanted<'a> {
+pub enum ModelRequest<'a> {
     /// The first usable id of a family.
     Family(&'a Family),
     /// This id of the catalog.
@@ -28,7 +31,7 @@ pub enum Wanted<'a> {
 }
 
 /// What is wanted. `byo` says whether the workspace's own key would pay.
-pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<Wanted<'a>, Error> {
+pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<ModelRequest<'a>, Error> {
     if let Some(provider) = &ask.provider {
         known(facts, provider)?;
     }
@@ -44,7 +47,7 @@ pub(super) fn which<'a>(facts: Facts<'a>, ask: &Ask, byo: bool) -> Result<Wanted
     selections.sort_by_key(|(_, selection)| std::cmp::Reverse(selection.revision));
     let selected = selections
         .into_iter()
-        .map(|(provider, selection)| Wanted::named(facts, provider, &selection.model))
+        .map(|(provider, selection)| ModelRequest::named(facts, provider, &selection.model))
         // Where the platform pays, a selection outside the catalog is passed over; a local model needs no payer.
         .find(|wanted| byo || wanted.family().is_some() || wanted.is_local(facts));
     match (selected, &ask.provider) {
@@ -59,7 +62,7 @@ pub fn agreed<'a>(
     catalog: &'a Catalog,
     provider: &ProviderName,
     model: &ModelName,
-) -> Result<Wanted<'a>, Error> {
+) -> Result<ModelRequest<'a>, Error> {
     asked(catalog, model, Some(provider))
 }
 
@@ -85,7 +88,7 @@ fn asked<'a>(
     catalog: &'a Catalog,
     model: &ModelName,
     provider: Option<&ProviderName>,
-) -> Result<Wanted<'a>, Error> {
+) -> Result<ModelRequest<'a>, Error> {
     match (catalog.find(model.as_str()), provider) {
         (Some(listed), Some(provider)) if listed.family().provider != *provider => Err(Error::new(
             Reason::FieldInvalid,
@@ -95,8 +98,8 @@ fn asked<'a>(
             ),
         )
         .in_field("provider")),
-        (Some(listed), _) => Ok(Wanted::of(listed)),
-        (None, Some(provider)) => Ok(Wanted::Outside(provider.clone(), model.clone())),
+        (Some(listed), _) => Ok(ModelRequest::of(listed)),
+        (None, Some(provider)) => Ok(ModelRequest::Outside(provider.clone(), model.clone())),
         (None, None) => Err(model_unknown(
             model.as_str(),
             "name its provider to use it outside the catalog",
@@ -104,7 +107,7 @@ fn asked<'a>(
     }
 }
 
-fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a>, Error> {
+fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<ModelRequest<'a>, Error> {
     match facts.catalog.providers.get(provider) {
         None => Err(provider_disabled(provider)),
         Some(Provider {
@@ -118,15 +121,15 @@ fn default_of<'a>(facts: Facts<'a>, provider: &ProviderName) -> Result<Wanted<'a
     }
 }
 
-fn family<'a>(facts: Facts<'a>, name: &str) -> Result<Wanted<'a>, Error> {
+fn family<'a>(facts: Facts<'a>, name: &str) -> Result<ModelRequest<'a>, Error> {
     facts
         .catalog
         .find(name)
-        .map(Wanted::of)
+        .map(ModelRequest::of)
         .ok_or_else(|| model_unknown(name, "the catalog's default is missing"))
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> ModelRequest<'a> {
     fn of(listed: Listed<'a>) -> Self {
         match listed {
             Listed::Family(family) => Self::Family(family),

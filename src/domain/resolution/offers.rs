@@ -6,7 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ask, Decision, Facts, Wanted, decide};
+use super::{
+    decide::decide,
+    decision::Decision,
+    facts::{Ask, Facts},
+    model::ModelRequest,
+};
 use crate::domain::{
     catalog::{ConcreteId, Family},
     error::Error,
@@ -62,7 +67,7 @@ fn of_family<'a>(facts: Facts<'a>, family: &'a Family) -> Option<Offer<'a>> {
         .selections
         .get(&family.provider)
         .filter(|selection| {
-            let wanted = Wanted::named(facts, &family.provider, &selection.model);
+            let wanted = ModelRequest::named(facts, &family.provider, &selection.model);
             wanted
                 .family()
                 .is_some_and(|selected| selected.name == family.name)
@@ -73,9 +78,9 @@ fn of_family<'a>(facts: Facts<'a>, family: &'a Family) -> Option<Offer<'a>> {
     };
     let outcome = ask(facts, &family.provider, &asked);
     let today = facts.now.date();
-    let first = match Wanted::named(facts, &family.provider, &asked) {
-        Wanted::Pinned(_, id) => Some(id),
-        Wanted::Family(_) | Wanted::Outside(..) => family
+    let first = match ModelRequest::named(facts, &family.provider, &asked) {
+        ModelRequest::Pinned(_, id) => Some(id),
+        ModelRequest::Family(_) | ModelRequest::Outside(..) => family
             .ids
             .iter()
             .find(|id| !id.retired(today))

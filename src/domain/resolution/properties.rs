@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use time::Duration;
 
 use super::{
-    Grant, candidates, decide, offers,
+    candidates::candidates,
+    decide::decide,
+    decision::Grant,
+    offers::offers,
     world::{NOW, World, ask, condemned, key, provider},
 };
 use crate::domain::{

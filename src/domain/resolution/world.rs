@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{Ask, Candidate, Decision, Facts, Policy, UnknownWorkspace, candidates, decide};
+use super::{
+    candidates::{Candidate, candidates},
+    decide::decide,
+    decision::Decision,
+    facts::{Ask, Facts, Policy, UnknownWorkspace},
+};
 use crate::domain::{
     catalog::Catalog,
     error::{Error, Reason},
@@ -190,5 +195,16 @@ impl World {
 
     pub(super) fn candidates(&self, model: &str, provider: &str) -> Vec<Candidate> {
         candidates(self.facts(), &ask(model, provider, ""))
+    }
+}
+
+/// `(model, provider, outcome)` in one world, for the purpose `reply`.
+pub(super) fn check(world: &World, rows: &[(&str, &str, &str)]) {
+    for (model, provider, expected) in rows {
+        assert_eq!(
+            world.outcome(model, provider, ""),
+            *expected,
+            "model {model:?}, provider {provider:?}"
+        );
     }
 }
