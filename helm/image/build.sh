@@ -23,8 +23,8 @@ built() {
 }
 
 # Sources that say nothing: as long as no dependency changes, this step's layer is taken from the cache, whatever changes
-# in byokd. Its folder must not be that of the real sources, which are older than what is built here: cargo tells
-# packages apart by their folders, and files by their age.
+# in byokd. Its folder must not be that of the real sources, which are older than what is built here: cargo tracks
+# packages by their folders, and changed files by their age.
 dependencies() {
     mkdir -p src
     printf 'fn main() {}\n' | tee src/main.rs build.rs >/dev/null

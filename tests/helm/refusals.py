@@ -169,7 +169,7 @@ FAULTS = {
     ),
     "SQLite and a Job": (
         merged(PRODUCTION, {"database": {"type": "sqlite"}, "replicaCount": 1, "migrations": {"mode": "job"}}),
-        "migrations.mode is job, but nobody else reaches a SQLite file: set it to startup",
+        "migrations.mode is job, but a SQLite file serves one process only: set it to startup",
     ),
     "no resources": (
         merged(PRODUCTION, {"resources": None}),

@@ -94,7 +94,7 @@
 {{- $faults = append $faults (printf "kms.provider is local, a key file that one replica alone has, and there would be %d: set replicaCount to 1 and autoscaling.enabled to false, or use aws" $most) -}}
 {{- end -}}
 {{- if and (eq $v.database.type "sqlite") (ne $v.migrations.mode "startup") -}}
-{{- $faults = append $faults (printf "migrations.mode is %s, but nobody else reaches a SQLite file: set it to startup" $v.migrations.mode) -}}
+{{- $faults = append $faults (printf "migrations.mode is %s, but a SQLite file serves one process only: set it to startup" $v.migrations.mode) -}}
 {{- end -}}
 {{- if and (eq $v.migrations.mode "job") (not (or $v.migrations.job.existingSecret $v.database.existingSecret)) (eq $v.database.type "postgresql") -}}
 {{- $faults = append $faults "migrations.job.existingSecret is missing: the Job has no volume for database.urlFile; set it to a Secret that exists before the release" -}}
