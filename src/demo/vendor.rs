@@ -98,15 +98,7 @@ impl DemoVendor {
         if self.protocol == Protocol::Local {
             return Ok(&self.models);
         }
-        let key = headers
-            .get(self.protocol.auth_header())
-            .and_then(|value| {
-                value
-                    .to_str()
-                    .ok()?
-                    .strip_prefix(self.protocol.auth_prefix())
-            })
-            .unwrap_or_default();
+        let key = self.presented_key(headers).unwrap_or_default();
         let account: &DemoKey = self.accounts.find(self.protocol, key)?;
         if account.silent {
             std::future::pending::<()>().await;
@@ -119,6 +111,16 @@ impl DemoVendor {
         } else {
             &self.models
         })
+    }
+
+    /// The key in the protocol's own header, or as a bearer token: Anthropic's newer SDKs send it so.
+    fn presented_key<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        [
+            (self.protocol.auth_header(), self.protocol.auth_prefix()),
+            ("authorization", "Bearer "),
+        ]
+        .into_iter()
+        .find_map(|(name, prefix)| headers.get(name)?.to_str().ok()?.strip_prefix(prefix))
     }
 
     fn list(&self, models: &[String], query: &str) -> Value {

@@ -22,6 +22,7 @@ from pathlib import Path
 import keys
 from catalog import catalog
 from command_line import command_line, examples, no_key_left, printed_commands
+from demo import demo
 from grpcio_client import Grpcio, compile_contract
 from grpcurl import Grpcurl
 from report import expect, heading
@@ -103,6 +104,7 @@ def everything(binary: Path, rust_example: Path, folder: Path) -> list[str]:
         part("grpcio", through_grpcio)
         part("command line", lambda: command_line(byokd))
         part("examples", lambda: examples(byokd, ROOT, rust_example))
+        part("the demo, with the vendors' SDKs", lambda: demo(binary, folder / "demo"))
         part("the commands that serve prints", lambda: printed_commands(start("fresh"), grpcurl))
         for each in list(byokds):
             part(f"stop {each.process.name}", each.stop)

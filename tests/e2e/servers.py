@@ -100,11 +100,14 @@ class Byokd:
     """The binary under test, on free ports, with a data folder of its own."""
 
     def __init__(self, binary: Path, name: str, folder: Path, catalog: Path) -> None:
-        self.binary, self.data_dir, self.folder = binary, folder / f"{name}-data", folder
         config = folder / f"{name}.toml"
         settings = f"[catalog]\nfile = {json.dumps(str(catalog))}\n\n[egress]\nloopback_http = true\n"
         config.write_text(settings + "\n[server]\nshutdown_delay_ms = 0\n")
-        command = [str(binary), "serve", "--config", str(config), "--data-dir", str(self.data_dir)]
+        self._serve(binary, name, folder, ["--config", str(config)])
+
+    def _serve(self, binary: Path, name: str, folder: Path, arguments: list[str]) -> None:
+        self.binary, self.data_dir, self.folder = binary, folder / f"{name}-data", folder
+        command = [str(binary), "serve", *arguments, "--data-dir", str(self.data_dir)]
         self.process = Process(name, [*command, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], folder)
         self._where = self.data_dir / "server"
         try:
@@ -134,3 +137,10 @@ class Byokd:
         code = self.process.stop()
         expect(code == 0, f"{self.process.name} stops on SIGTERM with exit code 0", code)
         expect(not self._where.exists(), f"{self.process.name} leaves no server file behind")
+
+
+class DemoByokd(Byokd):
+    """`byokd serve --demo`, with the provider that it brings."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._serve(binary, "demo", folder, ["--demo"])
