@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use byokd::{
     domain::{protocol::Protocol, verdict::Finding},
-    provider::fuzzing::{Answers, Following},
+    provider::fuzzing::AnswerReader,
 };
 
-static ANSWERS: LazyLock<Answers> = LazyLock::new(Answers::shipped);
+static ANSWERS: LazyLock<AnswerReader> = LazyLock::new(AnswerReader::shipped);
 
 // The first three bytes are protocol and probe, and the status; the rest is the body.
 /// Judges one input.
@@ -21,15 +21,14 @@ pub fn run(data: &[u8]) {
         Protocol::Anthropic
     };
     let status = 100 + u16::from_be_bytes([*s0, *s1]) % 500;
-    let refusal = ANSWERS.refusal(protocol, which & 2 == 0, status, body);
-    let refused = refusal
-        .verdict
+    let (verdict, named_host) = ANSWERS.refusal(protocol, which & 2 == 0, status, body);
+    let refused = verdict
         .is_some_and(|verdict| matches!(verdict.finding(), Finding::Refused | Finding::WrongKind));
     assert!(
         !refused || (400..500).contains(&status),
-        "{status} condemns: {refusal:?}"
+        "{status} condemns: {verdict:?}"
     );
-    if let Some(host) = &refusal.named_host {
+    if let Some(host) = &named_host {
         assert!(host.len() <= 253 && host.contains('.'), "{host:?}");
         assert!(
             host.bytes()
@@ -38,11 +37,11 @@ pub fn run(data: &[u8]) {
         );
     }
     let _ = ANSWERS.is_generation(protocol, body);
-    if let Some((ids, following)) = ANSWERS.list(body) {
+    if let Some((ids, after)) = ANSWERS.list(body) {
         assert!(ids.is_sorted_by(|one, next| one < next));
         assert!(ids.iter().all(|id| is_id(id)));
         assert!(ids.iter().map(String::len).sum::<usize>() <= body.len());
-        if let Following::After(id) = following {
+        if let Some(id) = after {
             assert!(is_id(&id));
         }
     }

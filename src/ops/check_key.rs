@@ -25,7 +25,7 @@ use crate::{
         verdict::{Finding, Verdict},
         workspace::{Binding, Listing},
     },
-    provider::{Checked, ListOutcome, Target},
+    provider::{CheckOutcome, ListOutcome, ProbeTarget},
     telemetry::{metrics, trace},
 };
 
@@ -50,7 +50,7 @@ impl KeyTest<'_> {
     }
 
     /// Tests the key where it is bound to.
-    pub(super) async fn run(&self, state: &AppState) -> Result<Checked, Error> {
+    pub(super) async fn run(&self, state: &AppState) -> Result<CheckOutcome, Error> {
         let _place = state.limiter.enter()?;
         let base_url = parsed(&self.binding.base_url)?;
         let candidates = state
@@ -92,8 +92,8 @@ impl KeyTest<'_> {
         )
     }
 
-    fn target<'t>(&'t self, base_url: &'t Url) -> Target<'t> {
-        Target {
+    fn target<'t>(&'t self, base_url: &'t Url) -> ProbeTarget<'t> {
+        ProbeTarget {
             provider: self.provider.name.as_str(),
             protocol: self.provider.protocol,
             base_url,
@@ -116,7 +116,7 @@ pub(super) fn listing(models: Vec<String>, now: OffsetDateTime) -> Listing {
 
 /// What a test call taught about the models of a stored key. Some providers list for anybody: the list of a key that
 /// was refused says nothing.
-pub(super) fn models_learnt(checked: &Checked, now: OffsetDateTime) -> ModelsLearnt {
+pub(super) fn models_learnt(checked: &CheckOutcome, now: OffsetDateTime) -> ModelsLearnt {
     match (&checked.models, checked.verdict.finding()) {
         (None, Finding::Works) => ModelsLearnt::Hidden,
         (Some(models), Finding::Works | Finding::Recognised) => {
@@ -128,7 +128,7 @@ pub(super) fn models_learnt(checked: &Checked, now: OffsetDateTime) -> ModelsLea
 
 /// Whether a key with this verdict may be stored.
 pub(super) fn storable(
-    checked: &Checked,
+    checked: &CheckOutcome,
     provider: &Provider,
     allow_unverified: bool,
 ) -> Result<(), Error> {

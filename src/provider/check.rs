@@ -1,20 +1,21 @@
-//! The recipe of a check: list the models, then let one of them say a word.
+//! The recipe of a key check: list the models, then generate a few tokens with one of them.
 //!
-//! Both are needed. A list proves no credit, some providers list for anybody, and some good keys may not list. The
-//! model that is tried comes from what the key itself lists, never from a fixed name: a key that may not use one
-//! model is not a bad key.
+//! A check needs both probes. A list proves no credit, some providers list without a key, and some good keys may not
+//! list. The model comes from the key's own list, not from a fixed name: a key that may not use one model is not a bad
+//! key.
 //!
-//! Absent: what any answer means (the rules), and what is done about it.
+//! Not here: what an answer means (`rules`), and what follows from a verdict (`ops`).
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::{
-    Checked, anthropic,
-    call::{ProbeClient, Refusal},
-    list::{Models, Next, Page},
-    openai,
+    anthropic,
+    client::ProbeClient,
+    list::{ModelIds, ModelPage, NextPage},
+    openai::{self, TokenCap},
+    outcome::{CheckOutcome, ProbeFailure},
     rules::{Meaning, Probe},
 };
 use crate::domain::{
@@ -23,145 +24,132 @@ use crate::domain::{
     verdict::Verdict,
 };
 
-/// Models tried before giving up; each costs a call of the customer's.
+/// Models that one check tries; each costs the customer a call.
 const MOST_TRIES: usize = 4;
+/// Pages of one list; a longer list counts as hidden.
+const MOST_PAGES: usize = 50;
 
-/// What the caller knows about the provider's models.
-pub(super) struct Wanted<'a> {
+/// Which models a check may try.
+pub(super) struct ProbeOptions<'a> {
     pub(super) candidates: &'a [String],
     pub(super) sold: &'a HashSet<String>,
     pub(super) probe_model: Option<&'a str>,
 }
 
-/// Both probes. A list that could be read is kept whatever the generation says.
-pub(super) async fn check(caller: &mut ProbeClient<'_>, wanted: &Wanted<'_>) -> Checked {
-    let models = match list(caller).await {
+/// Sends both probes. The outcome keeps a list that was read, whatever the generation ends with.
+pub(super) async fn check(
+    client: &mut ProbeClient<'_>,
+    options: &ProbeOptions<'_>,
+) -> CheckOutcome {
+    let models = match list(client).await {
         Ok(models) => models,
-        Err(refusal) => return refusal.ends(None),
+        Err(failure) => return failure.outcome(None),
     };
-    let mut last = Refusal::from(Verdict::ModelUnavailable);
-    for model in choose(models.as_deref(), wanted) {
-        match generate(caller, model).await {
-            Ok(()) => {
-                let verdict = if models.is_some() {
-                    Verdict::Valid
-                } else {
-                    Verdict::ValidListHidden
-                };
-                return Checked {
-                    verdict,
-                    models,
-                    named_host: None,
-                    retry_after: None,
-                };
-            }
-            Err(refusal) if refusal.verdict() == Verdict::ModelUnavailable => last = refusal,
-            // A refusal of the request that only a good key gets to see.
-            Err(refusal) if refusal.verdict() == Verdict::Valid && models.is_none() => {
-                return Checked {
-                    verdict: Verdict::ValidListHidden,
-                    ..refusal.ends(None)
-                };
-            }
-            Err(refusal) => return refusal.ends(models),
+    let mut last = ProbeFailure::from(Verdict::ModelUnavailable);
+    for model in choose(models.as_deref(), options) {
+        last = match generate(client, model).await {
+            Ok(()) => Verdict::Valid.into(),
+            Err(failure) => failure,
+        };
+        if last.verdict() != Verdict::ModelUnavailable {
+            break;
         }
     }
-    last.ends(models)
+    let mut outcome = last.outcome(models);
+    if outcome.verdict == Verdict::Valid && outcome.models.is_none() {
+        outcome.verdict = Verdict::ValidListHidden;
+    }
+    outcome
 }
 
-/// The ids that the key lists; `None` if they are hidden, or more than are kept.
-pub(super) async fn list(caller: &mut ProbeClient<'_>) -> Result<Option<Vec<String>>, Refusal> {
-    let mut models = Models::default();
+/// The ids that the key lists; `None` if they are hidden or too many to keep.
+pub(super) async fn list(
+    client: &mut ProbeClient<'_>,
+) -> Result<Option<Vec<String>>, ProbeFailure> {
+    let mut models = ModelIds::default();
     let mut after = None;
-    for _ in 0..anthropic::MOST_PAGES {
-        let call = match caller.target.protocol {
+    for _ in 0..MOST_PAGES {
+        let request = match client.target.protocol {
             Protocol::Anthropic => anthropic::list(after.take()),
             Protocol::Openai | Protocol::Local => openai::list(),
         };
-        let body = match caller.call(Probe::List, &call).await {
+        let body = match client.send(Probe::List, &request).await {
             Ok(body) => body,
-            Err(refusal) if refusal.meaning == Meaning::ListHidden => return Ok(None),
-            Err(refusal) => return Err(refusal),
+            Err(failure) if failure.meaning() == Meaning::ListHidden => return Ok(None),
+            Err(failure) => return Err(failure),
         };
-        let page = Page::read(&body).ok_or_else(|| Refusal::from(Verdict::Unexpected))?;
+        let page = ModelPage::read(&body).ok_or_else(|| ProbeFailure::from(Verdict::Unexpected))?;
         let next = page.next();
         if !models.add(page) {
             return Ok(None);
         }
         match next {
-            Next::End => return Ok(Some(without_the_key(models.into_ids(), caller.key))),
-            Next::After(id) if caller.target.protocol == Protocol::Anthropic => after = Some(id),
-            Next::After(_) | Next::Lost => return Ok(None),
+            NextPage::End => return Ok(Some(without_the_key(models.into_ids(), client.key))),
+            NextPage::After(id) if client.target.protocol == Protocol::Anthropic => {
+                after = Some(id);
+            }
+            NextPage::After(_) | NextPage::Lost => return Ok(None),
         }
     }
     Ok(None)
 }
 
-/// A provider may write anything into a list, also the key that it was asked with; and a list is kept and shown.
+/// Drops ids that hold the key: a provider may echo it, and a list is stored and shown.
 fn without_the_key(mut ids: Vec<String>, key: &ApiKey) -> Vec<String> {
-    // No provider issues shorter keys, and a shorter text could be part of any id.
+    // No provider issues a shorter key, and a short one could be part of any id.
     if key.expose().len() >= KEY_LENGTH {
         ids.retain(|id| !id.contains(key.expose()));
     }
     ids
 }
 
-/// What to try, best first: the candidates that the key lists, then whatever else it lists that the catalog sells;
-/// with neither, the candidates as they are, since a list may be incomplete.
-fn choose<'a>(models: Option<&'a [String]>, wanted: &Wanted<'a>) -> Vec<&'a str> {
-    if let Some(model) = wanted.probe_model {
+/// The models to try, best first: the candidates that the key lists, then its other models that the catalog sells.
+/// Without any of these, the candidates as they are, since a list may be incomplete.
+fn choose<'a>(models: Option<&'a [String]>, options: &ProbeOptions<'a>) -> Vec<&'a str> {
+    if let Some(model) = options.probe_model {
         return vec![model];
     }
+    let ProbeOptions {
+        candidates, sold, ..
+    } = options;
     let listed = models.unwrap_or_default();
-    let preferred = wanted
-        .candidates
+    let preferred = candidates
         .iter()
         .filter(|id| listed.binary_search(id).is_ok());
     let others = listed
         .iter()
-        .filter(|id| wanted.sold.contains(*id) && !wanted.candidates.contains(id));
-    let usable: Vec<&str> = preferred
-        .chain(others)
-        .map(String::as_str)
-        .take(MOST_TRIES)
-        .collect();
+        .filter(|id| sold.contains(*id) && !candidates.contains(id));
+    let mut usable: Vec<&str> = preferred.chain(others).map(String::as_str).collect();
     if usable.is_empty() {
-        wanted
-            .candidates
-            .iter()
-            .map(String::as_str)
-            .take(MOST_TRIES)
-            .collect()
-    } else {
-        usable
+        usable.extend(candidates.iter().map(String::as_str));
     }
+    usable.truncate(MOST_TRIES);
+    usable
 }
 
-async fn generate(caller: &mut ProbeClient<'_>, model: &str) -> Result<(), Refusal> {
-    let (body, is_generation): (_, fn(&Value) -> bool) = match caller.target.protocol {
+async fn generate(client: &mut ProbeClient<'_>, model: &str) -> Result<(), ProbeFailure> {
+    let is_generation: fn(&Value) -> bool;
+    let body = match client.target.protocol {
         Protocol::Anthropic => {
-            let body = caller
-                .call(Probe::Generate, &anthropic::generate(model))
-                .await?;
-            (body, anthropic::is_generation)
+            is_generation = anthropic::is_generation;
+            let request = anthropic::generate(model);
+            client.send(Probe::Generate, &request).await?
         }
         Protocol::Openai | Protocol::Local => {
-            let newer = openai::generate(model, openai::Cap::MaxCompletionTokens);
-            let body = match caller.call(Probe::Generate, &newer).await {
-                Err(refusal) if refusal.meaning == Meaning::OlderCap => {
-                    let older = openai::generate(model, openai::Cap::MaxTokens);
-                    caller.call(Probe::Generate, &older).await?
+            is_generation = openai::is_generation;
+            let request = openai::generate(model, TokenCap::MaxCompletionTokens);
+            match client.send(Probe::Generate, &request).await {
+                Err(failure) if failure.meaning() == Meaning::OlderCap => {
+                    let request = openai::generate(model, TokenCap::MaxTokens);
+                    client.send(Probe::Generate, &request).await?
                 }
                 answer => answer?,
-            };
-            (body, openai::is_generation)
+            }
         }
     };
-    let generated = serde_json::from_slice(&body).is_ok_and(|body| is_generation(&body));
-    if generated {
-        Ok(())
-    } else {
-        Err(Verdict::Unexpected.into())
+    match serde_json::from_slice(&body).is_ok_and(|body| is_generation(&body)) {
+        true => Ok(()),
+        false => Err(Verdict::Unexpected.into()),
     }
 }
 
@@ -181,12 +169,12 @@ mod tests {
     ) -> Vec<String> {
         let listed = listed.map(ids);
         let (candidates, sold) = (ids(candidates), ids(sold).into_iter().collect());
-        let wanted = Wanted {
+        let options = ProbeOptions {
             candidates: &candidates,
             sold: &sold,
             probe_model: forced,
         };
-        choose(listed.as_deref(), &wanted)
+        choose(listed.as_deref(), &options)
             .into_iter()
             .map(str::to_owned)
             .collect()

@@ -1,35 +1,35 @@
-//! Recognizes keys of other kinds and vendors by their form (`formats.toml`).
+//! Key formats of other vendors (`formats.toml`): keys that a provider is not asked about.
 //!
-//! Invariants: a hint only ever refuses, and only formats that are listed; an unknown prefix or length is a key like
-//! any other, since vendors change their formats. Nothing is sent anywhere.
+//! Invariants: a format only ever refuses a key, and only if it is listed; an unknown prefix or length is admitted, since
+//! vendors change their formats. No request is sent.
 //!
-//! Absent: what any key must look like (that is the secret's own form, the same for all providers).
+//! Not here: the form that every key must have (`domain::secret`).
 
 use serde::Deserialize;
 
-use super::Target;
+use super::target::ProbeTarget;
 use crate::domain::{protocol::Protocol, secret::ApiKey};
 
 const DATA: &str = include_str!("formats.toml");
 
-/// The key formats we know.
+/// The known key formats.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Formats {
-    vendor: Vec<Vendor>,
-    format: Vec<Format>,
+pub(super) struct KeyFormats {
+    vendor: Vec<KeyVendor>,
+    format: Vec<KeyFormat>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Vendor {
+struct KeyVendor {
     name: String,
     hosts: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Format {
+struct KeyFormat {
     prefix: Option<String>,
     contains: Option<String>,
     #[serde(default)]
@@ -40,21 +40,18 @@ struct Format {
     but_for_vendor: Vec<String>,
 }
 
-impl Formats {
-    /// The formats that byokd ships.
+impl KeyFormats {
+    /// The built-in table.
     pub(super) fn shipped() -> Result<Self, toml::de::Error> {
         toml::from_str(DATA)
     }
 
-    /// Whether the key is plainly not an API key of this provider.
-    pub(super) fn foreign(&self, target: &Target<'_>, key: &ApiKey) -> bool {
-        let vendors: Vec<&str> = self
-            .vendor
-            .iter()
-            .filter(|vendor| vendor.is(target))
-            .map(|vendor| vendor.name.as_str())
-            .collect();
-        let among = |names: &[String]| names.iter().any(|name| vendors.contains(&name.as_str()));
+    /// Whether the key has the format of an admin key, an OAuth token or another vendor's key.
+    pub(super) fn foreign(&self, target: &ProbeTarget<'_>, key: &ApiKey) -> bool {
+        let among = |names: &[String]| {
+            let mut vendors = self.vendor.iter().filter(|vendor| vendor.serves(target));
+            vendors.any(|vendor| names.contains(&vendor.name))
+        };
         self.format
             .iter()
             .filter(|format| format.fits(key.expose()))
@@ -66,8 +63,8 @@ impl Formats {
     }
 }
 
-impl Vendor {
-    fn is(&self, target: &Target<'_>) -> bool {
+impl KeyVendor {
+    fn serves(&self, target: &ProbeTarget<'_>) -> bool {
         let host = target.base_url.host_str().unwrap_or_default();
         let at = |own: &String| {
             host.strip_suffix(own.as_str())
@@ -77,20 +74,15 @@ impl Vendor {
     }
 }
 
-impl Format {
+impl KeyFormat {
     fn fits(&self, key: &str) -> bool {
-        self.prefix
-            .as_deref()
-            .is_some_and(|prefix| key.starts_with(prefix))
-            || self
-                .contains
-                .as_deref()
-                .is_some_and(|part| key.contains(part))
+        let begins = |prefix: &String| key.starts_with(prefix.as_str());
+        let holds = |part: &String| key.contains(part.as_str());
+        self.prefix.as_ref().is_some_and(begins) || self.contains.as_ref().is_some_and(holds)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::collections::BTreeMap;
 
@@ -100,13 +92,13 @@ mod tests {
 
     fn foreign(provider: &str, protocol: Protocol, base_url: &str, key: &str) -> bool {
         let base_url = Url::parse(base_url).unwrap();
-        let target = Target {
+        let target = ProbeTarget {
             provider,
             protocol,
             base_url: &base_url,
             headers: &BTreeMap::new(),
         };
-        Formats::shipped()
+        KeyFormats::shipped()
             .unwrap()
             .foreign(&target, &ApiKey::parse(key.to_owned()).unwrap())
     }

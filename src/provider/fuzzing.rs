@@ -1,57 +1,42 @@
-//! The reading of providers' answers, as the fuzz targets call it. No build that ships has it.
+//! The readers of providers' answers, for the fuzz targets. No shipped build has them.
 //!
-//! Absent: anything that is not called by a check too.
+//! Not here: anything that a check does not call.
 
 use serde_json::Value;
 
 use super::{
     anthropic,
-    list::{Models, Next, Page},
+    list::{ModelIds, ModelPage, NextPage},
     openai,
-    rules::{Meaning, Probe, Rules},
+    rules::{Meaning, Probe, VerdictRules},
 };
 use crate::domain::{protocol::Protocol, verdict::Verdict};
 
-/// The tables that byokd ships.
-pub struct Answers(Rules);
+/// The built-in tables.
+pub struct AnswerReader(VerdictRules);
 
-/// A refusal, understood.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What it says of the key, if it does.
-    pub verdict: Option<Verdict>,
-    /// The host that the provider says the key belongs to.
-    pub named_host: Option<String>,
-}
-
-/// What follows a page.
-#[derive(Debug)]
-pub enum Following {
-    /// Another page, after this id.
-    After(String),
-    /// None that can be asked for.
-    None,
-}
-
-impl Answers {
+impl AnswerReader {
     /// Reads the tables.
     #[allow(clippy::expect_used, reason = "a fuzz target fails by panicking")]
     pub fn shipped() -> Self {
-        Self(Rules::shipped().expect("the tables are good"))
+        Self(VerdictRules::shipped().expect("the tables are good"))
     }
 
-    /// What a status and body that are not a success mean.
-    pub fn refusal(&self, protocol: Protocol, list: bool, status: u16, body: &[u8]) -> Refusal {
+    /// The verdict of a refusal, and the host that it names.
+    pub fn refusal(
+        &self,
+        protocol: Protocol,
+        list: bool,
+        status: u16,
+        body: &[u8],
+    ) -> (Option<Verdict>, Option<String>) {
         let probe = if list { Probe::List } else { Probe::Generate };
         let judgement = self.0.judge(protocol, probe, status, body);
         let verdict = match judgement.meaning {
             Meaning::Verdict(verdict) => Some(verdict),
             Meaning::ListHidden | Meaning::OlderCap => None,
         };
-        Refusal {
-            verdict,
-            named_host: judgement.named_host,
-        }
+        (verdict, judgement.named_host)
     }
 
     /// Whether a successful answer is a generation.
@@ -62,14 +47,14 @@ impl Answers {
         })
     }
 
-    /// The ids of one page of a list; `None` if it is none.
-    pub fn list(&self, body: &[u8]) -> Option<(Vec<String>, Following)> {
-        let page = Page::read(body)?;
-        let following = match page.next() {
-            Next::After(id) => Following::After(id),
-            Next::End | Next::Lost => Following::None,
+    /// The ids of one page, and the id after which the next one begins.
+    pub fn list(&self, body: &[u8]) -> Option<(Vec<String>, Option<String>)> {
+        let page = ModelPage::read(body)?;
+        let after = match page.next() {
+            NextPage::After(id) => Some(id),
+            NextPage::End | NextPage::Lost => None,
         };
-        let mut models = Models::default();
-        models.add(page).then(|| (models.into_ids(), following))
+        let mut models = ModelIds::default();
+        models.add(page).then(|| (models.into_ids(), after))
     }
 }

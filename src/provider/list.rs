@@ -1,34 +1,35 @@
-//! Model lists: reading one page, and keeping what is worth keeping of all of them.
+//! Model lists: reads a page, and keeps the ids of all pages.
 //!
 //! Invariants:
-//! - What is kept is whole or nothing. A list cut short would say of a model that the key cannot use it, so a list
-//!   with more than [`MOST_MODELS`] models, or with a page that cannot be read, counts as hidden.
-//! - At most [`MOST_MODELS`] ids of at most [`LONGEST_ID`] visible ASCII characters are held; other ids are dropped.
+//! - A list is kept whole or not at all, because a list cut short denies models that the key may use. A list with more
+//!   than [`MOST_MODELS`] models, or with a page that cannot be read, counts as hidden.
+//! - An id has at most [`LONGEST_ID`] visible ASCII characters; other ids are dropped.
 //! - An empty list is a list.
+//!
+//! Not here: the requests for the pages (`check`).
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, de::IgnoredAny};
 
-/// More than any vendor offers; only fine-tunes without end get there.
+/// More than any vendor offers; only accounts with very many fine-tunes have as many.
 const MOST_MODELS: usize = 20_000;
-/// In characters; the longest ids are those of fine-tunes, below 100.
+/// In characters; the longest known ids, those of fine-tunes, have fewer than 100.
 const LONGEST_ID: usize = 256;
 
 /// One page of a list.
 #[derive(Deserialize)]
-pub(super) struct Page {
-    data: Vec<Entry>,
-    /// Whether there are more pages.
+pub(super) struct ModelPage {
+    data: Vec<ModelEntry>,
     has_more: Option<bool>,
-    /// Anthropic: what to ask the next page after.
+    /// Anthropic: the id after which the next page begins.
     last_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Entry {
-    /// `active` is Groq's: false for a model that is listed but cannot be called.
+enum ModelEntry {
+    /// Groq sends `active: false` for a model that is listed and cannot be called.
     Model {
         id: String,
         active: Option<bool>,
@@ -38,26 +39,25 @@ enum Entry {
 
 /// What follows a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Nothing: the list is complete.
+pub(super) enum NextPage {
+    /// No page: the list is complete.
     End,
-    /// Another page, after this id.
+    /// The page after this id.
     After(String),
-    /// More, but no way to ask for it.
+    /// A page that cannot be requested.
     Lost,
 }
 
-/// The models of all pages so far.
+/// The ids of all pages read so far.
 #[derive(Default)]
-pub(super) struct Models(BTreeSet<String>);
+pub(super) struct ModelIds(BTreeSet<String>);
 
-impl Page {
-    /// Reads `{"data": […]}`, or a bare array as Together sends it; `None` for anything else.
+impl ModelPage {
+    /// Reads `{"data": […]}`, or Together's bare array; `None` for anything else.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         if body.trim_ascii_start().starts_with(b"[") {
-            let data = serde_json::from_slice(body).ok()?;
             Some(Self {
-                data,
+                data: serde_json::from_slice(body).ok()?,
                 has_more: None,
                 last_id: None,
             })
@@ -66,29 +66,24 @@ impl Page {
         }
     }
 
-    /// What follows it.
-    pub(super) fn next(&self) -> Next {
+    pub(super) fn next(&self) -> NextPage {
         match (self.has_more, &self.last_id) {
-            (Some(true), Some(last)) if is_id(last) => Next::After(last.clone()),
-            (Some(true), _) => Next::Lost,
-            _ => Next::End,
+            (Some(true), Some(last)) if is_id(last) => NextPage::After(last.clone()),
+            (Some(true), _) => NextPage::Lost,
+            _ => NextPage::End,
         }
     }
 }
 
-impl Models {
-    /// Takes in a page; false if there are more models than are kept.
-    pub(super) fn add(&mut self, page: Page) -> bool {
+impl ModelIds {
+    /// Adds a page; false if there are now too many models to keep.
+    pub(super) fn add(&mut self, page: ModelPage) -> bool {
         for entry in page.data {
-            match entry {
-                Entry::Model {
-                    active: Some(false),
-                    ..
-                } => {}
-                Entry::Model { id, .. } if is_id(&id) => {
-                    self.0.insert(id);
-                }
-                Entry::Model { .. } | Entry::Other(IgnoredAny) => {}
+            if let ModelEntry::Model { id, active } = entry
+                && active != Some(false)
+                && is_id(&id)
+            {
+                self.0.insert(id);
             }
             if self.0.len() > MOST_MODELS {
                 return false;
@@ -97,7 +92,7 @@ impl Models {
         true
     }
 
-    /// The ids, sorted, each once.
+    /// The ids, sorted and unique.
     pub(super) fn into_ids(self) -> Vec<String> {
         self.0.into_iter().collect()
     }
@@ -108,13 +103,12 @@ fn is_id(id: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     fn ids(body: &str) -> Option<Vec<String>> {
-        let mut models = Models::default();
-        assert!(models.add(Page::read(body.as_bytes())?));
+        let mut models = ModelIds::default();
+        assert!(models.add(ModelPage::read(body.as_bytes())?));
         Some(models.into_ids())
     }
 
@@ -128,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_no_callable_model_are_dropped() {
+    fn entries_without_a_callable_model_are_dropped() {
         let long = "m".repeat(LONGEST_ID + 1);
         let body = format!(
             r#"{{"data":[{{"id":"on","active":true}},{{"id":"off","active":false}},{{"id":7}},{{}},null,
@@ -138,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_none() {
+    fn a_body_without_a_list_is_none() {
         for body in [
             "",
             "<html>",
@@ -149,32 +143,32 @@ mod tests {
             "[",
             r#"{"models":[]}"#,
         ] {
-            assert!(Page::read(body.as_bytes()).is_none(), "{body}");
+            assert!(ModelPage::read(body.as_bytes()).is_none(), "{body}");
         }
     }
 
     #[test]
-    fn the_next_page_is_known_or_the_list_is_lost() {
+    fn the_next_page_is_known_or_lost() {
         let next = |rest: &str| {
-            Page::read(format!(r#"{{"data":[]{rest}}}"#).as_bytes())
+            ModelPage::read(format!(r#"{{"data":[]{rest}}}"#).as_bytes())
                 .unwrap()
                 .next()
         };
-        assert_eq!(next(""), Next::End);
-        assert_eq!(next(r#","has_more":false,"last_id":"m""#), Next::End);
+        assert_eq!(next(""), NextPage::End);
+        assert_eq!(next(r#","has_more":false,"last_id":"m""#), NextPage::End);
         assert_eq!(
             next(r#","has_more":true,"last_id":"m""#),
-            Next::After("m".to_owned())
+            NextPage::After("m".to_owned())
         );
-        assert_eq!(next(r#","has_more":true"#), Next::Lost);
-        assert_eq!(next(r#","has_more":true,"last_id":null"#), Next::Lost);
+        assert_eq!(next(r#","has_more":true"#), NextPage::Lost);
+        assert_eq!(next(r#","has_more":true,"last_id":null"#), NextPage::Lost);
     }
 
     #[test]
     fn a_list_is_kept_whole_or_not_at_all() {
-        let page = |count: usize| Page {
+        let page = |count: usize| ModelPage {
             data: (0..count)
-                .map(|n| Entry::Model {
+                .map(|n| ModelEntry::Model {
                     id: format!("m{n}"),
                     active: None,
                 })
@@ -182,7 +176,7 @@ mod tests {
             has_more: None,
             last_id: None,
         };
-        assert!(Models::default().add(page(MOST_MODELS)));
-        assert!(!Models::default().add(page(MOST_MODELS + 1)));
+        assert!(ModelIds::default().add(page(MOST_MODELS)));
+        assert!(!ModelIds::default().add(page(MOST_MODELS + 1)));
     }
 }

@@ -1,13 +1,13 @@
-//! The verdict tables: what a provider's refusal means, as data (`rules.toml`).
+//! The verdict rules: what a provider's refusal means, as data (`rules.toml`).
 //!
 //! Invariants:
-//! - Rules are tried in order and the first match decides. In the data, those on codes and types stand before those
-//!   on text, because a text may quote anything.
-//! - What no rule names is [`Verdict::Unexpected`]: an unknown 401 is never an invalid key.
-//! - Only JSON is searched for text: a captive portal's page can say anything.
-//! - Nothing of a body leaves this module but the one host name that a data-residency answer points at.
+//! - The first rule that matches decides. In the data, rules on codes and types come before rules on text, because a
+//!   text may quote anything.
+//! - A refusal without a rule is [`Verdict::Unexpected`]: an unknown 401 is never an invalid key.
+//! - A rule on text matches JSON only, because the page of a captive portal may say anything.
+//! - The only part of a body that leaves this module is the host name in a data-residency answer.
 //!
-//! Absent: successful answers, which the protocols' own modules read.
+//! Not here: successful answers (`openai`, `anthropic`, `list`).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::domain::{protocol::Protocol, verdict::Verdict};
 
 const DATA: &str = include_str!("rules.toml");
 
-/// Which of the two calls of a check was answered.
+/// One of the two probes of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Probe {
@@ -28,66 +28,69 @@ pub(super) enum Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) enum Meaning {
-    /// This is what is learnt about the key.
+    /// A verdict on the key.
     Verdict(Verdict),
     /// The key may not list models, or the provider has no list: a generation decides.
     ListHidden,
-    /// The provider does not know the name of our token cap: ask again with its older name.
+    /// The provider does not know the field of the token cap: send the older field.
     OlderCap,
 }
 
-/// A refusal, understood.
+/// What one refusal means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Judgement {
     pub(super) meaning: Meaning,
-    /// The host that the provider says the key belongs to, in lower case.
+    /// The key's host by the provider's word, in lower case.
     pub(super) named_host: Option<String>,
 }
 
-/// The tables of all protocols.
+/// The rules of all protocols.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rules {
-    rule: Vec<Rule>,
+pub(super) struct VerdictRules {
+    rule: Vec<VerdictRule>,
 }
 
-/// One line of a table. A condition that is absent always holds; of a list, one must hold.
+/// One rule. An absent condition always holds; of a list, one entry must hold.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+struct VerdictRule {
     protocol: Protocol,
     probe: Option<Probe>,
     status: Vec<u16>,
-    /// Exactly the body's `error.code` or `error.details.error_code`.
-    code: Option<Vec<String>>,
-    /// Exactly the body's `error.type`.
-    r#type: Option<Vec<String>>,
-    /// Part of the body's message, in lower case.
-    text: Option<Vec<String>>,
-    /// Whether the body must be a JSON object, as no web page is.
+    /// The body's `error.code` or `error.details.error_code`.
+    #[serde(default)]
+    code: Vec<String>,
+    /// The body's `error.type`.
+    #[serde(default)]
+    r#type: Vec<String>,
+    /// A part of the body's message, in lower case.
+    #[serde(default)]
+    text: Vec<String>,
+    /// Whether the body must be a JSON object, which a web page is not.
     #[serde(default)]
     json: bool,
-    /// What stands before the host that the message names.
+    /// The text before the host that the message names.
     host_after: Option<String>,
     means: Meaning,
 }
 
-/// The parts of an error body that rules look at, in whatever shape the provider sent them.
+/// The parts of an error body that rules look at.
 #[derive(Default)]
-struct Complaint {
+struct ErrorBody {
     json: bool,
     codes: Vec<String>,
     kind: Option<String>,
     text: String,
 }
 
-impl Rules {
-    /// The tables that byokd ships.
+impl VerdictRules {
+    /// The built-in rules.
     pub(super) fn shipped() -> Result<Self, toml::de::Error> {
         toml::from_str(DATA)
     }
 
-    /// What a status and body that are not a success mean.
+    /// Gives a refusal its meaning.
     pub(super) fn judge(
         &self,
         protocol: Protocol,
@@ -95,56 +98,44 @@ impl Rules {
         status: u16,
         body: &[u8],
     ) -> Judgement {
-        let complaint = Complaint::read(body);
+        let body = ErrorBody::read(body);
         let rule = self
             .rule
             .iter()
-            .find(|rule| rule.matches(protocol, probe, status, &complaint));
+            .find(|rule| rule.matches(protocol, probe, status, &body));
         Judgement {
             meaning: rule.map_or(Meaning::Verdict(Verdict::Unexpected), |rule| rule.means),
             named_host: rule
                 .and_then(|rule| rule.host_after.as_deref())
-                .and_then(|before| host_after(&complaint.text, before)),
+                .and_then(|before| host_after(&body.text, before)),
         }
     }
 }
 
-impl Rule {
-    fn matches(
-        &self,
-        protocol: Protocol,
-        probe: Probe,
-        status: u16,
-        complaint: &Complaint,
-    ) -> bool {
-        let Complaint {
+impl VerdictRule {
+    fn matches(&self, protocol: Protocol, probe: Probe, status: u16, body: &ErrorBody) -> bool {
+        let ErrorBody {
             json,
             codes,
             kind,
             text,
-        } = complaint;
+        } = body;
+        let holds = |wanted: &[String], found: &dyn Fn(&String) -> bool| {
+            wanted.is_empty() || wanted.iter().any(found)
+        };
         self.protocol == protocol
             && self.probe.is_none_or(|own| own == probe)
             && self.status.contains(&status)
             && (*json || !self.json)
-            && self
-                .code
-                .as_ref()
-                .is_none_or(|own| own.iter().any(|code| codes.contains(code)))
-            && self
-                .r#type
-                .as_ref()
-                .is_none_or(|own| kind.as_ref().is_some_and(|kind| own.contains(kind)))
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|own| own.iter().any(|part| text.contains(part.as_str())))
+            && holds(&self.code, &|code| codes.contains(code))
+            && holds(&self.r#type, &|own| kind.as_ref() == Some(own))
+            && holds(&self.text, &|part| text.contains(part.as_str()))
     }
 }
 
-impl Complaint {
-    /// Vendors agree on `{"error": {"message", "type", "code"}}`, but `error` may be a bare text beside `code`,
-    /// the message may be missing or an object, and the code a number.
+impl ErrorBody {
+    /// Most vendors send `{"error": {"message", "type", "code"}}`. But `error` may be a text beside `code`, the message
+    /// may be missing or an object, and the code may be a number.
     fn read(body: &[u8]) -> Self {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return Self::default();
@@ -176,7 +167,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// The host name that follows `before` in a text in lower case.
+/// The host name after `before`, in a lower-case text.
 fn host_after(text: &str, before: &str) -> Option<String> {
     let (_, rest) = text.split_once(before)?;
     let rest = rest.trim_start_matches("https://");
@@ -186,7 +177,7 @@ fn host_after(text: &str, before: &str) -> Option<String> {
 }
 
 impl Meaning {
-    /// Its name in the tables and the log.
+    /// The name in the rules and the log.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Verdict(verdict) => verdict.as_str(),

@@ -12,7 +12,7 @@ use byokd::domain::protocol::Protocol;
 use byokd::domain::secret::ApiKey;
 use byokd::{
     egress::Egress,
-    provider::{Checked, ListOutcome, Providers, Target},
+    provider::{CheckOutcome, ListOutcome, ProbeTarget, Providers},
 };
 use url::Url;
 
@@ -45,9 +45,9 @@ async fn check_by(
     protocol: Protocol,
     base_url: &Url,
     model: Option<&str>,
-) -> Checked {
+) -> CheckOutcome {
     let headers = BTreeMap::from([("OpenAI-Project".to_owned(), "proj_1".to_owned())]);
-    let target = Target {
+    let target = ProbeTarget {
         provider: "acme",
         protocol,
         base_url,
@@ -59,7 +59,7 @@ async fn check_by(
         .await
 }
 
-async fn check(provider: &FakeProvider) -> Checked {
+async fn check(provider: &FakeProvider) -> CheckOutcome {
     check_by(
         &providers(development()),
         Protocol::Openai,
@@ -69,7 +69,7 @@ async fn check(provider: &FakeProvider) -> Checked {
     .await
 }
 
-async fn check_anthropic(provider: &FakeProvider) -> Checked {
+async fn check_anthropic(provider: &FakeProvider) -> CheckOutcome {
     check_by(
         &providers(development()),
         Protocol::Anthropic,
@@ -81,7 +81,7 @@ async fn check_anthropic(provider: &FakeProvider) -> Checked {
 
 async fn list(provider: &FakeProvider) -> ListOutcome {
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
-    let target = Target {
+    let target = ProbeTarget {
         provider: "acme",
         protocol: Protocol::Openai,
         base_url: &base_url,

@@ -1,5 +1,4 @@
-//! Every recorded body is judged as recorded, and every rule and word of the tables has a recorded body.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Every recorded body has its recorded meaning, and every rule and word of a rule has a recorded body.
 
 use std::collections::BTreeSet;
 
@@ -29,8 +28,8 @@ fn recorded() -> Vec<Case> {
 }
 
 #[test]
-fn every_recorded_body_means_what_is_recorded() {
-    let rules = Rules::shipped().unwrap();
+fn every_recorded_body_has_its_recorded_meaning() {
+    let rules = VerdictRules::shipped().unwrap();
     for Case {
         protocol,
         probe,
@@ -56,35 +55,34 @@ fn every_recorded_body_means_what_is_recorded() {
 
 #[test]
 fn every_rule_and_every_word_of_it_has_a_recorded_body() {
-    let rules = Rules::shipped().unwrap().rule;
+    let rules = VerdictRules::shipped().unwrap().rule;
     let mut unseen: BTreeSet<(usize, String)> = rules
         .iter()
         .enumerate()
         .flat_map(|(at, rule)| words(rule).map(move |word| (at, word)))
         .collect();
     for case in recorded() {
-        let complaint = Complaint::read(case.body.as_bytes());
+        let body = ErrorBody::read(case.body.as_bytes());
         for probe in case.probe {
             let hit = rules
                 .iter()
-                .position(|rule| rule.matches(case.protocol, probe, case.status, &complaint));
+                .position(|rule| rule.matches(case.protocol, probe, case.status, &body));
             let Some(at) = hit else { continue };
-            unseen.retain(|(rule, word)| *rule != at || !said(&complaint, case.status, word));
+            unseen.retain(|(rule, word)| *rule != at || !found_in(&body, case.status, word));
         }
     }
     assert!(unseen.is_empty(), "no recorded body for {unseen:#?}");
 }
 
 /// A rule's statuses, codes, types and texts, each named by its kind.
-fn words(rule: &Rule) -> impl Iterator<Item = String> + use<> {
-    let of = |kind: &str, words: &Option<Vec<String>>| {
+fn words(rule: &VerdictRule) -> impl Iterator<Item = String> + use<> {
+    let of = |kind: &str, words: &[String]| {
         words
             .iter()
-            .flatten()
             .map(|word| format!("{kind} {word}"))
             .collect::<Vec<_>>()
     };
-    // One recorded server error stands for all of them.
+    // One recorded server error is enough for all statuses of it.
     let statuses = if rule.means == Meaning::Verdict(Verdict::ProviderDown) {
         vec!["any".to_owned()]
     } else {
@@ -103,20 +101,20 @@ fn words(rule: &Rule) -> impl Iterator<Item = String> + use<> {
     .flatten()
 }
 
-fn said(complaint: &Complaint, status: u16, word: &str) -> bool {
+fn found_in(body: &ErrorBody, status: u16, word: &str) -> bool {
     match word.split_once(' ') {
         Some(("status", number)) => number == status.to_string(),
-        Some(("code", code)) => complaint.codes.iter().any(|said| said == code),
-        Some(("type", kind)) => complaint.kind.as_deref() == Some(kind),
-        Some(("text", part)) => complaint.text.contains(part),
+        Some(("code", code)) => body.codes.iter().any(|own| own == code),
+        Some(("type", kind)) => body.kind.as_deref() == Some(kind),
+        Some(("text", part)) => body.text.contains(part),
         _ => true,
     }
 }
 
 #[test]
-fn texts_are_in_lower_case_as_they_are_compared() {
-    for rule in Rules::shipped().unwrap().rule {
-        for text in rule.text.iter().flatten().chain(&rule.host_after) {
+fn texts_are_in_lower_case_for_comparison() {
+    for rule in VerdictRules::shipped().unwrap().rule {
+        for text in rule.text.iter().chain(&rule.host_after) {
             assert_eq!(*text, text.to_lowercase());
         }
     }
@@ -145,9 +143,10 @@ fn a_host_is_a_host_name_or_nothing() {
 }
 
 #[test]
-fn a_table_with_a_word_that_we_do_not_know_is_refused() {
-    let table =
-        |rule: &str| toml::from_str::<Rules>(&format!("[[rule]]\nprotocol = \"openai\"\n{rule}"));
+fn a_rule_with_an_unknown_word_is_rejected() {
+    let table = |rule: &str| {
+        toml::from_str::<VerdictRules>(&format!("[[rule]]\nprotocol = \"openai\"\n{rule}"))
+    };
     assert!(table("status = [401]\nmeans = \"INVALID\"").is_ok());
     assert!(table("status = [401]\nmeans = \"BAD\"").is_err());
     assert!(table("status = [401]\nmeans = \"INVALID\"\ncodes = []").is_err());

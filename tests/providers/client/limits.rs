@@ -11,7 +11,7 @@ use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
 use byokd::{
     egress::Egress,
-    provider::{ListOutcome, Providers, Target},
+    provider::{ListOutcome, ProbeTarget, Providers},
 };
 
 use super::{KEY, check, check_anthropic, check_by, development, key, owned, providers};
@@ -147,7 +147,7 @@ async fn a_key_of_another_vendor_is_not_sent() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
     let providers = providers(development());
-    let target = Target {
+    let target = ProbeTarget {
         provider: "openai",
         protocol: Protocol::Openai,
         base_url: &base_url,
@@ -177,7 +177,7 @@ async fn headers_of_the_key_cannot_replace_ours() {
     let base_url = provider.base_url();
     let providers = providers(development());
     let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer other".to_owned())]);
-    let target = Target {
+    let target = ProbeTarget {
         provider: "acme",
         protocol: Protocol::Openai,
         base_url: &base_url,
@@ -194,7 +194,7 @@ async fn headers_of_the_key_cannot_replace_ours() {
         ("no name", "x"),
     ] {
         let headers = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let target = Target {
+        let target = ProbeTarget {
             headers: &headers,
             ..target
         };

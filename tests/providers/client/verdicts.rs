@@ -7,7 +7,7 @@ use std::{
 
 use byokd::domain::protocol::Protocol;
 use byokd::domain::verdict::Verdict;
-use byokd::provider::{ListOutcome, Target};
+use byokd::provider::{ListOutcome, ProbeTarget};
 
 use super::{KEY, check, check_anthropic, check_by, development, key, list, owned, providers};
 use crate::{support::fake_provider::FakeProvider, support::reply::Reply};
@@ -179,7 +179,7 @@ async fn at_most_four_candidates_are_tried() {
 async fn without_a_candidate_no_generation_is_made() {
     let provider = FakeProvider::start().await;
     let (headers, base_url) = (BTreeMap::new(), provider.base_url());
-    let target = Target {
+    let target = ProbeTarget {
         provider: "acme",
         protocol: Protocol::Openai,
         base_url: &base_url,
