@@ -1,7 +1,7 @@
 //! `byokd serve --demo`: a provider with made-up accounts on loopback, for trying byokd without any account.
 //!
 //! Read `launch` first. `keys.toml` holds the accounts and the vendors' answers; `openai` and `anthropic` hold the
-//! successful answers of the two wire protocols; `walk` holds the commands of the two-minute walk.
+//! successful answers of the two wire protocols; `walk.txt` holds the commands of the two-minute walk.
 //!
 //! Invariants:
 //! - A demo uses no database, KMS, catalog or audit file of an operator: `settings` rejects every setting but the
@@ -27,4 +27,4 @@ mod walk;
 pub use error::DemoError;
 pub use keys::{DemoKey, demo_keys};
 pub use launch::Demo;
-pub use walk::{Banner, STEPS, Step};
+pub use walk::{Banner, Step, steps};

@@ -10,7 +10,7 @@ use std::{
 
 use byokd::{
     contract::v1::{self, key_service_client::KeyServiceClient},
-    demo::{DemoKey, STEPS, demo_keys},
+    demo::{DemoKey, demo_keys, steps},
     domain::{caller::Role, clock::Clock, names::PurposeName, protocol::Protocol, verdict::Badge},
     identity::{MintRequest, Signer, mint},
 };
@@ -191,7 +191,7 @@ async fn the_walk_shows_every_badge_and_billing_mode_within_two_minutes() {
     let place = Place::new();
     let (demo, started) = (place.start().await, Instant::now());
     let bin = Path::new(env!("CARGO_BIN_EXE_byokd")).parent().unwrap();
-    for step in STEPS {
+    for step in steps() {
         let said = match step.command.strip_prefix("curl -s -X POST PROVIDER") {
             Some(path) => demo.post(path).await,
             None => {
@@ -212,7 +212,7 @@ async fn the_walk_shows_every_badge_and_billing_mode_within_two_minutes() {
         assert!(shown, "{}: no {} in {said}", step.command, step.shows);
     }
     assert!(started.elapsed() < Duration::from_secs(120));
-    let shown: BTreeSet<&str> = STEPS.iter().map(|step| step.shows).collect();
+    let shown: BTreeSet<&str> = steps().map(|step| step.shows).collect();
     for badge in ["CONNECTED", "LIMITED", "UNVERIFIED", "FAILING", "REJECTED"] {
         assert!(shown.contains(badge), "{badge}");
     }
@@ -329,7 +329,7 @@ fn the_page_lists_every_key_and_every_step() {
         ];
         assert_eq!(rows[&key.name], expected);
     }
-    for step in STEPS {
+    for step in steps() {
         assert!(page.contains(step.command), "{}", step.command);
         assert!(page.contains(step.shows), "{}", step.shows);
     }

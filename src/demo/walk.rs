@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+const WALK: &str = include_str!("walk.txt");
+
 /// One command of the walk.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -17,75 +19,16 @@ pub struct Step {
     pub shows: &'static str,
 }
 
-const fn step(command: &'static str, shows: &'static str) -> Step {
-    Step { command, shows }
-}
-
 /// The walk: every badge and billing mode, and the usual refusals.
-pub const STEPS: [Step; 26] = [
-    step("byokd resolve acme", "CREDITS"),
-    step(
-        "echo demo-valid | byokd key set acme openai --enable-byo",
-        "CONNECTED",
-    ),
-    step("byokd resolve acme --provider openai", "BYO"),
-    step(
-        "byokd resolve acme --provider openai --purpose training",
-        "UNMETERED",
-    ),
-    step("byokd resolve acme --provider local", "UNMETERED"),
-    step("byokd resolve acme --model gpt-0", "MODEL_UNKNOWN"),
-    step("byokd resolve acme --provider anthropic", "BYO_KEY_MISSING"),
-    step(
-        "echo demo-no-funds | byokd key set acme anthropic",
-        "LIMITED",
-    ),
-    step("echo demo-typo | byokd key set acme openai", "KEY_REJECTED"),
-    step(
-        "echo demo-restricted | byokd key set acme openai",
-        "KEY_REJECTED",
-    ),
-    step("echo demo key | byokd key set acme openai", "KEY_MALFORMED"),
-    step(
-        "echo sk-ant-api03-demo | byokd key set acme openai",
-        "KEY_WRONG_KIND",
-    ),
-    step(
-        "echo demo-other-region | byokd key set acme openai",
-        "BASE_URL_NOT_ALLOWED",
-    ),
-    step(
-        "echo demo-down | byokd key set globex openai",
-        "PROVIDER_UNREACHABLE",
-    ),
-    step(
-        "echo demo-down | byokd key set globex openai --allow-unverified",
-        "UNVERIFIED",
-    ),
-    step(
-        "echo demo-mini-only | byokd key set initech openai --enable-byo",
-        "CONNECTED",
-    ),
-    step(
-        "byokd resolve initech --model gpt-6-sol",
-        "MODEL_NOT_AVAILABLE",
-    ),
-    step("curl -s -X POST PROVIDER/keys/demo-valid/revoke", "revoked"),
-    step("byokd key verify acme openai", "FAILING"),
-    step("byokd key verify acme openai", "FAILING"),
-    step("byokd key verify acme openai", "REJECTED"),
-    step("byokd resolve acme --provider openai", "BYO_KEY_REJECTED"),
-    step(
-        "curl -s -X POST PROVIDER/keys/demo-valid/restore",
-        "works again",
-    ),
-    step("byokd key verify acme openai", "CONNECTED"),
-    step("byokd platform delete anthropic", "deleted"),
-    step(
-        "byokd resolve globex --provider anthropic",
-        "PLATFORM_KEY_MISSING",
-    ),
-];
+pub fn steps() -> impl Iterator<Item = Step> {
+    WALK.lines().filter_map(|line| {
+        let (command, shows) = line.split_once(" # ")?;
+        Some(Step {
+            command: command.trim_end(),
+            shows,
+        })
+    })
+}
 
 /// What a demo prints once its server runs.
 #[derive(Debug, Serialize)]
@@ -107,7 +50,7 @@ impl Banner {
         }
     }
 
-    fn command(&self, step: &Step) -> String {
+    fn command(&self, step: Step) -> String {
         step.command
             .replace("byokd", &self.program)
             .replace("PROVIDER", &self.provider)
@@ -127,12 +70,11 @@ impl fmt::Display for Banner {
              Try next, in another terminal:\n\
              \x20   export BYOKD__SERVER__DATA_DIR={folder}\n"
         )?;
-        let commands: Vec<(String, &str)> = STEPS
-            .iter()
+        let commands: Vec<(String, &str)> = steps()
             .map(|step| (self.command(step), step.shows))
             .collect();
-        let width = commands.iter().map(|(command, _)| command.len()).max();
-        let width = width.unwrap_or_default();
+        let widths = commands.iter().map(|(command, _)| command.len());
+        let width = widths.max().unwrap_or_default();
         for (command, shows) in commands {
             writeln!(f, "    {command:<width$}  # {shows}")?;
         }

@@ -1,7 +1,10 @@
-//! A provider made at the wire: one HTTP server on a port of its own that speaks both protocols.
+//! A provider for tests: an HTTP server on a free port that speaks both protocols.
 //!
-//! As it starts, it accepts every key, lists nothing and generates with whatever model it is asked for. What is
-//! scripted with `on_…` is answered instead, before the key is looked at.
+//! At the start it accepts every key, lists no model and generates with any model. An answer scripted with `on_…` goes
+//! before these, and before the key is read.
+//!
+//! The successful answers are those of `byokd::demo`. This server stays beside the demo's, because it does what a demo
+//! must not do: it delays, breaks and floods its answers, and it keeps the requests for assertions.
 //!
 //! ```ignore
 //! let provider = FakeProvider::start().await;
@@ -27,7 +30,8 @@ use axum::{
     extract::State,
     http::{HeaderMap, Method, Request, Response},
 };
-use serde_json::{Value, json};
+use byokd::demo::{anthropic, openai};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -35,14 +39,14 @@ use super::reply::Reply;
 
 const LONGEST_REQUEST: usize = 1024 * 1024;
 
-/// A provider on `127.0.0.1`. It ends with the value.
+/// A running provider on `127.0.0.1`; it stops with the value.
 pub(crate) struct FakeProvider {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
     server: JoinHandle<()>,
 }
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: Method,
@@ -87,12 +91,12 @@ impl FakeProvider {
         }
     }
 
-    /// For OpenAI's protocol; it ends in `/v1`.
+    /// The base URL of OpenAI's protocol, which ends in `/v1`.
     pub(crate) fn base_url(&self) -> Url {
         format!("http://{}/v1", self.address).parse().unwrap()
     }
 
-    /// For Anthropic's protocol: without a path.
+    /// The base URL of Anthropic's protocol, without a path.
     pub(crate) fn anthropic_base_url(&self) -> Url {
         format!("http://{}", self.address).parse().unwrap()
     }
@@ -101,7 +105,7 @@ impl FakeProvider {
         self.address.port()
     }
 
-    /// Lists these and generates with these only, in either protocol; forgets the answers scripted before.
+    /// Lists these models and generates with no others, in either protocol; drops the scripted answers.
     pub(crate) fn models_ok(&self, ids: &[&str]) -> &Self {
         let mut script = self.script();
         script.models = ids.iter().map(|id| (*id).to_owned()).collect();
@@ -113,64 +117,64 @@ impl FakeProvider {
         self
     }
 
-    /// [`Self::models_ok`], for readers.
+    /// [`Self::models_ok`], in a test of one protocol.
     pub(crate) fn openai_ok(&self, ids: &[&str]) -> &Self {
         self.models_ok(ids)
     }
 
-    /// [`Self::models_ok`], for readers.
+    /// [`Self::models_ok`], in a test of one protocol.
     pub(crate) fn anthropic_ok(&self, ids: &[&str]) -> &Self {
         self.models_ok(ids)
     }
 
-    /// Anthropic's list comes in pages of this size at the most, whatever is asked for.
+    /// Limits the pages of Anthropic's list to this size, whatever the request says.
     pub(crate) fn page_size(&self, models: usize) -> &Self {
         self.script().page_size = Some(models);
         self
     }
 
-    /// All other keys are refused as wrong from now on.
+    /// Refuses all other keys as unknown.
     pub(crate) fn set_valid_keys(&self, keys: &[&str]) -> &Self {
         self.script().valid_keys = Some(keys.iter().map(|key| (*key).to_owned()).collect());
         self
     }
 
-    /// Answers every list so.
+    /// Scripts the answer to every list.
     pub(crate) fn on_list(&self, reply: Reply) -> &Self {
         self.script().list.always = Some(reply);
         self
     }
 
-    /// Answers one list so, before what is always answered; several wait in line.
+    /// Scripts the answer to the next list; several calls make a queue.
     pub(crate) fn on_list_once(&self, reply: Reply) -> &Self {
         self.script().list.once.push_back(reply);
         self
     }
 
-    /// Answers every generation so.
+    /// Scripts the answer to every generation.
     pub(crate) fn on_generate(&self, reply: Reply) -> &Self {
         self.script().generate.always = Some(reply);
         self
     }
 
-    /// Answers one generation so, before what is always answered; several wait in line.
+    /// Scripts the answer to the next generation; several calls make a queue.
     pub(crate) fn on_generate_once(&self, reply: Reply) -> &Self {
         self.script().generate.once.push_back(reply);
         self
     }
 
-    /// Answers every generation with this model so.
+    /// Scripts the answer to every generation with this model.
     pub(crate) fn on_generate_for(&self, model: &str, reply: Reply) -> &Self {
         self.script().generate_for.insert(model.to_owned(), reply);
         self
     }
 
-    /// What came in so far, in order.
+    /// The requests so far, in order.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.script().seen.clone()
     }
 
-    /// The models that generations were asked of, in order.
+    /// The models of the generations so far, in order.
     pub(crate) fn models_tried(&self) -> Vec<String> {
         let model = |seen: &Seen| {
             seen.body
@@ -263,53 +267,25 @@ impl Script {
 
     fn page(&self, seen: &Seen, anthropic: bool) -> Reply {
         if !anthropic {
-            return Reply::models(&self.models.iter().map(String::as_str).collect::<Vec<_>>());
+            return Reply::json(200, &openai::list(&self.models));
         }
         let asked = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(seen.query.as_bytes());
-            pairs
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
+            pairs.find_map(|(key, value)| (key == name).then_some(value))
         };
-        let after =
-            asked("after_id").and_then(|last| self.models.iter().position(|id| *id == last));
-        let rest = &self.models[after.map_or(0, |at| at + 1)..];
-        let limit = asked("limit")
-            .and_then(|limit| limit.parse().ok())
-            .unwrap_or(20);
-        let page = &rest[..rest
-            .len()
-            .min(limit)
-            .min(self.page_size.unwrap_or(usize::MAX))];
-        let data: Vec<Value> = page
-            .iter()
-            .map(|id| json!({ "type": "model", "id": id }))
-            .collect();
-        let more = page.len() < rest.len();
-        Reply::json(
-            200,
-            &json!({ "data": data, "first_id": page.first(), "last_id": page.last(), "has_more": more }),
-        )
+        let limit = asked("limit").and_then(|limit| limit.parse().ok());
+        let limit = limit
+            .unwrap_or(20)
+            .min(self.page_size.unwrap_or(usize::MAX));
+        let page = anthropic::list(&self.models, asked("after_id").as_deref(), limit);
+        Reply::json(200, &page)
     }
 
     fn word(&self, model: &str, anthropic: bool) -> Reply {
         let known = !self.only_listed || self.models.iter().any(|id| id == model);
         match (known, anthropic) {
-            (true, true) => {
-                let content = json!([{ "type": "text", "text": "ok" }]);
-                Reply::json(
-                    200,
-                    &json!({ "type": "message", "model": model, "content": content }),
-                )
-            }
-            (true, false) => {
-                let choice =
-                    json!({ "index": 0, "message": { "role": "assistant", "content": "ok" } });
-                Reply::json(
-                    200,
-                    &json!({ "object": "chat.completion", "model": model, "choices": [choice] }),
-                )
-            }
+            (true, true) => Reply::json(200, &anthropic::message(model, "ok")),
+            (true, false) => Reply::json(200, &openai::completion(model, "ok")),
             (false, true) => Reply::anthropic_error(404, "not_found_error", "model: not found"),
             (false, false) => Reply::openai_model_not_found(),
         }

@@ -1,4 +1,4 @@
-//! What a fake provider answers: well, badly, or not at all.
+//! The answers of the fake provider: good, broken, or missing.
 #![allow(
     dead_code,
     reason = "a vocabulary for all tests, not for those of today only"
@@ -10,11 +10,12 @@ use axum::{
     body::{Body, Bytes},
     http::{Response, StatusCode},
 };
+use byokd::demo::openai;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// One scripted answer. It is given as often as it is asked for.
+/// One scripted answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -59,33 +60,33 @@ impl Reply {
         Self::text(307, "").header("location", location)
     }
 
-    /// The same, once the gate has a permit to give.
+    /// The same answer, sent when the gate has a permit.
     pub(crate) fn behind(mut self, gate: &Arc<Semaphore>) -> Self {
         self.gate = Some(Arc::clone(gate));
         self
     }
 
-    /// Takes the request and never answers.
+    /// Reads the request and never answers.
     pub(crate) fn hang() -> Self {
         Self::new(200, Kind::Hang)
     }
 
-    /// Answers at once, then sends a byte every 10 ms for ever.
+    /// Sends the headers at once, then a byte every 10 ms without end.
     pub(crate) fn drip() -> Self {
         Self::new(200, Kind::Drip)
     }
 
-    /// Sends the beginning of a body and breaks the connection.
+    /// Sends the beginning of a body and closes the connection.
     pub(crate) fn cut(status: u16) -> Self {
         Self::new(status, Kind::Cut(Bytes::from_static(b"{\"data\":[")))
     }
 
-    /// A body that never ends, as fast as it is read.
+    /// A body without end, as fast as the client reads.
     pub(crate) fn endless(status: u16) -> Self {
         Self::new(status, Kind::Endless)
     }
 
-    /// A well-formed list that is padded to this many bytes.
+    /// A well-formed list, padded to this many bytes.
     pub(crate) fn padded_list(bytes: usize) -> Self {
         Self::text(
             200,
@@ -93,30 +94,25 @@ impl Reply {
         )
     }
 
-    /// A list in OpenAI's shape.
+    /// A list in OpenAI's form.
     pub(crate) fn models(ids: &[&str]) -> Self {
-        let data: Vec<Value> = ids
-            .iter()
-            .map(|id| json!({ "id": id, "object": "model" }))
-            .collect();
-        Self::json(200, &json!({ "object": "list", "data": data }))
+        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        Self::json(200, &openai::list(&ids))
     }
 
     /// A list of `count` models named `model-0` and so on.
     pub(crate) fn many_models(count: usize) -> Self {
-        let data: Vec<Value> = (0..count)
-            .map(|n| json!({ "id": format!("model-{n}") }))
-            .collect();
-        Self::json(200, &json!({ "object": "list", "data": data }))
+        let ids: Vec<String> = (0..count).map(|n| format!("model-{n}")).collect();
+        Self::json(200, &openai::list(&ids))
     }
 
-    /// A refusal in OpenAI's shape.
+    /// A refusal in OpenAI's form.
     pub(crate) fn openai_error(status: u16, code: Option<&str>, message: &str) -> Self {
         let error = json!({ "message": message, "type": "invalid_request_error", "param": null, "code": code });
         Self::json(status, &json!({ "error": error }))
     }
 
-    /// OpenAI's refusal of a wrong key, which echoes its end.
+    /// OpenAI's refusal of an unknown key, which echoes the end of the key.
     pub(crate) fn openai_wrong_key(key: &str) -> Self {
         let end = key.get(key.len().saturating_sub(4)..).unwrap_or_default();
         Self::openai_error(
@@ -155,7 +151,7 @@ impl Reply {
         Self::openai_error(404, Some("model_not_found"), "The model does not exist.")
     }
 
-    /// A refusal in Anthropic's shape.
+    /// A refusal in Anthropic's form.
     pub(crate) fn anthropic_error(status: u16, kind: &str, message: &str) -> Self {
         let error = json!({ "type": kind, "message": message });
         Self::json(
