@@ -1,16 +1,16 @@
-//! Compiles the contract with protox, so that nobody needs `protoc`, and keeps its descriptors for reflection.
+//! Compiles the contract with protox, without `protoc`, and writes its descriptors for reflection and JSON.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
+use tonic_prost_build::Config;
 
 const FILES: [&str; 2] = [
     "byok/v1/key_service.proto",
     "byok/v1/platform_service.proto",
 ];
 
-/// Messages that hold a key in the clear. prost does not honour `debug_redact`, so `src/contract.rs` writes their
-/// `Debug` by hand.
+/// Messages that hold a key in the clear. prost ignores `debug_redact`; `src/contract/secret.rs` has their `Debug`.
 const SECRET: [&str; 3] = [
     "byok.v1.Credential",
     "byok.v1.SetKeyRequest",
@@ -22,8 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("byok.v1.descriptors"), descriptors.encode_to_vec())?;
+    let mut config = Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .skip_debug(SECRET)
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

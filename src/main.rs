@@ -1,4 +1,4 @@
-//! The binary: it calls the library.
+//! The binary. The library has everything, so that nothing is compiled twice.
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ mod open;
 mod readiness;
 mod rounds;
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -94,14 +94,21 @@ struct Admin {
     tasks: JoinSet<Result<(), Error>>,
 }
 
+/// A future behind a pointer. A binary, test or bench that awaits it does not compile the server's async code again.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Opens everything that operations are made of. Nothing listens.
-pub async fn open(config: &Config, clock: Clock) -> Result<Arc<AppState>, StartError> {
-    open::open(config, clock, &*Readiness::new().await).await
+pub fn open(config: &Config, clock: Clock) -> Boxed<'_, Result<Arc<AppState>, StartError>> {
+    Box::pin(async { open::open(config, clock, &*Readiness::new().await).await })
 }
 
 impl Server {
     /// Listens on the admin port, opens everything, then listens for calls.
-    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+    pub fn start(config: Config, clock: Clock) -> Boxed<'static, Result<Self, StartError>> {
+        Box::pin(Self::listen(config, clock))
+    }
+
+    async fn listen(config: Config, clock: Clock) -> Result<Self, StartError> {
         let contract = Claimed::new(config.server.listen, "--listen")?;
         let readiness = Readiness::new().await;
         let mut admin = Admin::start(&config, &readiness)?;
@@ -200,10 +207,22 @@ impl Server {
 
     /// Serves until `until` resolves, then ends in order; `hurry` cuts the delay before it. A task that ends by itself is
     /// an error.
-    pub async fn run(
+    pub fn run<'a>(
+        self,
+        until: impl Future<Output = ()> + Send + 'a,
+        hurry: impl Future<Output = ()> + Send + 'a,
+    ) -> Boxed<'a, Result<(), Error>> {
+        self.serve(Box::pin(until), Box::pin(hurry))
+    }
+
+    fn serve<'a>(self, until: Boxed<'a, ()>, hurry: Boxed<'a, ()>) -> Boxed<'a, Result<(), Error>> {
+        Box::pin(self.serve_until(until, hurry))
+    }
+
+    async fn serve_until(
         mut self,
-        until: impl Future<Output = ()>,
-        hurry: impl Future<Output = ()>,
+        until: Boxed<'_, ()>,
+        hurry: Boxed<'_, ()>,
     ) -> Result<(), Error> {
         let died = |ended| {
             Err(Error::internal(format!(

@@ -1,9 +1,9 @@
-//! Arguments, one by one: what may stand in them, and what looks like a key and therefore may not.
+//! The values of arguments: each parser rejects a value that looks like a key.
 //!
-//! A key that was pasted as an argument is already in the shell's history and in the process list; these
-//! checks keep it from going further, to the server as a name or back to the terminal in an error.
+//! A pasted key is already in the shell's history and in the list of processes. These checks keep it from the server,
+//! where it would be a name, and from the terminal, where an error would print it.
 //!
-//! Absent: the form of ids and names. The server judges it, in one place for all clients.
+//! Not here: the form of ids and names. The server checks it, for all clients.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::domain::secret::{KEY_LENGTH, begins_like_key, looks_like_key};
 
 const REFUSED: &str = "looks like a key";
 
-/// What might be one: enough to keep it out of an error, not enough to refuse it.
+/// Whether a text may be a key: reason enough to keep it out of an error, not to reject it.
 pub(super) fn may_be_key(text: &str) -> bool {
     let text = text.trim();
     let opaque = text.len() >= KEY_LENGTH
@@ -24,7 +24,7 @@ pub(super) fn may_be_key(text: &str) -> bool {
     opaque || begins_like_key(text)
 }
 
-/// Any text but a key.
+/// Any text except a key.
 pub(super) fn word(text: &str) -> Result<String, &'static str> {
     if looks_like_key(text) {
         Err(REFUSED)
@@ -33,7 +33,7 @@ pub(super) fn word(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The name of a provider. No provider is named like the beginning of a key, however short.
+/// The name of a provider. No provider's name begins like a key, not even a short one.
 pub(super) fn provider(text: &str) -> Result<String, &'static str> {
     if text.starts_with("sk-") || text.starts_with("sk_") {
         return Err(REFUSED);
@@ -41,7 +41,7 @@ pub(super) fn provider(text: &str) -> Result<String, &'static str> {
     word(text)
 }
 
-/// The path of a file or folder; a key in its place is a common slip. May be empty, since a variable may be.
+/// The path of a file or folder. It may be empty, as a variable may be.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new()
         .map(PathBuf::from)
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_keys_from_names() {
+    fn separates_keys_from_names() {
         for key in [
             "sk-proj-0123456789abcdef",
             " sk-ant-api03-abcdefghij",

@@ -1,8 +1,8 @@
-//! `byokd audit`: who changed what, which service was handed which key, and whether the audit stream is whole.
+//! `byokd audit`: who changed what, which service received which key, and whether the audit log is complete.
 //!
-//! Pages are followed to the end.
+//! Invariant: all pages are read.
 //!
-//! Absent: resolves and refused attempts. They are lines of the stream, which is read where it is written.
+//! Not here: resolves and rejected attempts. They are lines of the audit stream only.
 
 use clap::{Args, Subcommand};
 use prost_types::Timestamp;
@@ -11,141 +11,95 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     argument,
     failure::Failure,
-    output,
-    pages::every_page,
-    target::Target,
-    verify::Verify,
-    view::{Events, UsageRows},
+    global::GlobalArgs,
+    pages::{PAGE_SIZE, every_page},
+    verify::VerifyAuditArgs,
+    view,
 };
-use crate::{
-    client::{Connection, answer},
-    contract::v1,
-    domain::caller::Role,
-};
-
-const PAGE_SIZE: u32 = 1000;
+use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Audit {
+pub(super) enum AuditCommand {
     /// List who changed what of a workspace, and when
-    List(OfWorkspace),
-    /// List how often which service was handed which key of a workspace, by the hour
-    Usage(OfWorkspace),
+    List(WorkspaceRangeArgs),
+    /// List how often which service received which key of a workspace, by the hour
+    Usage(WorkspaceRangeArgs),
     /// Check files of the audit stream: is every line there, as it was written?
-    Verify(Verify),
+    Verify(VerifyAuditArgs),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct OfWorkspace {
+pub(super) struct WorkspaceRangeArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
     #[command(flatten)]
-    range: Range,
+    range: TimeRange,
 }
 
-/// From when, and until before when.
 #[derive(Args, Debug)]
-pub(super) struct Range {
+pub(super) struct TimeRange {
     /// Only from this time on, e.g. 2026-11-22T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
-    start: Option<OffsetDateTime>,
+    pub(super) start: Option<Timestamp>,
     /// Only before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
-    end: Option<OffsetDateTime>,
+    pub(super) end: Option<Timestamp>,
 }
 
-fn time(text: &str) -> Result<OffsetDateTime, &'static str> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "is not a time like 2026-11-22T00:00:00Z")
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "is not a time like 2026-11-22T00:00:00Z")?;
+    Ok(Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: i32::try_from(at.nanosecond()).unwrap_or(0),
+    })
 }
 
-impl Range {
-    fn bounds(&self) -> (Option<Timestamp>, Option<Timestamp>) {
-        let stamp = |at: OffsetDateTime| Timestamp {
-            seconds: at.unix_timestamp(),
-            nanos: i32::try_from(at.nanosecond()).unwrap_or(0),
-        };
-        (self.start.map(stamp), self.end.map(stamp))
-    }
-}
-
-impl Audit {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl AuditCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         match self {
-            Self::List(command) => list(command, target).await,
-            Self::Usage(command) => usage(command, target).await,
-            Self::Verify(command) => command.run(target).await,
+            Self::List(command) => list(command, global).await,
+            Self::Usage(command) => usage(command, global).await,
+            Self::Verify(command) => command.run(global).await,
         }
     }
 }
 
-async fn list(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
-    let connection = target.connect(Role::Admin, &command.workspace).await?;
-    let (mut keys, mut shown) = (connection.keys(), Events::default());
+async fn list(command: WorkspaceRangeArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let connection = global.connect(Role::Admin, &command.workspace).await?;
+    let mut all = v1::ListAuditEventsResponse::default();
     every_page(async |page_token| {
-        let (start_time, end_time) = command.range.bounds();
-        let workspace_id = command.workspace.clone();
-        let page_size = PAGE_SIZE;
         let request = v1::ListAuditEventsRequest {
-            workspace_id,
-            start_time,
-            end_time,
-            page_size,
+            workspace_id: command.workspace.clone(),
+            start_time: command.range.start,
+            end_time: command.range.end,
+            page_size: PAGE_SIZE,
             page_token,
         };
-        let page = answer(keys.list_audit_events(request)).await?;
-        shown.extend(page.events);
+        let page = answer(connection.keys().list_audit_events(request)).await?;
+        all.events.extend(page.events);
         Ok(page.next_page_token)
     })
     .await?;
-    output::answer(target.output, &shown)?;
-    Ok(())
+    global.show_message(&all, |all| view::audit_events(&all.events))
 }
 
-async fn usage(command: OfWorkspace, target: &Target) -> Result<(), Failure> {
-    let connection = target.connect(Role::Viewer, &command.workspace).await?;
-    let (mut keys, mut shown) = (connection.keys(), UsageRows::default());
+async fn usage(command: WorkspaceRangeArgs, global: &GlobalArgs) -> Result<(), Failure> {
+    let connection = global.connect(Role::Viewer, &command.workspace).await?;
+    let mut all = v1::ListKeyUsageResponse::default();
     every_page(async |page_token| {
-        let (start_time, end_time) = command.range.bounds();
-        let workspace_id = command.workspace.clone();
-        let page_size = PAGE_SIZE;
         let request = v1::ListKeyUsageRequest {
-            workspace_id,
-            start_time,
-            end_time,
-            page_size,
+            workspace_id: command.workspace.clone(),
+            start_time: command.range.start,
+            end_time: command.range.end,
+            page_size: PAGE_SIZE,
             page_token,
         };
-        let page = answer(keys.list_key_usage(request)).await?;
-        shown.extend(page.usage);
+        let page = answer(connection.keys().list_key_usage(request)).await?;
+        all.usage.extend(page.usage);
         Ok(page.next_page_token)
     })
     .await?;
-    output::answer(target.output, &shown)?;
-    Ok(())
-}
-
-/// `byokd platform audit`.
-pub(super) async fn platform(
-    range: Range,
-    target: &Target,
-    connection: &Connection,
-) -> Result<(), Failure> {
-    let (mut platform, mut shown) = (connection.platform(), Events::default());
-    every_page(async |page_token| {
-        let (start_time, end_time) = range.bounds();
-        let page_size = PAGE_SIZE;
-        let request = v1::ListPlatformAuditEventsRequest {
-            start_time,
-            end_time,
-            page_size,
-            page_token,
-        };
-        let page = answer(platform.list_platform_audit_events(request)).await?;
-        shown.extend(page.events);
-        Ok(page.next_page_token)
-    })
-    .await?;
-    output::answer(target.output, &shown)?;
-    Ok(())
+    global.show_message(&all, |all| view::key_usage(&all.usage))
 }

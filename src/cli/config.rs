@@ -1,4 +1,4 @@
-//! `byokd config`: what a server would be started with, whether it could be, and what it would let a caller do.
+//! `byokd config`: show the configuration, check it, or check what a caller may do under it.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,70 +6,53 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{
-    argument, failure::Failure, output, settings::Settings, target::Target, view::CallerView,
+    argument, failure::Failure, global::GlobalArgs, rights::RightsReport, settings::SettingsArgs,
 };
 use crate::server;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Config {
-    /// Report everything that is wrong with the configuration, with its source; or say what a caller may do
-    Check(Check),
-    /// Show every setting as it would be used, passwords left out
-    Show(Settings),
-}
-
-impl Config {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        match self {
-            Self::Check(check) if !check.callers.is_empty() => {
-                let config = check.settings.load(target)?;
-                let granted = server::grants(&config, &check.callers)
-                    .await
-                    .map_err(|error| Failure::Local(error.to_string()))?;
-                output::answer(target.output, &CallerView::of(&granted))?;
-            }
-            Self::Check(check) => {
-                check.settings.load(target)?;
-                output::answer(target.output, &Good { good: true })?;
-            }
-            Self::Show(settings) => {
-                let shown = settings.load(target)?.redacted();
-                output::answer(
-                    target.output,
-                    &Shown(shown.map_err(|error| Failure::Local(error.to_string()))?),
-                )?;
-            }
-        }
-        Ok(())
-    }
+pub(super) enum ConfigCommand {
+    /// Report every error of the configuration with its source, or show what a caller may do
+    Check(CheckConfigArgs),
+    /// Show every setting as byokd would use it, without passwords
+    Show(SettingsArgs),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Check {
+pub(super) struct CheckConfigArgs {
     #[command(flatten)]
-    settings: Settings,
-    /// A certificate in PEM or a token: say what its bearer may do, and by which rule. Given twice, what both may
+    settings: SettingsArgs,
+    /// A certificate in PEM or a token: show what its bearer may do, and by which rule. Given twice: what both may do
     #[arg(long = "as", value_name = "FILE", value_parser = argument::path())]
     callers: Vec<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Good {
-    good: bool,
-}
-
-impl fmt::Display for Good {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration is good\n")
+impl ConfigCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        match self {
+            Self::Check(check) => {
+                let config = check.settings.load(global)?;
+                if check.callers.is_empty() {
+                    return global.show(&GoodConfig { good: true });
+                }
+                let granted = server::grants(&config, &check.callers).await;
+                global.show(&RightsReport::new(&granted.map_err(Failure::local)?))
+            }
+            Self::Show(settings) => {
+                let shown = settings.load(global)?.redacted();
+                global.show(&shown.map_err(Failure::local)?)
+            }
+        }
     }
 }
 
-/// Every setting; TOML for people, the same tables for programs.
 #[derive(Serialize)]
-struct Shown(toml::Table);
+struct GoodConfig {
+    good: bool,
+}
 
-impl fmt::Display for Shown {
+impl fmt::Display for GoodConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        f.write_str("the configuration is good\n")
     }
 }

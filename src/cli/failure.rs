@@ -1,40 +1,48 @@
-//! How a command fails: locally (exit code 1) or at the server (exit code 2), reported once, on standard error.
+//! Why a command failed: locally (exit code 1) or at the server (exit code 2). Reported once, on standard error.
 //!
-//! Text for people names the failure, the value and the fix; with `-o json` it is one JSON object with `code`,
-//! `reason` and `message`. No message holds a secret: none of the errors below is made from one.
+//! Invariants: text names what failed, the value, and the fix; `-o json` is one object with `code`, `reason` and
+//! `message`. No message holds a secret, because no error here is made from one.
 //!
-//! Absent: retries.
+//! Not here: retries.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write as _},
+    io,
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
-use super::output::{self, Format};
-use crate::client::{CallError, ConnectError, TokenError, Unready};
-use crate::domain::error::Reason;
+use super::output::{self, OutputFormat};
+use crate::{
+    client::{CallError, ConnectError, HealthError, TokenError},
+    domain::error::{Error, Reason},
+    server::StartError,
+};
 
 const LOCAL: u8 = 1;
 const REMOTE: u8 = 2;
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// Something on this side: an input, a file, the terminal.
+    /// A fault on this machine: an input, a file, the terminal.
     #[error("{0}")]
     Local(String),
-    /// Some of it was done, some could not be.
+    /// A part of the work is done, a part is not.
     #[error("{0}")]
     Incomplete(String),
     /// The answer could not be written.
-    #[error("the answer could not be written: {0}")]
+    #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The byokd that was asked for its health is not ready.
+    /// The byokd of this machine is not ready.
     #[error(transparent)]
-    Unready(#[from] Unready),
-    /// The server refused, or did not answer.
+    NotReady(#[from] HealthError),
+    /// The server refused the call, or did not answer.
     #[error("{}", .0.message)]
     Call(Box<CallError>),
 }
@@ -45,9 +53,22 @@ impl From<CallError> for Failure {
     }
 }
 
-/// A failure as programs read it.
+/// An error of this machine's own byokd. Its reader is the operator, so the cause is shown.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::local(StartError::from(error))
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::local(error)
+    }
+}
+
+/// A failure for programs.
 #[derive(Serialize)]
-struct Report<'a> {
+struct FailureReport<'a> {
     /// A gRPC status code, `LOCAL` (the server was not asked), `INCOMPLETE` or `NOT_READY`.
     code: &'a str,
     reason: Option<&'a str>,
@@ -65,36 +86,41 @@ struct FieldReport<'a> {
 }
 
 impl Failure {
-    /// Prints the failure and returns the exit code.
-    pub(super) fn print(&self, format: Format) -> ExitCode {
-        let report = self.report();
-        output::aside(&match format {
-            Format::Text => report.text(),
-            // A report is strings and a number; should it not serialize, its text is better than nothing.
-            Format::Json => {
+    /// A fault on this machine.
+    pub(super) fn local(message: impl Display) -> Self {
+        Self::Local(message.to_string())
+    }
+
+    /// Writes the failure to standard error and returns the exit code.
+    pub(super) fn report(&self, format: OutputFormat) -> ExitCode {
+        let report = self.for_programs();
+        output::write_stderr(&match format {
+            OutputFormat::Text => report.text(),
+            // A report is strings and a number. If it does not serialize, text is better than nothing.
+            OutputFormat::Json => {
                 serde_json::to_string(&report).map_or_else(|_| report.text(), |json| json + "\n")
             }
         });
         ExitCode::from(match self {
             Self::Call(_)
             | Self::Incomplete(_)
-            | Self::Unready(_)
+            | Self::NotReady(_)
             | Self::Connect(ConnectError::Unreachable { .. }) => REMOTE,
             Self::Local(_) | Self::Output(_) | Self::Connect(_) => LOCAL,
         })
     }
 
-    fn report(&self) -> Report<'_> {
+    fn for_programs(&self) -> FailureReport<'_> {
         let call = match self {
             Self::Call(call) => Some(call),
             _ => None,
         };
-        Report {
+        FailureReport {
             code: match self {
                 Self::Call(call) => call.code,
                 Self::Connect(ConnectError::Unreachable { .. }) => "UNAVAILABLE",
                 Self::Incomplete(_) => "INCOMPLETE",
-                Self::Unready(_) => "NOT_READY",
+                Self::NotReady(_) => "NOT_READY",
                 _ => "LOCAL",
             },
             reason: call.and_then(|call| call.reason.as_deref()),
@@ -108,9 +134,9 @@ impl Failure {
             field_violations: call
                 .iter()
                 .flat_map(|call| &call.field_violations)
-                .map(|problem| FieldReport {
-                    field: &problem.field,
-                    description: &problem.description,
+                .map(|violation| FieldReport {
+                    field: &violation.field,
+                    description: &violation.description,
                 })
                 .collect(),
             retry_after_seconds: call
@@ -119,17 +145,17 @@ impl Failure {
         }
     }
 
-    /// What to do about it, where the message cannot know.
+    /// The fix, where the message cannot name it.
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Connect(ConnectError::Unreachable { .. }) => {
                 Some("start one with `byokd serve`, or name another with --server")
             }
-            Self::Unready(Unready::Unreachable { .. }) => {
+            Self::NotReady(HealthError::Unreachable { .. }) => {
                 Some("it has not started yet, or its admin port is another: name it with --admin")
             }
-            Self::Unready(Unready::Answered { .. }) => {
-                Some("/readyz on its admin port says what it waits for")
+            Self::NotReady(HealthError::NotServing { .. }) => {
+                Some("/readyz on its admin port names the parts that are not ready")
             }
             Self::Connect(ConnectError::Token(TokenError::Mint(error)))
                 if error.reason() == Reason::CredentialsInvalid =>
@@ -154,14 +180,14 @@ impl Failure {
     }
 }
 
-impl Report<'_> {
+impl FailureReport<'_> {
     fn text(&self) -> String {
         let mut text = String::from("error: ");
         // Writing to a String cannot fail.
         let _ = match (self.code, self.reason) {
             ("LOCAL" | "INCOMPLETE" | "NOT_READY", _) => Ok(()),
             (code, Some(reason)) => write!(text, "{code} {reason}: "),
-            // There was no answer: a status code would hide that.
+            // No server answered: a status code would only hide that.
             ("UNAVAILABLE", None) if self.hint.is_some() => Ok(()),
             (code, None) => write!(text, "{code}: "),
         };
@@ -170,13 +196,13 @@ impl Report<'_> {
             let _ = write!(text, ": {hint}");
         }
         text.push('\n');
-        // A violation that says what the message said is not said twice.
-        for problem in self
+        // A violation with the text of the message is not repeated.
+        for violation in self
             .field_violations
             .iter()
-            .filter(|problem| problem.description != self.message)
+            .filter(|violation| violation.description != self.message)
         {
-            let _ = writeln!(text, "  {}: {}", problem.field, problem.description);
+            let _ = writeln!(text, "  {}: {}", violation.field, violation.description);
         }
         for (name, value) in &self.metadata {
             let _ = writeln!(text, "  {name} = {value}");
@@ -193,26 +219,26 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::client::FieldProblem;
+    use crate::client::FieldViolation;
 
     #[test]
-    fn a_refusal_is_told_with_everything_the_server_said() {
+    fn a_refusal_is_reported_with_all_details_of_the_server() {
         let failure = Failure::from(CallError {
             code: "RESOURCE_EXHAUSTED",
             reason: Some("RATE_LIMITED".to_owned()),
             message: "60 a minute are allowed".to_owned(),
             metadata: BTreeMap::new(),
-            field_violations: vec![FieldProblem {
+            field_violations: vec![FieldViolation {
                 field: "provider".to_owned(),
                 description: "is busy".to_owned(),
             }],
             retry_after: Some(Duration::from_millis(1500)),
         });
         assert_eq!(
-            failure.report().text(),
+            failure.for_programs().text(),
             "error: RESOURCE_EXHAUSTED RATE_LIMITED: 60 a minute are allowed\n  provider: is busy\n  try again in 1.5 s\n"
         );
-        let json = serde_json::to_value(failure.report()).unwrap_or_default();
+        let json = serde_json::to_value(failure.for_programs()).unwrap_or_default();
         assert_eq!(
             json.pointer("/reason").and_then(|v| v.as_str()),
             Some("RATE_LIMITED")
@@ -225,13 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_told_with_the_remedy() {
+    fn an_unreachable_server_is_reported_with_the_fix() {
         let failure = Failure::from(ConnectError::Unreachable {
             server: "http://127.0.0.1:50051".to_owned(),
             cause: "refused".to_owned(),
         });
         assert_eq!(
-            failure.report().text(),
+            failure.for_programs().text(),
             "error: no byokd answers at http://127.0.0.1:50051 (refused): start one with `byokd serve`, or name \
              another with --server\n"
         );

@@ -1,19 +1,19 @@
 //! `byokd healthcheck`: is the byokd of this machine, or of this container, ready?
 //!
-//! It is what a container engine runs where there is no shell and no other program. Exit codes: 0 ready, 2 not.
+//! A container engine runs it in an image without a shell. Exit codes: 0 ready, 2 not ready.
 //!
-//! Absent: a server elsewhere, and whether a call would be granted. It asks the admin port, as a kubelet does.
+//! Not here: servers on other machines, and whether a call would be granted. It asks the admin port, as a kubelet does.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{argument, failure::Failure, output, settings::Settings, target::Target};
+use super::{argument, failure::Failure, global::GlobalArgs, settings::SettingsArgs};
 use crate::client;
 
 #[derive(Args, Debug)]
-pub(super) struct Healthcheck {
+pub(super) struct HealthcheckArgs {
     /// Its admin port [default: server.admin_listen of the configuration]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin: Option<SocketAddr>,
@@ -27,29 +27,26 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "is not an address like 127.0.0.1:9464")
 }
 
-impl Healthcheck {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl HealthcheckArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         let admin = match self.admin {
             Some(admin) => admin,
             None => {
-                Settings::in_file(self.config)
-                    .load(target)?
-                    .server
-                    .admin_listen
+                let config = SettingsArgs::in_file(self.config).load(global)?;
+                config.server.admin_listen
             }
         };
-        client::ready(admin).await?;
-        output::answer(target.output, &Ready { ready: true })?;
-        Ok(())
+        client::check_ready(admin).await?;
+        global.show(&ReadyAnswer { ready: true })
     }
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct ReadyAnswer {
     ready: bool,
 }
 
-impl fmt::Display for Ready {
+impl fmt::Display for ReadyAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ready\n")
     }

@@ -1,37 +1,33 @@
 //! `byokd key`: set, list, verify and delete the keys that a workspace brings.
 //!
-//! Absent: reading a key back; `resolve --reveal` is the one way out.
-
-use std::{collections::BTreeMap, fmt};
+//! Not here: reading a key back. Only `resolve --reveal` shows a key.
 
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
 
 use super::{
     argument,
-    change::{Change, NewKey},
+    change::{ChangeArgs, NewKeyArgs},
     failure::Failure,
-    output, secret_input,
-    target::Target,
-    view::{KeyList, KeyView, ModelView, Models, Verified, WorkspaceView},
+    global::GlobalArgs,
+    secret_input, view,
 };
 use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Key {
+pub(super) enum KeyCommand {
     /// Test a key with its provider and store it in place of the old one
-    Set(Set),
+    Set(SetKeyArgs),
     /// List a workspace's keys, masked
-    List(List),
+    List(ListKeysArgs),
     /// Test the stored key again
-    Verify(Verify),
+    Verify(VerifyKeyArgs),
     /// Delete the key for one provider
-    Delete(Delete),
+    Delete(DeleteKeyArgs),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Set {
+pub(super) struct SetKeyArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
@@ -45,18 +41,18 @@ pub(super) struct Set {
     #[arg(long)]
     enable_byo: bool,
     #[command(flatten)]
-    new: NewKey,
+    new: NewKeyArgs,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct List {
+pub(super) struct ListKeysArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Verify {
+pub(super) struct VerifyKeyArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
@@ -69,7 +65,7 @@ pub(super) struct Verify {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Delete {
+pub(super) struct DeleteKeyArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
@@ -77,25 +73,25 @@ pub(super) struct Delete {
     #[arg(value_parser = argument::provider)]
     provider: String,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
-impl Key {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl KeyCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         match self {
-            Self::Set(command) => command.run(target).await,
-            Self::List(command) => command.run(target).await,
-            Self::Verify(command) => command.run(target).await,
-            Self::Delete(command) => command.run(target).await,
+            Self::Set(command) => command.run(global).await,
+            Self::List(command) => command.run(global).await,
+            Self::Verify(command) => command.run(global).await,
+            Self::Delete(command) => command.run(global).await,
         }
     }
 }
 
-impl Set {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
+impl SetKeyArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         let headers = self.new.headers()?;
-        let connection = target.connect(Role::Admin, &self.workspace).await?;
-        // Ask for the key last, after the server has answered.
+        let connection = global.connect(Role::Admin, &self.workspace).await?;
+        // Read last, so that a key is not typed for a server that does not answer.
         let api_key = secret_input::read(self.new.key_file.as_deref(), &self.provider)?;
         let request = v1::SetKeyRequest {
             workspace_id: self.workspace,
@@ -112,18 +108,15 @@ impl Set {
             on_behalf_of: self.new.change.on_behalf_of,
         };
         let response = answer(connection.keys().set_key(request)).await?;
-        let shown = KeySet {
-            key: response.key.map(KeyView::from),
-            models: response.models.into_iter().map(ModelView::from).collect(),
-            workspace: response.workspace.map(WorkspaceView::from),
-            cleared_selections: response.cleared_selections.into_iter().collect(),
-        };
-        output::answer(target.output, &shown)?;
+        global.show_message(&response, text)?;
         if self.new.validate_only {
-            target.note("nothing was stored");
-        } else if let Some(workspace) = shown.workspace.filter(|workspace| !workspace.byo_enabled) {
+            global.note("nothing was stored");
+        } else if let Some(workspace) = response
+            .workspace
+            .filter(|workspace| !workspace.byo_enabled)
+        {
             let id = workspace.workspace_id;
-            target.note(&format!(
+            global.note(&format!(
                 "BYO is off, the platform's keys are still used: switch with `byokd toggle {id} on`"
             ));
         }
@@ -131,43 +124,53 @@ impl Set {
     }
 }
 
-impl List {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Viewer, &self.workspace).await?;
+fn text(response: &v1::SetKeyResponse) -> String {
+    let mut text = response.key.as_ref().map(view::key).unwrap_or_default();
+    if !response.models.is_empty() {
+        text.push('\n');
+        text.push_str(&view::models(&response.models));
+    }
+    text + &view::cleared_selections(&response.cleared_selections)
+}
+
+impl ListKeysArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Viewer, &self.workspace).await?;
         let request = v1::GetWorkspaceRequest {
             workspace_id: self.workspace,
         };
-        let workspace = answer(connection.keys().get_workspace(request))
-            .await?
-            .workspace;
-        let workspace = workspace.unwrap_or_default();
-        let keys = workspace
-            .providers
-            .into_iter()
-            .filter_map(|entry| entry.key);
-        output::answer(target.output, &KeyList::new(keys, workspace.revision))?;
-        Ok(())
+        let response = answer(connection.keys().get_workspace(request)).await?;
+        global.show_message(&response, |response| {
+            let workspace = response.workspace.as_ref();
+            let entries = workspace.map(|workspace| &workspace.providers);
+            view::keys(
+                entries
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|entry| entry.key.as_ref()),
+            )
+        })
     }
 }
 
-impl Verify {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Admin, &self.workspace).await?;
+impl VerifyKeyArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Admin, &self.workspace).await?;
         let request = v1::VerifyKeyRequest {
             workspace_id: self.workspace,
             provider: self.provider,
             model: self.model,
         };
         let response = answer(connection.keys().verify_key(request)).await?;
-        let verdict = response.verdict();
-        output::answer(target.output, &Verified::new(response.key, verdict))?;
-        Ok(())
+        global.show_message(&response, |response| {
+            view::verification(response.verdict(), response.key.as_ref())
+        })
     }
 }
 
-impl Delete {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Admin, &self.workspace).await?;
+impl DeleteKeyArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Admin, &self.workspace).await?;
         let request = v1::DeleteKeyRequest {
             workspace_id: self.workspace,
             provider: self.provider,
@@ -176,47 +179,6 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.keys().delete_key(request)).await?;
-        let shown = KeyDeleted {
-            workspace: response.workspace.map(WorkspaceView::from),
-            deleted: response.deleted,
-        };
-        output::answer(target.output, &shown)?;
-        Ok(())
-    }
-}
-
-#[derive(Serialize)]
-struct KeySet {
-    key: Option<KeyView>,
-    models: Vec<ModelView>,
-    workspace: Option<WorkspaceView>,
-    cleared_selections: BTreeMap<String, String>,
-}
-
-impl fmt::Display for KeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.key {
-            write!(f, "{key}")?;
-        }
-        if !self.models.is_empty() {
-            write!(f, "\n{}", Models(&self.models))?;
-        }
-        super::view::cleared(f, &self.cleared_selections)
-    }
-}
-
-#[derive(Serialize)]
-struct KeyDeleted {
-    workspace: Option<WorkspaceView>,
-    deleted: bool,
-}
-
-impl fmt::Display for KeyDeleted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted {
-            "deleted\n"
-        } else {
-            "there was no key\n"
-        })
+        global.show_message(&response, |response| view::deletion(response.deleted))
     }
 }

@@ -5,46 +5,40 @@ use std::fmt;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{
-    failure::Failure,
-    output,
-    settings::{Settings, local},
-    target::Target,
-};
+use super::{failure::Failure, global::GlobalArgs, settings::SettingsArgs};
 use crate::{
     server::store_settings,
     store::{SchemaStatus, Store},
 };
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Migrate {
+pub(super) enum MigrateCommand {
     /// Bring the database to this version's schema
-    Up(Settings),
-    /// Say where the database's schema stands
-    Status(Settings),
+    Up(SettingsArgs),
+    /// Show the schema level of the database
+    Status(SettingsArgs),
 }
 
-impl Migrate {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl MigrateCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         let status = match self {
-            Self::Up(settings) => Store::migrate(&store_settings(&settings.load(target)?)).await,
+            Self::Up(settings) => Store::migrate(&store_settings(&settings.load(global)?)).await,
             Self::Status(settings) => {
-                Store::schema_status(&store_settings(&settings.load(target)?)).await
+                Store::schema_status(&store_settings(&settings.load(global)?)).await
             }
         };
-        output::answer(target.output, &Shown::from(status.map_err(local)?))?;
-        Ok(())
+        global.show(&SchemaReport::from(status?))
     }
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct SchemaReport {
     level: i32,
     oldest_binary_level: i32,
     known_level: i32,
 }
 
-impl From<SchemaStatus> for Shown {
+impl From<SchemaStatus> for SchemaReport {
     fn from(status: SchemaStatus) -> Self {
         let SchemaStatus {
             level,
@@ -59,7 +53,7 @@ impl From<SchemaStatus> for Shown {
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for SchemaReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,

@@ -1,24 +1,22 @@
-//! Lists that come in pages.
-//!
-//! Absent: what is on them.
+//! Lists in pages.
 
 use super::failure::Failure;
 
-/// Asks for page after page. `ask` takes a page's token, the first one's being empty, and gives the next one's, which is
-/// empty after the last.
+/// The number of entries on a page.
+pub(super) const PAGE_SIZE: u32 = 1000;
+
+/// Fetches all pages. `fetch` takes a page's token and returns the next page's; the first and the last are empty.
 pub(super) async fn every_page(
-    mut ask: impl AsyncFnMut(String) -> Result<String, Failure>,
+    mut fetch: impl AsyncFnMut(String) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
     let mut token = String::new();
     loop {
-        let next = ask(token.clone()).await?;
+        let next = fetch(token.clone()).await?;
         if next.is_empty() {
             return Ok(());
         }
         if next == token {
-            return Err(Failure::Local(
-                "the server gave the same page twice".to_owned(),
-            ));
+            return Err(Failure::local("the server returned the same page twice"));
         }
         token = next;
     }

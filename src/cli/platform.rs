@@ -1,55 +1,52 @@
-//! `byokd platform`: set, list, verify and delete the operator's own keys, and see who did.
+//! `byokd platform`: set, list, verify and delete the operator's own keys, and list their changes.
 //!
-//! As `byokd key`, without a workspace: one key per provider, for workspaces whose BYO toggle is off.
+//! The platform has one key per provider, for workspaces whose BYO toggle is off.
 //!
-//! Absent: reading a key back. Not even an operator may.
-
-use std::fmt;
+//! Not here: reading a key back. Not even an operator can.
 
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
 
 use super::{
     argument,
-    audit::{self, Range},
-    change::{Change, NewKey},
+    audit::TimeRange,
+    change::{ChangeArgs, NewKeyArgs},
     failure::Failure,
-    output, secret_input,
-    target::Target,
-    view::{KeyList, KeyView, Verified},
+    global::GlobalArgs,
+    pages::{PAGE_SIZE, every_page},
+    secret_input, view,
 };
-use crate::domain::caller::Role;
 use crate::{
     client::{Connection, answer},
     contract::v1,
+    domain::caller::Role,
 };
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Platform {
+pub(super) enum PlatformCommand {
     /// Test a key with its provider and store it in place of the old one
-    Set(Set),
+    Set(SetPlatformKeyArgs),
     /// List the platform's keys, masked
     List,
     /// Test the stored key again
-    Verify(Verify),
+    Verify(VerifyPlatformKeyArgs),
     /// Delete the key for one provider
-    Delete(Delete),
+    Delete(DeletePlatformKeyArgs),
     /// List who changed what of the platform's keys, and when
-    Audit(Range),
+    Audit(TimeRange),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Set {
+pub(super) struct SetPlatformKeyArgs {
     /// The provider
     #[arg(value_parser = argument::provider)]
     provider: String,
     #[command(flatten)]
-    new: NewKey,
+    new: NewKeyArgs,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Verify {
+pub(super) struct VerifyPlatformKeyArgs {
     /// The provider
     #[arg(value_parser = argument::provider)]
     provider: String,
@@ -59,29 +56,29 @@ pub(super) struct Verify {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Delete {
+pub(super) struct DeletePlatformKeyArgs {
     /// The provider
     #[arg(value_parser = argument::provider)]
     provider: String,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
-impl Platform {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Operator, "*").await?;
+impl PlatformCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Operator, "*").await?;
         match self {
-            Self::Set(command) => command.run(target, &connection).await,
-            Self::List => list(target, &connection).await,
-            Self::Verify(command) => command.run(target, &connection).await,
-            Self::Delete(command) => command.run(target, &connection).await,
-            Self::Audit(range) => audit::platform(range, target, &connection).await,
+            Self::Set(command) => command.run(global, &connection).await,
+            Self::List => list(global, &connection).await,
+            Self::Verify(command) => command.run(global, &connection).await,
+            Self::Delete(command) => command.run(global, &connection).await,
+            Self::Audit(range) => audit(range, global, &connection).await,
         }
     }
 }
 
-impl Set {
-    async fn run(self, target: &Target, connection: &Connection) -> Result<(), Failure> {
+impl SetPlatformKeyArgs {
+    async fn run(self, global: &GlobalArgs, connection: &Connection) -> Result<(), Failure> {
         let headers = self.new.headers()?;
         let api_key = secret_input::read(self.new.key_file.as_deref(), &self.provider)?;
         let request = v1::SetPlatformKeyRequest {
@@ -96,43 +93,37 @@ impl Set {
             on_behalf_of: self.new.change.on_behalf_of,
         };
         let response = answer(connection.platform().set_platform_key(request)).await?;
-        let shown = PlatformKeySet {
-            key: response.key.map(KeyView::from),
-            revision: response.revision,
-        };
-        output::answer(target.output, &shown)?;
+        global.show_message(&response, |response| {
+            response.key.as_ref().map(view::key).unwrap_or_default()
+        })?;
         if self.new.validate_only {
-            target.note("nothing was stored");
+            global.note("nothing was stored");
         }
         Ok(())
     }
 }
 
-async fn list(target: &Target, connection: &Connection) -> Result<(), Failure> {
+async fn list(global: &GlobalArgs, connection: &Connection) -> Result<(), Failure> {
     let request = v1::ListPlatformKeysRequest {};
     let response = answer(connection.platform().list_platform_keys(request)).await?;
-    output::answer(
-        target.output,
-        &KeyList::new(response.keys, response.revision),
-    )?;
-    Ok(())
+    global.show_message(&response, |response| view::keys(&response.keys))
 }
 
-impl Verify {
-    async fn run(self, target: &Target, connection: &Connection) -> Result<(), Failure> {
+impl VerifyPlatformKeyArgs {
+    async fn run(self, global: &GlobalArgs, connection: &Connection) -> Result<(), Failure> {
         let request = v1::VerifyPlatformKeyRequest {
             provider: self.provider,
             model: self.model,
         };
         let response = answer(connection.platform().verify_platform_key(request)).await?;
-        let verdict = response.verdict();
-        output::answer(target.output, &Verified::new(response.key, verdict))?;
-        Ok(())
+        global.show_message(&response, |response| {
+            view::verification(response.verdict(), response.key.as_ref())
+        })
     }
 }
 
-impl Delete {
-    async fn run(self, target: &Target, connection: &Connection) -> Result<(), Failure> {
+impl DeletePlatformKeyArgs {
+    async fn run(self, global: &GlobalArgs, connection: &Connection) -> Result<(), Failure> {
         let request = v1::DeletePlatformKeyRequest {
             provider: self.provider,
             request_id: self.change.request_id,
@@ -140,39 +131,27 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.platform().delete_platform_key(request)).await?;
-        let shown = PlatformKeyDeleted {
-            deleted: response.deleted,
-            revision: response.revision,
+        global.show_message(&response, |response| view::deletion(response.deleted))
+    }
+}
+
+async fn audit(
+    range: TimeRange,
+    global: &GlobalArgs,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    let mut all = v1::ListPlatformAuditEventsResponse::default();
+    every_page(async |page_token| {
+        let request = v1::ListPlatformAuditEventsRequest {
+            start_time: range.start,
+            end_time: range.end,
+            page_size: PAGE_SIZE,
+            page_token,
         };
-        output::answer(target.output, &shown)?;
-        Ok(())
-    }
-}
-
-#[derive(Serialize)]
-struct PlatformKeySet {
-    key: Option<KeyView>,
-    revision: u64,
-}
-
-impl fmt::Display for PlatformKeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.key.as_ref().map_or(Ok(()), |key| write!(f, "{key}"))
-    }
-}
-
-#[derive(Serialize)]
-struct PlatformKeyDeleted {
-    deleted: bool,
-    revision: u64,
-}
-
-impl fmt::Display for PlatformKeyDeleted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.deleted {
-            "deleted\n"
-        } else {
-            "there was no key\n"
-        })
-    }
+        let page = answer(connection.platform().list_platform_audit_events(request)).await?;
+        all.events.extend(page.events);
+        Ok(page.next_page_token)
+    })
+    .await?;
+    global.show_message(&all, |all| view::audit_events(&all.events))
 }

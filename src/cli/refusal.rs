@@ -1,9 +1,9 @@
-//! What is said when the arguments make no sense: clap's words, unless they would repeat a key.
+//! The report of wrong arguments: clap's text, unless it would print a key.
 //!
-//! clap quotes the value it does not want. So an error that quotes something that may be a key is replaced by a fixed
-//! text, and a superfluous argument is never quoted at all. There is no `--key`; asking for one gets the same text.
+//! Invariants: clap quotes the rejected value, so an error with a quote that may be a key is replaced by a fixed text.
+//! A superfluous argument is never quoted. There is no `--key`; that option gets the fixed text, too.
 //!
-//! Absent: finding the mistake. That is clap's, and the value parsers' in `argument`.
+//! Not here: finding the mistake (clap, and the value parsers in `argument`).
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -12,9 +12,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{argument, output};
 
 const KEY_IN_ARGUMENTS: &str = "\
-error: an argument or a variable holds a key, or what looks like one; it is not shown here
+error: an argument or a variable holds a key, or a text that looks like one; it is not shown here
 
-A key is never taken from the command line: the shell's history and the list of processes keep what stands there.
+A key is never read from the command line, because the shell's history and the list of processes keep it.
 Type it at the prompt, pipe it in, or name a file:
 
   byokd key set acme openai
@@ -24,7 +24,7 @@ Type it at the prompt, pipe it in, or name a file:
 If it was a real key, your shell's history may hold it now: replace the key at its provider.
 ";
 
-/// Options that people try.
+/// Options that people try for a key.
 const KEY_OPTIONS: [&str; 6] = [
     "--key",
     "--api-key",
@@ -34,13 +34,13 @@ const KEY_OPTIONS: [&str; 6] = [
     "--token",
 ];
 
-/// Prints the fault of the arguments, or the requested help.
+/// Reports wrong arguments, or prints the help that was asked for.
 pub(super) fn report(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if error.use_stderr() {
-        output::aside(&text(error, arguments));
+        output::write_stderr(&text(error, arguments));
         return ExitCode::FAILURE;
     }
-    match output::print(&error.render().to_string()) {
+    match output::write_stdout(&error.render().to_string()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -69,7 +69,7 @@ fn asks_for_key_option(error: &clap::Error) -> bool {
     })
 }
 
-/// A value that may be a key; it may come from the environment and then is none of the arguments.
+/// Whether the rejected value may be a key. A value from the environment is not among the arguments.
 fn refuses_a_key(error: &clap::Error) -> bool {
     context(error, ContextKind::InvalidValue).is_some_and(argument::may_be_key)
 }
@@ -113,13 +113,13 @@ fn quotes_a_key(rendered: &str, arguments: &[OsString]) -> bool {
 mod tests {
     use clap::Parser as _;
 
-    use super::{super::Cli, *};
+    use super::{super::command::CommandLine, *};
 
     const KEY: &str = "sk-proj-abcDEF0123456789";
 
-    fn output(line: &str) -> Option<String> {
+    fn report_of(line: &str) -> Option<String> {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let error = Cli::try_parse_from(&arguments).err()?;
+        let error = CommandLine::try_parse_from(&arguments).err()?;
         Some(text(&error, &arguments))
     }
 
@@ -159,10 +159,10 @@ mod tests {
                 "0123456789abcdef0123456789abcdef",
                 "gsk_abcDEF0123456789abc",
             ] {
-                // What only might be a key is taken as a name or a path, where one may stand.
-                let output = output(&line.replace("KEY", key));
-                assert!(output.is_some() || key != KEY, "{line}");
-                assert!(output.is_none_or(|output| !output.contains(key)), "{line}");
+                // A text that only may be a key is accepted where a name or a path is expected.
+                let report = report_of(&line.replace("KEY", key));
+                assert!(report.is_some() || key != KEY, "{line}");
+                assert!(report.is_none_or(|report| !report.contains(key)), "{line}");
             }
         }
     }
@@ -176,7 +176,7 @@ mod tests {
             "byokd key set acme openai --unknown=hunter2",
         ] {
             assert!(
-                output(line).is_some_and(|output| !output.contains("hunter2")),
+                report_of(line).is_some_and(|report| !report.contains("hunter2")),
                 "{line}"
             );
         }
@@ -187,21 +187,21 @@ mod tests {
         let line: Vec<OsString> = ["byokd", "--token-file", KEY, "key", "list", "acme"]
             .map(OsString::from)
             .into();
-        let error = Cli::try_parse_from(&line).err();
+        let error = CommandLine::try_parse_from(&line).err();
         // As if the value had come from the environment: no argument holds it.
-        let output = error.map(|error| text(&error, &[]));
-        assert!(output.is_some_and(|output| !output.contains(KEY)));
-        Cli::try_parse_from(["byokd", "--token-file", "", "key", "list", "acme"])?;
+        let report = error.map(|error| text(&error, &[]));
+        assert!(report.is_some_and(|report| !report.contains(KEY)));
+        CommandLine::try_parse_from(["byokd", "--token-file", "", "key", "list", "acme"])?;
         Ok(())
     }
 
     #[test]
-    fn ordinary_mistakes_are_output_in_full() {
-        let output =
-            output("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe").unwrap_or_default();
+    fn ordinary_mistakes_are_reported_in_full() {
+        let report = report_of("byokd toggle 550e8400-e29b-41d4-a716-446655440000 maybe")
+            .unwrap_or_default();
         assert!(
-            output.contains("maybe") && output.contains("on, off"),
-            "{output}"
+            report.contains("maybe") && report.contains("on, off"),
+            "{report}"
         );
     }
 }

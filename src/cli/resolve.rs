@@ -1,28 +1,26 @@
-//! `byokd resolve`: asks as a service would before it calls an LLM.
+//! `byokd resolve`: resolves as a service does before it calls an LLM.
 //!
-//! The key is masked, in text and in JSON, unless `--reveal` asks for it; then it goes to standard output like any
-//! data, and who sees that is up to the caller.
+//! Invariant: the key is masked, in text and in JSON, unless `--reveal` is given. Then it goes to standard output.
 //!
-//! Absent: the decision. This shows what the server decided.
-
-use std::fmt;
+//! Not here: the decision, which is the server's.
 
 use clap::Args;
-use serde::Serialize;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{
     argument,
     failure::Failure,
-    output::{self, Table},
-    target::Target,
-    view::{BillingView, EndpointView, KeyReferenceView, seconds},
+    global::GlobalArgs,
+    view::{self, Table},
 };
 use crate::{client::answer, contract::v1, domain::caller::Role};
 
-/// What the decision is asked about; `explain` asks the same.
+/// The shortest key whose last characters are shown.
+const MASKED_LENGTH: usize = 20;
+
+/// The question of `resolve` and `explain`.
 #[derive(Args, Debug)]
-pub(super) struct Question {
+pub(super) struct QuestionArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     pub(super) workspace: String,
@@ -32,24 +30,24 @@ pub(super) struct Question {
     /// The provider; needed for a model outside the catalog
     #[arg(long, default_value = "", hide_default_value = true, value_parser = argument::provider)]
     pub(super) provider: String,
-    /// What the call is for [default: reply]
+    /// The purpose of the call [default: reply]
     #[arg(long, default_value = "", hide_default_value = true, value_parser = argument::word)]
     pub(super) purpose: String,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Resolve {
+pub(super) struct ResolveArgs {
     #[command(flatten)]
-    question: Question,
+    question: QuestionArgs,
     /// Show the key in the clear
     #[arg(long)]
     reveal: bool,
 }
 
-impl Resolve {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl ResolveArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         let question = self.question;
-        let connection = target
+        let connection = global
             .connect_for(Role::Resolver, &question.workspace, &question.purpose)
             .await?;
         let request = v1::ResolveCredentialsRequest {
@@ -58,150 +56,92 @@ impl Resolve {
             provider: question.provider,
             purpose: question.purpose,
         };
-        let response = answer(connection.keys().resolve_credentials(request)).await?;
-        output::answer(target.output, &Resolved::new(response, self.reveal))?;
-        Ok(())
+        let mut response = answer(connection.keys().resolve_credentials(request)).await?;
+        if !self.reveal {
+            mask(&mut response);
+        }
+        global.show_message(&response, text)
     }
 }
 
-#[derive(Serialize)]
-struct Resolved {
-    provider: String,
-    model: String,
-    endpoint: Option<EndpointView>,
-    credential: Option<CredentialView>,
-    lease: Option<LeaseView>,
-    billing: Option<BillingView>,
-    key: Option<KeyReferenceView>,
-    degraded: bool,
-    resolution_id: String,
-}
-
-#[derive(Serialize)]
-struct CredentialView {
-    api_key: String,
-}
-
-impl Drop for CredentialView {
-    fn drop(&mut self) {
-        self.api_key.zeroize();
+/// Replaces the key by its masked form, as the server masks keys: the last 4 characters of keys of 20 or more.
+fn mask(response: &mut v1::ResolveCredentialsResponse) {
+    if let Some(credential) = &mut response.credential {
+        let secret = Zeroizing::new(std::mem::take(&mut credential.api_key));
+        let length = secret.chars().count();
+        let shown = if length < MASKED_LENGTH { 0 } else { 4 };
+        let hidden = length.saturating_sub(shown);
+        credential.api_key = std::iter::once('…')
+            .chain(secret.chars().skip(hidden))
+            .collect();
     }
 }
 
-/// Durations as the contract's JSON has them, e.g. "60s".
-#[derive(Serialize)]
-struct LeaseView {
-    ttl: String,
-    refresh_after: String,
-}
-
-impl Resolved {
-    fn new(response: v1::ResolveCredentialsResponse, reveal: bool) -> Self {
-        Self {
-            provider: response.provider,
-            model: response.model,
-            endpoint: response.endpoint.map(EndpointView::from),
-            credential: response.credential.map(|mut credential| {
-                let secret = Zeroizing::new(std::mem::take(&mut credential.api_key));
-                CredentialView {
-                    api_key: if reveal {
-                        secret.as_str().to_owned()
-                    } else {
-                        masked(&secret)
-                    },
-                }
-            }),
-            lease: response.lease.map(|lease| LeaseView {
-                ttl: seconds(lease.ttl),
-                refresh_after: seconds(lease.refresh_after),
-            }),
-            billing: response.billing.map(BillingView::from),
-            key: response.key.map(KeyReferenceView::from),
-            degraded: response.degraded,
-            resolution_id: response.resolution_id,
-        }
+fn text(response: &v1::ResolveCredentialsResponse) -> String {
+    let mut table = Table::default();
+    table.field("provider", response.provider.as_str());
+    table.field("model", response.model.as_str());
+    if let Some(endpoint) = &response.endpoint {
+        view::endpoint_fields(endpoint, &mut table);
     }
-}
-
-/// At most the last 4 characters, and only of keys of 20 or more: the form in which the server shows keys too.
-fn masked(secret: &str) -> String {
-    let length = secret.chars().count();
-    let hidden = if length < 20 {
-        length
-    } else {
-        length.saturating_sub(4)
-    };
-    let shown = secret.chars().skip(hidden);
-    std::iter::once('…').chain(shown).collect()
-}
-
-impl fmt::Display for Resolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::default();
-        table.field("provider", self.provider.as_str());
-        table.field("model", self.model.as_str());
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.fields(&mut table);
-        }
-        if let Some(credential) = &self.credential {
-            table.field("credential", credential.api_key.as_str());
-        }
-        if let Some(lease) = &self.lease {
-            table.field(
-                "lease",
-                format!("{}, refresh after {}", lease.ttl, lease.refresh_after),
-            );
-        }
-        if let Some(billing) = &self.billing {
-            table.field("billing", billing.to_string());
-        }
-        if let Some(key) = &self.key {
-            table.field("key", key.to_string());
-        }
-        if self.degraded {
-            table.field(
-                "degraded",
-                "yes: the database does not answer, this is what was known last",
-            );
-        }
-        table.field("resolution", self.resolution_id.as_str());
-        write!(f, "{table}")
+    if let Some(credential) = &response.credential {
+        table.field("credential", credential.api_key.as_str());
     }
+    if let Some(lease) = &response.lease {
+        let ttl = view::seconds(lease.ttl);
+        let refresh_after = view::seconds(lease.refresh_after);
+        table.field("lease", format!("{ttl}, refresh after {refresh_after}"));
+    }
+    if let Some(billing) = &response.billing {
+        table.field("billing", view::billing(billing));
+    }
+    if let Some(key) = &response.key {
+        table.field("key", view::key_reference(key));
+    }
+    if response.degraded {
+        table.field(
+            "degraded",
+            "yes: the database does not answer, so the decision is from the cache",
+        );
+    }
+    table.field("resolution", response.resolution_id.as_str());
+    table.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::to_json;
 
     const KEY: &str = "sk-proj-0123456789wxyz";
 
-    fn resolved(reveal: bool) -> Resolved {
-        let response = v1::ResolveCredentialsResponse {
+    fn response(api_key: &str) -> v1::ResolveCredentialsResponse {
+        v1::ResolveCredentialsResponse {
             credential: Some(v1::Credential {
-                api_key: KEY.to_owned(),
+                api_key: api_key.to_owned(),
             }),
             ..Default::default()
-        };
-        Resolved::new(response, reveal)
+        }
+    }
+
+    fn masked(api_key: &str) -> String {
+        let mut response = response(api_key);
+        mask(&mut response);
+        to_json(&response).unwrap() + &text(&response)
     }
 
     #[test]
-    fn a_key_is_masked_unless_asked_for() -> Result<(), serde_json::Error> {
-        let hidden = resolved(false);
-        for shown in [hidden.to_string(), serde_json::to_string(&hidden)?] {
-            assert!(
-                shown.contains("…wxyz") && !shown.contains("9wxyz"),
-                "{shown}"
-            );
-        }
-        let clear = resolved(true);
-        assert!(clear.to_string().contains(KEY) && serde_json::to_string(&clear)?.contains(KEY));
-        Ok(())
+    fn a_key_is_masked_unless_it_is_revealed() {
+        let hidden = masked(KEY);
+        assert_eq!(hidden.matches("…wxyz").count(), 2, "{hidden}");
+        assert!(!hidden.contains("9wxyz"), "{hidden}");
+        let clear = response(KEY);
+        assert!(text(&clear).contains(KEY) && to_json(&clear).unwrap().contains(KEY));
     }
 
     #[test]
     fn short_keys_show_nothing() {
-        assert_eq!(masked("0123456789012345678"), "…");
-        assert_eq!(masked("01234567890123456789"), "…6789");
+        assert!(masked("0123456789012345678").contains("\"…\""));
+        assert!(masked("01234567890123456789").contains("\"…6789\""));
     }
 }

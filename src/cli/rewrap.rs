@@ -1,9 +1,9 @@
-//! `byokd rewrap`: moves everything to the KMS key that is configured, or to new data keys.
+//! `byokd rewrap`: moves everything to the configured KMS key, or to new data keys.
 //!
-//! Progress goes to standard error: a bar on a terminal, a line now and then elsewhere. What was done goes to standard
-//! output. Exit code 2: some could not be moved; 1: the work stopped, and running it again goes on where it did.
+//! Progress goes to standard error: a bar on a terminal, a line every two seconds elsewhere. The summary goes to standard
+//! output. Exit code 2: some could not be moved; 1: the work stopped, and the next run resumes it.
 //!
-//! Absent: the work (`ops`).
+//! Not here: the work (`ops`).
 
 use std::{
     fmt,
@@ -15,55 +15,55 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{failure::Failure, output, settings::Settings, target::Target};
+use super::{failure::Failure, global::GlobalArgs, output, settings::SettingsArgs};
 use crate::{
     domain::clock::Clock,
     server::{self, RewrapJob, RewrapProgress},
     telemetry,
 };
 
-/// How often a line of progress is written where there is no terminal.
-const BETWEEN_LINES: Duration = Duration::from_secs(2);
+/// The time between two lines of progress, without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
-pub(super) struct Rewrap {
+pub(super) struct RewrapArgs {
     /// Seal every record under new data keys; also the way from a local key file to a cloud KMS
     #[arg(long)]
     data_keys: bool,
     /// Start over instead of resuming an earlier run
     #[arg(long)]
     restart: bool,
-    /// Count what would be moved, and move nothing
+    /// Count the records or data keys to move, and move nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
 }
 
-impl Rewrap {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        let config = self.settings.load(target)?;
+impl RewrapArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let config = self.settings.load(global)?;
         telemetry::install(&config.log);
         let job = if self.data_keys {
             RewrapJob::DataKeys
         } else {
             RewrapJob::KmsKey
         };
-        let mut shown = Shown::new();
+        let mut display = ProgressDisplay::new();
         let summary = server::rewrap(
             &config,
             Clock::system(),
             job,
             self.dry_run,
             self.restart,
-            |progress| shown.show(progress),
+            |progress| display.show(progress),
         )
         .await
-        .map_err(|error| Failure::Local(error.to_string()));
-        shown.end();
+        .map_err(Failure::local);
+        display.end();
         let summary = summary?;
         let refused = summary.refused;
-        let done = Done {
+        let report = RewrapReport {
             what: if self.data_keys {
                 "records"
             } else {
@@ -75,25 +75,24 @@ impl Rewrap {
             refused,
             resumed: summary.resumed,
         };
-        output::answer(target.output, &done)?;
+        global.show(&report)?;
         if refused > 0 {
             return Err(Failure::Incomplete(format!(
                 "{refused} {} could not be moved, because they are damaged; the log names each. They are left as they \
                  were: set those keys again",
-                done.what
+                report.what
             )));
         }
         Ok(())
     }
 }
 
-/// Progress as it is shown.
-enum Shown {
+enum ProgressDisplay {
     Bar(ProgressBar),
     Lines(Option<Instant>),
 }
 
-impl Shown {
+impl ProgressDisplay {
     fn new() -> Self {
         match stderr().is_terminal() {
             true => {
@@ -117,10 +116,10 @@ impl Shown {
                 bar.set_message(format!("{moved} moved"));
             }
             Self::Lines(last) => {
-                let due = last.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) || done == total;
+                let due = last.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) || done == total;
                 if due {
                     *last = Some(Instant::now());
-                    output::aside(&format!("{done} of {total} looked at, {moved} moved\n"));
+                    output::write_stderr(&format!("{done} of {total} looked at, {moved} moved\n"));
                 }
             }
         }
@@ -133,9 +132,9 @@ impl Shown {
     }
 }
 
-/// What was done, or would be.
+/// The result of the run, or of a dry run.
 #[derive(Serialize)]
-struct Done {
+struct RewrapReport {
     what: &'static str,
     dry_run: bool,
     kms_key: String,
@@ -144,7 +143,7 @@ struct Done {
     resumed: bool,
 }
 
-impl fmt::Display for Done {
+impl fmt::Display for RewrapReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             what,
@@ -156,7 +155,7 @@ impl fmt::Display for Done {
         } = self;
         match (dry_run, moved, refused) {
             (true, ..) => writeln!(f, "would move {moved} {what}; the KMS key is {kms_key}"),
-            // With --data-keys the data keys were replaced, whether or not there were records.
+            // With --data-keys, a run without records still replaced the data keys.
             (false, 0, 0) if *what == "data keys" => {
                 writeln!(
                     f,

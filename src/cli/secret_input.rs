@@ -1,9 +1,9 @@
-//! How a key gets in: typed at a prompt without echo, piped, or from a file. Never as an argument.
+//! Reading a key: from a prompt without echo, from standard input, or from a file.
 //!
-//! What is read is bounded, held in memory that is wiped, and never repeated in an error. Standard input is read
-//! without the standard library's buffer, which is never wiped.
+//! Invariants: the input is bounded, held in memory that is wiped, and never part of an error. Standard input is read
+//! without the standard library's buffer, which is not wiped.
 //!
-//! Absent: judging the key. Its form and its worth are the server's to judge.
+//! Not here: checking the key, which the server does.
 
 use std::{
     fs::File,
@@ -17,48 +17,48 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 
-/// Far beyond any key; more is a wrong file.
+/// Longer than any key; a longer input is a wrong file.
 const MAX_BYTES: usize = 4096;
 
-/// Room for one byte too many, and so much that the buffer never grows: growing leaves an unwiped copy behind.
+/// More than is ever read, so that the buffer never grows: growing would leave an unwiped copy behind.
 const BUFFER: usize = MAX_BYTES.saturating_mul(2);
 
 /// Reads a key from the file, else from the prompt on a terminal, else from standard input.
 pub(super) fn read(file: Option<&Path>, provider: &str) -> Result<SecretString, Failure> {
-    let failure = |origin: String| {
-        move |problem: Problem| {
-            Failure::Local(format!("no key could be read from {origin}: {problem}"))
+    let failed = |origin: String| {
+        move |error: SecretInputError| {
+            Failure::local(format_args!("cannot read a key from {origin}: {error}"))
         }
     };
     if let Some(path) = file {
-        let failure = failure(path.display().to_string());
-        let file = File::open(path).map_err(|error| failure(Problem::Io(error)))?;
+        let failed = failed(path.display().to_string());
+        let file = File::open(path).map_err(|error| failed(SecretInputError::Io(error)))?;
         return bounded(file)
             .and_then(|bytes| parse(&bytes))
-            .map_err(failure);
+            .map_err(failed);
     }
     let stdin = io::stdin();
     if stdin.is_terminal() {
         let typed = rpassword::prompt_password(format!("Key for {provider} (not shown): "));
         return typed
-            .map_err(Problem::Io)
+            .map_err(SecretInputError::Io)
             .map(Zeroizing::new)
             .and_then(|typed| parse(typed.as_bytes()))
-            .map_err(failure("the prompt".to_owned()));
+            .map_err(failed("the prompt".to_owned()));
     }
-    let failure = failure("standard input".to_owned());
+    let failed = failed("standard input".to_owned());
     let unbuffered = stdin
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| failure(Problem::Io(error)))?;
+        .map_err(|error| failed(SecretInputError::Io(error)))?;
     bounded(File::from(unbuffered))
         .and_then(|bytes| parse(&bytes))
-        .map_err(failure)
+        .map_err(failed)
 }
 
-/// What was wrong with the input, without any of it.
+/// Why the input is no key. Holds none of the input.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
+enum SecretInputError {
     #[error("{0}")]
     Io(io::Error),
     #[error("it is empty")]
@@ -71,30 +71,30 @@ enum Problem {
     ManyLines,
 }
 
-fn bounded(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Problem> {
+fn bounded(from: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretInputError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(BUFFER));
     let one_too_many = MAX_BYTES.saturating_add(1);
     from.take(u64::try_from(one_too_many).unwrap_or(u64::MAX))
         .read_to_end(&mut bytes)
-        .map_err(Problem::Io)?;
+        .map_err(SecretInputError::Io)?;
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<SecretString, Problem> {
+fn parse(bytes: &[u8]) -> Result<SecretString, SecretInputError> {
     if bytes.len() > MAX_BYTES {
-        return Err(Problem::TooLong);
+        return Err(SecretInputError::TooLong);
     }
     let text = std::str::from_utf8(bytes)
-        .map_err(|_| Problem::NotText)?
+        .map_err(|_| SecretInputError::NotText)?
         .trim();
     if text.is_empty() {
-        return Err(Problem::Empty);
+        return Err(SecretInputError::Empty);
     }
     if text.contains(['\n', '\r']) {
-        return Err(Problem::ManyLines);
+        return Err(SecretInputError::ManyLines);
     }
     if text.contains(char::is_control) {
-        return Err(Problem::NotText);
+        return Err(SecretInputError::NotText);
     }
     Ok(SecretString::from(text))
 }
@@ -109,7 +109,7 @@ mod tests {
         bounded(input)
             .and_then(|bytes| parse(&bytes))
             .map(|key| key.expose_secret().to_owned())
-            .map_err(|problem| problem.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_not_repeated() {
+    fn a_wrong_input_is_rejected_and_not_repeated() {
         let long = vec![b'k'; 1_000_000];
         for bad in [
             &b""[..],
@@ -130,15 +130,13 @@ mod tests {
             b"sk-\x1babc",
             &long,
         ] {
-            assert!(
-                key(bad).is_err_and(|failure| !failure.contains("sk-") && !failure.contains("kkk"))
-            );
+            assert!(key(bad).is_err_and(|error| !error.contains("sk-") && !error.contains("kkk")));
         }
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let failure = read(Some(Path::new("/nonexistent/key")), "openai").err();
-        assert!(failure.is_some_and(|failure| failure.to_string().contains("/nonexistent/key")));
+        let error = read(Some(Path::new("/nonexistent/key")), "openai").err();
+        assert!(error.is_some_and(|error| error.to_string().contains("/nonexistent/key")));
     }
 }

@@ -1,16 +1,14 @@
-//! `byokd select`: the model that a workspace uses when a call names none.
+//! `byokd select`: the model of a workspace for calls that name none.
 //!
-//! Absent: a default meaning. Clearing is asked for by `--clear`, never by leaving the model out.
+//! Invariant: only `--clear` clears a selection; a command without a model is an error.
 
 use clap::Args;
 
-use super::{
-    argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer,
-};
+use super::{argument, change::ChangeArgs, failure::Failure, global::GlobalArgs, view};
 use crate::{client::answer, contract::v1, domain::caller::Role};
 
 #[derive(Args, Debug)]
-pub(super) struct Select {
+pub(super) struct SelectArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
@@ -20,16 +18,16 @@ pub(super) struct Select {
     /// The provider; needed for a model outside the catalog, and with --clear
     #[arg(long, default_value = "", hide_default_value = true, value_parser = argument::provider)]
     provider: String,
-    /// Forget the selection for the provider
+    /// Clear the selection for the provider
     #[arg(long, requires = "provider")]
     clear: bool,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
-impl Select {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Admin, &self.workspace).await?;
+impl SelectArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Admin, &self.workspace).await?;
         let request = v1::SelectModelRequest {
             workspace_id: self.workspace,
             model: self.model.unwrap_or_default(),
@@ -39,7 +37,8 @@ impl Select {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.keys().select_model(request)).await?;
-        output::answer(target.output, &WorkspaceAnswer::new(response.workspace))?;
-        Ok(())
+        global.show_message(&response, |response| {
+            view::workspace(response.workspace.as_ref())
+        })
     }
 }

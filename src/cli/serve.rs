@@ -1,11 +1,10 @@
 //! `byokd serve`: serve until SIGTERM or SIGINT.
 //!
-//! Invariant: what it prints to try next works when it is pasted into a shell in the same folder.
+//! Invariants: the printed commands work when they are pasted into a shell in the same folder. If the audit stream goes to
+//! standard output, nothing else does. A file at its size limit (`ulimit -f`) fails a write, as a full disk does, and
+//! does not end the process. A signal during the start ends it with exit code 0.
 //!
-//! Invariants: standard output is the audit stream's alone where that goes there; a file that may not grow (`ulimit -f`)
-//! fails a write, as a full disk does, and ends nothing; a signal ends the start as well, with exit code 0.
-//!
-//! Absent: anything about how to serve.
+//! Not here: serving (`server`).
 
 use std::fmt;
 
@@ -14,14 +13,10 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    end::End,
-    failure::Failure,
-    output,
-    settings::{Settings, local},
-    target::Target,
+    failure::Failure, global::GlobalArgs, output, settings::SettingsArgs, shutdown::ShutdownSignals,
 };
 use crate::{
-    demo::{Banner, Demo, DemoError},
+    demo::{Banner, Demo},
     domain::clock::Clock,
     server::Server,
     telemetry,
@@ -31,86 +26,79 @@ use crate::{
 const FILE_TOO_LARGE: i32 = 25;
 
 #[derive(Args, Debug, Default)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
     /// Serve a demo: a provider with made-up keys, and a data folder that is removed at the end
     #[arg(long)]
     demo: bool,
 }
 
-impl Serve {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl ServeArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         if self.demo {
-            Demo::check(&self.settings.unchecked(target)?)?;
+            Demo::check(&self.settings.unchecked(global)?).map_err(Failure::local)?;
         }
-        let mut config = self.settings.load(target)?;
-        let exports = telemetry::install_with_exports(&config.log)
-            .map_err(|fault| Failure::Local(fault.to_string()))?;
-        let end = End::on_signals()?;
-        // Who listens to it lives on, and the write fails with EFBIG.
+        let mut config = self.settings.load(global)?;
+        let exports = telemetry::install_with_exports(&config.log).map_err(Failure::local)?;
+        let shutdown = ShutdownSignals::install()?;
+        // With a handler, the process survives and the write fails with EFBIG.
         let _not_fatal = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
         let mut rotated = signal(SignalKind::hangup())?;
         let demo = match self.demo {
-            true => Some(Demo::start(&mut config).await?),
+            true => Some(Demo::start(&mut config).await.map_err(Failure::local)?),
             false => None,
         };
         let data_dir = config.server.data_dir.clone();
         let stream_alone = config.audit.to_standard_output();
         let server = tokio::select! {
             started = Server::start(config, Clock::system()) => {
-                started.map_err(|error| Failure::Local(error.to_string()))?
+                started?
             }
-            () = end.wanted() => {
+            () = shutdown.requested() => {
                 tracing::info!("stopped before everything was open");
                 return Ok(());
             }
         };
         let demo_banner = match &demo {
             Some(demo) => {
-                demo.set_platform_keys(server.url()).await?;
+                let set = demo.set_platform_keys(server.url()).await;
+                set.map_err(Failure::local)?;
                 let folder = std::path::absolute(&data_dir)?.display().to_string();
                 Some(demo.banner(&program(), &quoted(&folder)))
             }
             None => None,
         };
-        let started = Started {
+        let started = StartReport {
             demo: demo_banner,
             server: server.url().to_owned(),
             health: server.admin_address().to_string(),
             data_dir: data_dir.display().to_string(),
         };
         match stream_alone {
-            true => output::aside(&started.to_string()),
-            false => output::answer(target.output, &started)?,
+            true => output::write_stderr(&started.to_string()),
+            false => global.show(&started)?,
         }
         let reopen = server.reopener();
         let reopening = async {
             while rotated.recv().await.is_some() {
                 reopen();
             }
-            // The system delivers no more signals; byokd keeps serving.
+            // The runtime delivers no more signals; byokd serves on.
             std::future::pending().await
         };
         let ended = tokio::select! {
-            ended = server.run(end.wanted(), end.hurried()) => ended.map_err(local),
+            ended = server.run(shutdown.requested(), shutdown.hurried()) => ended.map_err(Failure::from),
             never = reopening => never,
         };
-        // It blocks, and needs the runtime to send.
+        // The last export blocks, and needs the runtime to send.
         let sent = tokio::task::spawn_blocking(|| exports.end()).await;
-        ended.and(sent.map_err(|error| Failure::Local(error.to_string())))
+        ended.and(sent.map_err(Failure::local))
     }
 }
 
-impl From<DemoError> for Failure {
-    fn from(error: DemoError) -> Self {
-        Self::Local(error.to_string())
-    }
-}
-
-/// What was started.
 #[derive(Serialize)]
-struct Started {
+struct StartReport {
     server: String,
     health: String,
     data_dir: String,
@@ -118,7 +106,7 @@ struct Started {
     demo: Option<Banner>,
 }
 
-impl fmt::Display for Started {
+impl fmt::Display for StartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             server,
@@ -138,7 +126,7 @@ impl fmt::Display for Started {
         if let Some(demo) = demo {
             return demo.fmt(f);
         }
-        // Who speaks TLS needs names and certificates that only the operator knows.
+        // With TLS, the commands need names and certificates that only the operator knows.
         let Some(address) = server.strip_prefix("http://") else {
             return Ok(());
         };
@@ -164,7 +152,7 @@ fn program() -> String {
         .map_or_else(|| "byokd".to_owned(), |name| quoted(&name))
 }
 
-/// A word that a shell takes as one.
+/// A text as one word of a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if word.chars().all(plain) {

@@ -1,21 +1,18 @@
-//! The options that name a server's configuration, for the commands that run on the server's own machine.
+//! The options of a server's configuration, for the commands that run on the server's machine.
 //!
-//! Invariant: a flag goes before the environment, that before the file; `config` does the merging.
+//! Invariant: a flag overrides the environment, the environment overrides the file; `config` merges them.
 //!
-//! Absent: any setting that is not worth a flag; each has a variable and a place in the file.
+//! Not here: most settings. Each has a variable and a place in the file.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{argument, failure::Failure, target::Target};
-use crate::{
-    config::{Config, ConfigFaults, Layers},
-    domain::error::Error,
-};
+use super::{argument, failure::Failure, global::GlobalArgs};
+use crate::config::{Config, ConfigFaults, Layers};
 
 #[derive(Args, Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct SettingsArgs {
     /// The configuration [default: ./byokd.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "BYOKD_CONFIG", hide_env_values = true, value_parser = argument::path())]
     config: Option<PathBuf>,
@@ -27,8 +24,8 @@ pub(super) struct Settings {
     admin_listen: Option<String>,
 }
 
-impl Settings {
-    /// Of this file, or the usual one, and the environment.
+impl SettingsArgs {
+    /// The settings of this file, or of the default one, and of the environment.
     pub(super) fn in_file(config: Option<PathBuf>) -> Self {
         Self {
             config,
@@ -37,17 +34,17 @@ impl Settings {
     }
 
     /// The merged and checked configuration.
-    pub(super) fn load(&self, target: &Target) -> Result<Config, Failure> {
-        self.layers(target).load().map_err(wrong)
+    pub(super) fn load(&self, global: &GlobalArgs) -> Result<Config, Failure> {
+        self.layers(global).load().map_err(wrong)
     }
 
     /// The merged configuration, before the settings are checked together.
-    pub(super) fn unchecked(&self, target: &Target) -> Result<Config, Failure> {
-        self.layers(target).unchecked().map_err(wrong)
+    pub(super) fn unchecked(&self, global: &GlobalArgs) -> Result<Config, Failure> {
+        self.layers(global).unchecked().map_err(wrong)
     }
 
-    fn layers(&self, target: &Target) -> Layers {
-        let data_dir = target
+    fn layers(&self, global: &GlobalArgs) -> Layers {
+        let data_dir = global
             .data_dir
             .as_ref()
             .map(|folder| folder.display().to_string());
@@ -76,13 +73,5 @@ impl Settings {
 }
 
 fn wrong(faults: ConfigFaults) -> Failure {
-    Failure::Local(format!("the configuration is wrong:\n{faults}"))
-}
-
-/// An error of this machine's own byokd, with its cause: the operator is the reader.
-pub(super) fn local(error: Error) -> Failure {
-    Failure::Local(match error.cause() {
-        Some(cause) => format!("{error} (cause: {cause})"),
-        None => error.to_string(),
-    })
+    Failure::local(format_args!("the configuration is wrong:\n{faults}"))
 }

@@ -1,36 +1,36 @@
-//! `byokd token`: a token of the embedded signer, good for an hour.
+//! `byokd token`: a token of the embedded signer, valid for an hour.
 
 use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{argument, failure::Failure, output, settings::local, target::Target};
+use super::{argument, failure::Failure, global::GlobalArgs};
 use crate::{
     domain::{caller::Role, clock::Clock, names::PurposeName},
     identity::{self, MintRequest, Signer},
 };
 
 #[derive(Args, Debug)]
-pub(super) struct Token {
+pub(super) struct TokenArgs {
     /// What the token may call: resolver, viewer, admin or operator; may be given more than once
     #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role)]
     roles: Vec<Role>,
-    /// The workspace that it may speak of; `*` for every one
+    /// The workspace that it is for; `*` for all
     #[arg(long, value_name = "WORKSPACE", value_parser = argument::word)]
     workspace: String,
-    /// What it may call for, as the catalog names it; may be given more than once [default: reply]
+    /// A purpose of the catalog that it may name; may be given more than once [default: reply]
     #[arg(long = "purpose", value_name = "NAME", value_parser = purpose)]
     purposes: Vec<PurposeName>,
-    /// The caller's name in audit rows
+    /// The caller's name in the audit log
     #[arg(long, value_name = "NAME", default_value = "cli", value_parser = argument::word)]
     subject: String,
 }
 
-impl Token {
-    pub(super) fn run(self, target: &Target) -> Result<(), Failure> {
-        let signer = Signer::in_folder(&target.data_dir()).map_err(|error| {
-            Failure::Local(format!(
+impl TokenArgs {
+    pub(super) fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let signer = Signer::in_folder(&global.data_dir()).map_err(|error| {
+            Failure::local(format_args!(
                 "{error}: start byokd once, or name its folder with --data-dir"
             ))
         })?;
@@ -40,18 +40,17 @@ impl Token {
             workspace: self.workspace,
             purposes: self.purposes,
         };
-        let token = identity::mint(&signer, &request, &Clock::system()).map_err(local)?;
-        output::answer(target.output, &Minted { token })?;
-        Ok(())
+        let token = identity::mint(&signer, &request, &Clock::system())?;
+        global.show(&MintedToken { token })
     }
 }
 
 #[derive(Serialize)]
-struct Minted {
+struct MintedToken {
     token: String,
 }
 
-impl fmt::Display for Minted {
+impl fmt::Display for MintedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.token)
     }

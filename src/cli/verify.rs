@@ -1,23 +1,17 @@
-//! `byokd audit verify`: is the audit stream whole?
+//! `byokd audit verify`: is the audit stream complete and unchanged?
 //!
-//! Exit codes: 0 it is; 1 it could not be checked; 2 something is wrong with it.
+//! Exit codes: 0 yes; 1 the check failed; 2 no.
 //!
-//! Invariant: the database is asked before the files are read, so that a stream that is being written is never behind it.
+//! Invariant: the database's checkpoints are read before the files, so that a growing stream is never behind them.
 //!
-//! Absent: the check (`audit`).
+//! Not here: the check (`audit`).
 
 use std::{fmt, path::PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{
-    argument,
-    failure::Failure,
-    output,
-    settings::{Settings, local},
-    target::Target,
-};
+use super::{argument, failure::Failure, global::GlobalArgs, settings::SettingsArgs};
 use crate::{
     audit::{ChainKey, Finding, Report, Verifier},
     config::Config,
@@ -28,29 +22,29 @@ use crate::{
 };
 
 #[derive(Args, Debug)]
-pub(super) struct Verify {
-    /// The files of the stream, in the order in which they were written: the oldest first
+pub(super) struct VerifyAuditArgs {
+    /// The files of the stream, the oldest first
     #[arg(required = true, value_name = "FILE", value_parser = argument::path())]
     files: Vec<PathBuf>,
     /// The key of its chains [default: audit.key_file of the configuration]
     #[arg(long, value_name = "FILE", value_parser = argument::path())]
     key_file: Option<PathBuf>,
-    /// The files are not all there are: do not miss chains that are in none of them
+    /// Some files are left out: do not report chains that are in none of these
     #[arg(long)]
     partial: bool,
-    /// Do not ask the database how far the chains had come: a tail that was cut off is not missed
+    /// Check without the checkpoints of the database: a cut tail is not found
     #[arg(long)]
     no_database: bool,
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
 }
 
-impl Verify {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
-        let config = self.settings.load(target)?;
+impl VerifyAuditArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let config = self.settings.load(global)?;
         telemetry::install(&config.log);
         let key_file = self.key_file.unwrap_or_else(|| config.audit_key_file());
-        let key = ChainKey::open(&key_file).map_err(local)?;
+        let key = ChainKey::open(&key_file)?;
         let checkpoints = match self.no_database {
             true => Vec::new(),
             false => checkpoints(&config).await?,
@@ -58,18 +52,15 @@ impl Verify {
         let mut verifier = Verifier::new(&key, checkpoints, !self.partial);
         for file in &self.files {
             verifier.read(file).map_err(|error| {
-                Failure::Local(format!("cannot read {}: {error}", file.display()))
+                Failure::local(format_args!("cannot read {}: {error}", file.display()))
             })?;
         }
         let report = verifier.report();
         let faults = report.faults;
-        output::answer(
-            target.output,
-            &Shown {
-                sound: report.sound(),
-                report,
-            },
-        )?;
+        global.show(&VerifyReport {
+            sound: report.sound(),
+            report,
+        })?;
         if faults > 0 {
             return Err(Failure::Incomplete(format!(
                 "the audit stream is not whole: {faults} findings"
@@ -79,33 +70,33 @@ impl Verify {
     }
 }
 
-/// What the database knows of the chains.
+/// The checkpoints of the chains in the database.
 async fn checkpoints(config: &Config) -> Result<Vec<Checkpoint>, Failure> {
-    let unasked = |error| {
-        Failure::Local(format!(
+    let unavailable = |error| {
+        Failure::local(format_args!(
             "{}; --no-database checks the files alone",
-            local(error)
+            Failure::from(error)
         ))
     };
     let settings = store_settings(config);
-    // Opening would make a database where there is none.
-    Store::schema_status(&settings).await.map_err(unasked)?;
+    // Opening a store creates a missing database; reading its schema does not.
+    Store::schema_status(&settings).await.map_err(unavailable)?;
     let store = Store::open(&settings, OpenMode::Maintain)
         .await
-        .map_err(unasked)?;
+        .map_err(unavailable)?;
     let chains = store.audit_chains().await;
     store.close().await;
-    chains.map_err(unasked)
+    chains.map_err(unavailable)
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct VerifyReport {
     sound: bool,
     #[serde(flatten)]
     report: Report,
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
             lines,
@@ -115,10 +106,10 @@ impl fmt::Display for Shown {
             notes,
         } = &self.report;
         for finding in findings {
-            writeln!(f, "WRONG  {}", describe(finding))?;
+            writeln!(f, "WRONG  {}", finding_text(finding))?;
         }
         for note in notes {
-            writeln!(f, "note   {}", describe(note))?;
+            writeln!(f, "note   {}", finding_text(note))?;
         }
         let verdict = match faults {
             0 => "sound".to_owned(),
@@ -128,8 +119,8 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Where, and what.
-fn describe(finding: &Finding) -> String {
+/// The place of a finding, and its fault.
+fn finding_text(finding: &Finding) -> String {
     let file = finding.file.as_ref().map(|file| file.display().to_string());
     let line = finding
         .line

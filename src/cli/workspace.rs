@@ -1,38 +1,36 @@
-//! `byokd workspace`: what is stored about one workspace, and its end.
+//! `byokd workspace`: show everything that is stored about one workspace, or delete it.
 //!
-//! Deleting asks first on a terminal, and needs `--yes` elsewhere: keys do not come back.
+//! Invariant: keys cannot be restored, so deleting asks first on a terminal and needs `--yes` elsewhere.
 //!
-//! Absent: creating one. A workspace comes into being with its first key or toggle.
+//! Not here: creating one. The first key or toggle creates a workspace.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use clap::{Args, Subcommand};
 
-use super::{
-    argument, change::Change, failure::Failure, output, target::Target, view::WorkspaceAnswer,
-};
+use super::{argument, change::ChangeArgs, failure::Failure, global::GlobalArgs, output, view};
 use crate::{client::answer, contract::v1, domain::caller::Role};
 
-/// Longest confirmation that the prompt reads, in bytes.
+/// The longest reply that is read, in bytes.
 const MAX_REPLY: u64 = 64;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Workspace {
+pub(super) enum WorkspaceCommand {
     /// Show the toggle, the keys (masked) and the selected models
-    Show(Show),
+    Show(ShowWorkspaceArgs),
     /// Remove its keys and switch BYO off
-    Delete(Delete),
+    Delete(DeleteWorkspaceArgs),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Show {
+pub(super) struct ShowWorkspaceArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Delete {
+pub(super) struct DeleteWorkspaceArgs {
     /// The workspace
     #[arg(value_parser = argument::word)]
     workspace: String,
@@ -40,36 +38,37 @@ pub(super) struct Delete {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
-impl Workspace {
-    pub(super) async fn run(self, target: &Target) -> Result<(), Failure> {
+impl WorkspaceCommand {
+    pub(super) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         match self {
-            Self::Show(command) => command.run(target).await,
-            Self::Delete(command) => command.run(target).await,
+            Self::Show(command) => command.run(global).await,
+            Self::Delete(command) => command.run(global).await,
         }
     }
 }
 
-impl Show {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
-        let connection = target.connect(Role::Viewer, &self.workspace).await?;
+impl ShowWorkspaceArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let connection = global.connect(Role::Viewer, &self.workspace).await?;
         let request = v1::GetWorkspaceRequest {
             workspace_id: self.workspace,
         };
         let response = answer(connection.keys().get_workspace(request)).await?;
-        output::answer(target.output, &WorkspaceAnswer::new(response.workspace))?;
-        Ok(())
+        global.show_message(&response, |response| {
+            view::workspace(response.workspace.as_ref())
+        })
     }
 }
 
-impl Delete {
-    async fn run(self, target: &Target) -> Result<(), Failure> {
+impl DeleteWorkspaceArgs {
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         if !self.yes {
             confirm(&self.workspace)?;
         }
-        let connection = target.connect(Role::Admin, &self.workspace).await?;
+        let connection = global.connect(Role::Admin, &self.workspace).await?;
         let request = v1::DeleteWorkspaceRequest {
             workspace_id: self.workspace,
             request_id: self.change.request_id,
@@ -77,32 +76,33 @@ impl Delete {
             on_behalf_of: self.change.on_behalf_of,
         };
         let response = answer(connection.keys().delete_workspace(request)).await?;
-        output::answer(target.output, &WorkspaceAnswer::new(response.workspace))?;
-        Ok(())
+        global.show_message(&response, |response| {
+            view::workspace(response.workspace.as_ref())
+        })
     }
 }
 
 fn confirm(workspace: &str) -> Result<(), Failure> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::Local(format!(
-            "deleting workspace {workspace} needs --yes if standard input is not a terminal"
+        return Err(Failure::local(format_args!(
+            "deleting workspace {workspace} needs --yes, because standard input is not a terminal"
         )));
     }
-    output::aside(&format!("Delete all keys of workspace {workspace}? [y/N] "));
+    output::write_stderr(&format!("Delete all keys of workspace {workspace}? [y/N] "));
     let mut reply = String::new();
     stdin
         .lock()
         .take(MAX_REPLY)
         .read_line(&mut reply)
-        .map_err(|error| Failure::Local(format!("your reply could not be read: {error}")))?;
-    if says_yes(&reply) {
+        .map_err(|error| Failure::local(format_args!("cannot read your reply: {error}")))?;
+    if is_yes(&reply) {
         return Ok(());
     }
-    Err(Failure::Local("nothing was deleted".to_owned()))
+    Err(Failure::local("nothing was deleted"))
 }
 
-fn says_yes(reply: &str) -> bool {
+fn is_yes(reply: &str) -> bool {
     ["y", "yes"].contains(&reply.trim().to_ascii_lowercase().as_str())
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        assert!(says_yes("y\n") && says_yes(" YES\r\n"));
-        assert!(!says_yes("") && !says_yes("\n") && !says_yes("no") && !says_yes("yellow"));
+        assert!(is_yes("y\n") && is_yes(" YES\r\n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("no") && !is_yes("yellow"));
     }
 }

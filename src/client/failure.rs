@@ -10,7 +10,12 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt as _;
 
-use super::{AddressError, CALL_DEADLINE, ServerAddress, TlsError, TokenError};
+use super::{
+    address::{AddressError, ServerAddress},
+    bearer::CALL_DEADLINE,
+    tls::TlsError,
+    token::TokenError,
+};
 use crate::contract::code_name;
 
 /// Why there is no connection.
@@ -56,14 +61,14 @@ pub struct CallError {
     /// What the server added to the reason, e.g. the verdict.
     pub metadata: BTreeMap<String, String>,
     /// The fields of the request that are wrong.
-    pub field_violations: Vec<FieldProblem>,
+    pub field_violations: Vec<FieldViolation>,
     /// When a retry may help. Absent: the server did not say.
     pub retry_after: Option<Duration>,
 }
 
 /// One field of the request that is wrong.
 #[derive(Clone, Debug)]
-pub struct FieldProblem {
+pub struct FieldViolation {
     /// The field's name.
     pub field: String,
     /// What is wrong with it.
@@ -92,7 +97,7 @@ impl CallError {
             field_violations: fields
                 .unwrap_or_default()
                 .iter()
-                .map(|violation| FieldProblem {
+                .map(|violation| FieldViolation {
                     field: violation.field.clone(),
                     description: violation.description.clone(),
                 })

@@ -1,7 +1,7 @@
 //! Whether a byokd is ready, asked where those who watch processes ask: `grpc.health.v1` of its admin port.
 //!
-//! Invariants: connection and answer share one short deadline, so that a byokd that hangs is reported like one that is down;
-//! for an address that stands for every interface, the check connects to loopback, because it runs on the same machine.
+//! Invariants: connection and answer share one short deadline, so that a byokd that hangs is told like one that is gone;
+//! an address that stands for every interface is asked on loopback, as whoever asks is on the same machine.
 //!
 //! Absent: TLS and tokens. The admin port has neither.
 
@@ -17,13 +17,13 @@ use tonic_health::pb::{
 
 use super::failure::innermost;
 
-/// The `HEALTHCHECK` of the image waits longer than this, so that byokd reports the timeout.
+/// A container engine is told to wait longer than this (the `HEALTHCHECK` of the image), so that the answer is ours.
 const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Why it is not ready.
 #[derive(Debug, thiserror::Error)]
-pub enum Unready {
-    /// No health answer came in time.
+pub enum HealthError {
+    /// Nobody answers there in time, or not with health.
     #[error("not ready: no byokd answers on the admin port {address} ({cause})")]
     Unreachable {
         /// Where it was asked.
@@ -33,7 +33,7 @@ pub enum Unready {
     },
     /// It answers, and says so itself.
     #[error("not ready: the byokd on the admin port {address} answers {status}")]
-    Answered {
+    NotServing {
         /// Where it was asked.
         address: SocketAddr,
         /// Its word, by `grpc.health.v1`.
@@ -45,27 +45,23 @@ pub enum Unready {
 ///
 /// # Errors
 ///
-/// The server is not ready, or does not answer.
-pub async fn ready(admin: SocketAddr) -> Result<(), Unready> {
+/// It is not ready, or nobody answers.
+pub async fn check_ready(admin: SocketAddr) -> Result<(), HealthError> {
     let address = reachable(admin);
-    let unreachable = |cause: String| Unready::Unreachable { address, cause };
+    let unreachable = |cause: String| HealthError::Unreachable { address, cause };
     let asked = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
-        let channel = endpoint
-            .map_err(failure_text)?
-            .connect()
-            .await
-            .map_err(failure_text)?;
+        let channel = endpoint.map_err(told)?.connect().await.map_err(told)?;
         let answer = HealthClient::new(channel)
             .check(HealthCheckRequest::default())
             .await;
         answer
             .map(|answer| answer.into_inner().status())
-            .map_err(failure_text)
+            .map_err(told)
     };
     match tokio::time::timeout(DEADLINE, asked).await {
         Ok(Ok(ServingStatus::Serving)) => Ok(()),
-        Ok(Ok(status)) => Err(Unready::Answered {
+        Ok(Ok(status)) => Err(HealthError::NotServing {
             address,
             status: status.as_str_name(),
         }),
@@ -75,7 +71,7 @@ pub async fn ready(admin: SocketAddr) -> Result<(), Unready> {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn failure_text(error: impl std::error::Error + 'static) -> String {
+fn told(error: impl std::error::Error + 'static) -> String {
     innermost(&error).to_string()
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 /// The files of an encrypted connection, in PEM; each may be absent.
 #[derive(Clone, Debug, Default)]
-pub struct TlsFiles {
+pub struct ClientTlsFiles {
     /// Who signs the server's certificate; absent: those that the machine trusts.
     pub ca: Option<PathBuf>,
     /// Our certificate and its chain.
@@ -21,7 +21,7 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
 }
 
-impl TlsFiles {
+impl ClientTlsFiles {
     /// True: nothing is named.
     pub fn is_empty(&self) -> bool {
         self.ca.is_none() && self.certificate.is_none() && self.key.is_none()

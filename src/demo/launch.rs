@@ -12,7 +12,7 @@ use super::{
     vendor, walk::Banner,
 };
 use crate::{
-    client::{Access, Connection, ServerAddress, TlsFiles, TokenSource, answer},
+    client::{Access, ClientTlsFiles, Connection, ServerAddress, TokenSource, answer},
     config::Config,
     contract::v1,
     domain::{caller::Role, catalog::Catalog, protocol::Protocol},
@@ -87,7 +87,7 @@ impl Demo {
             purpose: None,
         };
         let token = TokenSource::DataDir(folder.to_owned());
-        let connection = Connection::open(&address, &TlsFiles::default(), &token, &access)
+        let connection = Connection::open(&address, &ClientTlsFiles::default(), &token, &access)
             .await
             .map_err(|error| failed(&error))?;
         let with_keys = self.catalog.providers.values();

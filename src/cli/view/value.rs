@@ -1,15 +1,14 @@
-//! Single values: enum names, moments, durations and amounts, as people read them.
+//! Single values: enum names, times, durations and amounts.
 //!
-//! Absent: local time. What is shown can be compared with the server's log.
+//! Invariant: times are UTC, as in the server's log.
 
 use prost_types::{Duration, Timestamp};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The prefixes that the contract's enum names carry.
+/// The prefixes of the contract's enum names.
 const PREFIXES: [&str; 4] = ["BADGE_", "VERDICT_", "BILLING_MODE_", "KEY_SOURCE_"];
 
-/// An enum name without its prefix; nothing for a value that says nothing.
-pub(in super::super) fn short(name: &str) -> String {
+/// An enum name without its prefix; empty for `UNSPECIFIED`.
+pub(super) fn short(name: &str) -> String {
     let bare = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     match bare.unwrap_or(name) {
         "UNSPECIFIED" => String::new(),
@@ -17,37 +16,20 @@ pub(in super::super) fn short(name: &str) -> String {
     }
 }
 
-/// A point in time; none if absent or beyond what a calendar holds.
-pub(in super::super) fn moment(timestamp: Option<Timestamp>) -> Option<OffsetDateTime> {
-    let timestamp = timestamp?;
-    let nanos = u32::try_from(timestamp.nanos).ok()?;
-    let second = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok()?;
-    second.replace_nanosecond(nanos).ok()
-}
-
-/// The older of two moments; an absent one does not count.
-pub(in super::super) fn older(
-    one: Option<OffsetDateTime>,
-    other: Option<OffsetDateTime>,
-) -> Option<OffsetDateTime> {
-    one.into_iter().chain(other).min()
-}
-
-/// A moment to the second; nothing if it is absent.
-pub(in super::super) fn when(at: Option<OffsetDateTime>) -> String {
-    at.and_then(|at| at.replace_nanosecond(0).ok())
-        .and_then(|at| at.format(&Rfc3339).ok())
+/// A time to the second; empty if it is absent.
+pub(in crate::cli) fn when(at: Option<Timestamp>) -> String {
+    at.map(|at| Timestamp { nanos: 0, ..at }.to_string())
         .unwrap_or_default()
 }
 
-/// A duration as the contract's JSON has it, e.g. "60s"; nothing if it is absent.
-pub(in super::super) fn seconds(duration: Option<Duration>) -> String {
+/// A duration as in the contract's JSON, e.g. "60s"; empty if it is absent.
+pub(in crate::cli) fn seconds(duration: Option<Duration>) -> String {
     duration
         .map(|duration| duration.to_string())
         .unwrap_or_default()
 }
 
-/// Millionths as a decimal number without superfluous zeros.
+/// Millionths as a decimal number without trailing zeros.
 pub(super) fn millionths(micros: i64) -> String {
     let whole = micros.unsigned_abs() / 1_000_000;
     let rest = micros.unsigned_abs() % 1_000_000;
@@ -67,13 +49,13 @@ mod tests {
     }
 
     #[test]
-    fn moments_and_durations() {
-        let at = |seconds, nanos| moment(Some(Timestamp { seconds, nanos }));
-        assert_eq!(when(at(1_700_000_000, 999_000_000)), "2023-11-14T22:13:20Z");
-        assert_eq!(when(at(i64::MAX, 0)), "");
-        assert_eq!(when(at(0, -1)), "");
-        assert_eq!(older(at(2, 0), None), at(2, 0));
-        assert_eq!(older(at(2, 0), at(1, 0)), at(1, 0));
+    fn times_and_durations() {
+        let at = |seconds, nanos| when(Some(Timestamp { seconds, nanos }));
+        assert_eq!(at(1_700_000_000, 999_000_000), "2023-11-14T22:13:20Z");
+        assert_eq!(when(None), "");
+        // A broken server must not end the process.
+        assert!(!at(i64::MAX, 0).is_empty());
+        assert!(!at(i64::MIN, -1).is_empty());
         let ttl = Duration {
             seconds: 60,
             nanos: 0,

@@ -1,4 +1,4 @@
-//! A caller as the configuration sees it: who it is, what it may do, and by which rule.
+//! The rights of a caller under a configuration: its subject, its RPCs, and the rules that grant them.
 
 use std::fmt;
 
@@ -9,30 +9,29 @@ use crate::{
     identity::Granted,
 };
 
-/// What a caller with these proofs may do.
 #[derive(Serialize)]
-pub(in crate::cli) struct CallerView {
-    proofs: Vec<Proof>,
+pub(super) struct RightsReport {
+    proofs: Vec<ProofReport>,
     may_call: Vec<&'static str>,
     purposes: Vec<String>,
-    /// Empty with `every_workspace`.
+    /// Empty if `every_workspace`.
     workspaces: Vec<String>,
     every_workspace: bool,
 }
 
 #[derive(Serialize)]
-struct Proof {
+struct ProofReport {
     subject: String,
-    /// Its place in `auth.rules`, from 0. Absent: the token says it itself.
+    /// Its index in `auth.rules`, from 0. Absent: the token's own claims grant the rights.
     rule: Option<usize>,
 }
 
-impl CallerView {
-    /// What all of these grant together.
-    pub(in crate::cli) fn of(granted: &[Granted]) -> Self {
+impl RightsReport {
+    /// The intersection of these grants.
+    pub(super) fn new(granted: &[Granted]) -> Self {
         let proofs = granted
             .iter()
-            .map(|granted| Proof {
+            .map(|granted| ProofReport {
                 subject: granted.subject.clone(),
                 rule: granted.rule,
             })
@@ -60,11 +59,11 @@ impl CallerView {
     }
 }
 
-impl fmt::Display for CallerView {
+impl fmt::Display for RightsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Proof { subject, rule } in &self.proofs {
+        for ProofReport { subject, rule } in &self.proofs {
             match rule {
-                Some(place) => writeln!(f, "{subject}, by auth.rules[{place}]")?,
+                Some(index) => writeln!(f, "{subject}, by auth.rules[{index}]")?,
                 None => writeln!(f, "{subject}, by its token")?,
             }
         }

@@ -1,33 +1,37 @@
-//! The options that every command takes: which server, as whom, and how the answer is written.
+//! The options of every command: the server, the caller's identity, and the form of the answer.
 //!
-//! An option goes before its environment variable, that before what the data folder holds.
+//! Invariants: an option overrides its environment variable, the variable overrides the data folder. JSON of an RPC's
+//! answer is the contract's JSON.
 //!
-//! Absent: defaults for the server and the token; `client` knows them.
+//! Not here: the defaults for server and token (`client`).
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 use clap::Args;
+use prost::{Message, Name};
+use serde::Serialize;
 
 use super::{
     argument,
     failure::Failure,
-    output::{self, Format},
+    output::{self, OutputFormat},
 };
 use crate::{
-    client::{Access, ConnectError, Connection, ServerAddress, TlsFiles, TokenSource},
+    client::{Access, ClientTlsFiles, ConnectError, Connection, ServerAddress, TokenSource},
+    contract::to_json,
     domain::{caller::Role, names::PurposeName},
 };
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
-pub(super) struct Target {
-    /// The server, as http://HOST:PORT or https://HOST:PORT [default: the one running in the data folder]
+pub(super) struct GlobalArgs {
+    /// The server, as http://HOST:PORT or https://HOST:PORT [default: the server of the data folder]
     #[arg(long, global = true, value_name = "URL", env = "BYOKD_SERVER", hide_env_values = true, value_parser = argument::word)]
     server: Option<String>,
     /// A file that holds the bearer token [default: minted by the signer in the data folder]
     #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TOKEN_FILE", hide_env_values = true, value_parser = argument::path())]
     token_file: Option<PathBuf>,
-    /// Who signs the server's certificate, in PEM [default: those that this machine trusts]
+    /// The CA of the server's certificate, in PEM [default: the CAs that this machine trusts]
     #[arg(long, global = true, value_name = "FILE", env = "BYOKD_TLS_CA", hide_env_values = true, value_parser = argument::path())]
     tls_ca: Option<PathBuf>,
     /// A client certificate, in PEM; then a token is sent only if --token-file names one
@@ -48,39 +52,39 @@ pub(super) struct Target {
         value_enum,
         default_value_t
     )]
-    pub(super) output: Format,
+    pub(super) output: OutputFormat,
 }
 
-impl Target {
-    /// The folder that was named, or the default.
+impl GlobalArgs {
+    /// The data folder: the option's, or the default.
     pub(super) fn data_dir(&self) -> PathBuf {
         self.data_dir
             .clone()
             .unwrap_or_else(|| PathBuf::from("./byokd-data"))
     }
 
-    /// Connects with the rights that a command needs: a role in one workspace, or in all (`*`).
+    /// Connects with a role in one workspace, or in all (`*`).
     pub(super) async fn connect(&self, role: Role, workspace: &str) -> Result<Connection, Failure> {
         self.connect_for(role, workspace, "").await
     }
 
-    /// As `connect`, also for a purpose. Empty: the default one.
+    /// Connects with a role and a purpose. Empty: the default purpose.
     pub(super) async fn connect_for(
         &self,
         role: Role,
         workspace: &str,
         purpose: &str,
     ) -> Result<Connection, Failure> {
-        // An empty variable is how a shell or a container says "not set".
+        // A shell or a container unsets a variable by making it empty.
         let named = self.server.as_deref().filter(|server| !server.is_empty());
         let server = ServerAddress::find(named, &self.data_dir()).map_err(ConnectError::from)?;
         if !server.is_loopback() && !server.is_encrypted() {
             let server = server.as_str();
             self.note(&format!(
-                "the connection to {server} is not encrypted: the token and any key travel readable"
+                "the connection to {server} is not encrypted: the token and any key travel in the clear"
             ));
         }
-        let tls = TlsFiles {
+        let tls = ClientTlsFiles {
             ca: named_file(&self.tls_ca),
             certificate: named_file(&self.tls_cert),
             key: named_file(&self.tls_key),
@@ -93,21 +97,45 @@ impl Target {
         let access = Access {
             role,
             workspace,
-            // A malformed purpose is the server's to refuse.
+            // The server rejects a malformed purpose.
             purpose: PurposeName::parse(purpose).ok(),
         };
         Ok(Connection::open(&server, &tls, &token, &access).await?)
     }
 
-    /// Says something beside the answer, to people only.
+    /// Writes the answer of an RPC: the contract's JSON, or `text` of it.
+    pub(super) fn show_message<M: Message + Name>(
+        &self,
+        message: &M,
+        text: impl FnOnce(&M) -> String,
+    ) -> Result<(), Failure> {
+        let answer = match self.output {
+            OutputFormat::Text => text(message),
+            OutputFormat::Json => to_json(message)? + "\n",
+        };
+        Ok(output::write_stdout(&answer)?)
+    }
+
+    /// Writes the answer of a command that is no RPC.
+    pub(super) fn show<A: Serialize + Display>(&self, answer: &A) -> Result<(), Failure> {
+        let answer = match self.output {
+            OutputFormat::Text => answer.to_string(),
+            OutputFormat::Json => {
+                serde_json::to_string_pretty(answer).map_err(Failure::local)? + "\n"
+            }
+        };
+        Ok(output::write_stdout(&answer)?)
+    }
+
+    /// Writes a note for people beside the answer.
     pub(super) fn note(&self, text: &str) {
-        if self.output == Format::Text {
-            output::aside(&format!("note: {text}\n"));
+        if self.output == OutputFormat::Text {
+            output::write_stderr(&format!("note: {text}\n"));
         }
     }
 }
 
-/// An empty variable is how a shell or a container says "not set".
+/// A shell or a container unsets a variable by making it empty.
 fn named_file(file: &Option<PathBuf>) -> Option<PathBuf> {
     file.clone().filter(|file| !file.as_os_str().is_empty())
 }
