@@ -29,8 +29,10 @@ class Grpcurl:
         """The services in the server's reflection. Needs no token."""
         return self._run([self._address, "list"], "", "").stdout.split()
 
-    def call(self, method: str, request: Message, token: str = "") -> Message:
-        flags = ["-emit-defaults", "-format-error", "-d", "@"]
+    def call(self, method: str, request: Message, token: str = "", defaults: bool = True) -> Message:
+        flags = ["-format-error", "-d", "@"]
+        if defaults:
+            flags.append("-emit-defaults")
         if token:
             # The token comes from the environment, so that it shows in no list of processes.
             flags += ["-expand-headers", "-H", "authorization: Bearer ${TOKEN}"]

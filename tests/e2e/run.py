@@ -22,6 +22,7 @@ from pathlib import Path
 import keys
 from catalog import catalog
 from command_line import command_line, examples, no_key_left, printed_commands
+from command_line_json import same_json_as_grpcurl
 from demo import demo
 from grpcio_client import Grpcio, compile_contract
 from grpcurl import Grpcurl
@@ -103,6 +104,7 @@ def everything(binary: Path, rust_example: Path, folder: Path) -> list[str]:
         part("grpcurl", through_grpcurl)
         part("grpcio", through_grpcio)
         part("command line", lambda: command_line(byokd))
+        part("JSON", lambda: same_json_as_grpcurl(byokd, Grpcurl(grpcurl, byokd.address)))
         part("examples", lambda: examples(byokd, ROOT, rust_example))
         part("the demo, with the vendors' SDKs", lambda: demo(binary, folder / "demo"))
         part("the commands that serve prints", lambda: printed_commands(start("fresh"), grpcurl))
