@@ -5,8 +5,8 @@
     python examples/resolve_and_call.py http://127.0.0.1:50051 acme gpt-4o-mini "Say hello." "And goodbye."
     python examples/resolve_and_call.py dns:///byokd-headless.byokd:50051 acme gpt-4o-mini
 
-The second spreads its calls over all replicas behind the name. MODEL may be a family of the catalog, an alias or a
-concrete id; "" leaves the choice to byokd.
+The second command spreads its calls over all replicas behind the name. MODEL is a family of the catalog, an alias or a
+concrete id; with "" byokd chooses the model.
 """
 
 import os
@@ -18,8 +18,8 @@ import anthropic
 import grpc
 import openai
 
-# The contract is compiled when the program starts. A service would rather keep the stubs that
-# `python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. byok/v1/{types,key_service}.proto` writes.
+# This program compiles the contract when it starts. A service keeps the stubs instead:
+# python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. byok/v1/{types,key_service}.proto
 sys.path.append(str(Path(__file__).resolve().parents[1] / "proto"))
 types = grpc.protos("byok/v1/types.proto")
 pb, rpc = grpc.protos_and_services("byok/v1/key_service.proto")
@@ -29,16 +29,17 @@ AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def channel(server: str) -> grpc.Channel:
-    """A connection to every replica that the name stands for; which gets a call, and when one is made again, is said in
-    service_config.json. In clear text, as inside a mesh: for TLS take grpc.secure_channel.
+    """Connects to every replica behind the name. service_config.json sets the load balancing and the retries.
+
+    The connection is in clear text, as inside a mesh; for TLS use grpc.secure_channel.
     """
     options = [
         ("grpc.service_config", (HERE / "service_config.json").read_text()),
-        # The file alone counts, and no TXT record is asked for.
+        # Use the file alone; do not query TXT records.
         ("grpc.service_config_disable_resolution", 1),
-        # Half a minute otherwise, in which a roll-out may have replaced every pod that the client knows.
+        # The default is 30 s; a rollout may replace every known pod in that time.
         ("grpc.dns_min_time_between_resolutions_ms", 1000),
-        # A node that vanishes closes no connection: ask every half minute, and give it five seconds to answer.
+        # A node that vanishes closes no connection: ping every 30 s and wait 5 s for the answer.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 5_000),
     ]
@@ -46,7 +47,7 @@ def channel(server: str) -> grpc.Channel:
 
 
 class Resolver:
-    """Resolved credentials, each kept for its lease and no longer."""
+    """Resolves credentials and caches each for its lease."""
 
     def __init__(self, server: str, token: str) -> None:
         self.stub = rpc.KeyServiceStub(channel(server))
@@ -55,7 +56,7 @@ class Resolver:
 
     def resolve(self, workspace: str, model: str):
         resolved, refresh_from, use_until = self.cache.get((workspace, model), (None, 0.0, 0.0))
-        # A lease counts from when its request was sent, on a clock that nobody can set.
+        # A lease counts from the sending of its request, on a clock that is never set back.
         sent = time.monotonic()
         if resolved and sent < refresh_from:
             return resolved
@@ -63,7 +64,7 @@ class Resolver:
         try:
             resolved = self.stub.ResolveCredentials(request, metadata=self.metadata)
         except grpc.RpcError as error:
-            # byokd is away for a moment: the old answer holds until its lease ends. A refusal ends it at once.
+            # While byokd is unavailable, the old answer is valid until its lease ends. A refusal ends it at once.
             if error.code() in AWAY and time.monotonic() < use_until:
                 return resolved
             self.cache.pop((workspace, model), None)
@@ -74,10 +75,10 @@ class Resolver:
 
 
 def call(resolved, prompt: str) -> str:
-    """One LLM call with exactly what byokd resolved. The SDKs put the key where endpoint.auth_header says."""
+    """Makes one LLM call with the resolved endpoint, headers, key and model, through the vendor's SDK."""
     settings = {
         "base_url": resolved.endpoint.base_url,
-        "api_key": resolved.credential.api_key or "none",  # a local model needs no key, the SDK wants some text
+        "api_key": resolved.credential.api_key or "none",  # a local model needs no key, but the SDK needs a text
         "default_headers": dict(resolved.endpoint.headers),
     }
     messages = [{"role": "user", "content": prompt}]

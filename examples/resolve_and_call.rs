@@ -5,8 +5,8 @@
 //! cargo run --example resolve_and_call -- http://127.0.0.1:50051 acme gpt-4o-mini
 //! ```
 //!
-//! The model may be a family of the catalog, an alias or a concrete id; "" leaves the choice to byokd. A service keeps
-//! the answer for `lease.ttl`, counted from when the request was sent; `resolve_and_call.py` shows that part.
+//! The model is a family of the catalog, an alias or a concrete id; with "" byokd chooses the model. A service caches the
+//! answer for `lease.ttl` from the sending of the request; `resolve_and_call.py` shows the cache.
 #![allow(clippy::print_stdout, reason = "an example that is run by hand")]
 
 use std::{env, error::Error, time::Duration};
@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Whose key, which model, where, and who pays.
+/// Resolves the key, the model, the endpoint and the payer.
 async fn resolve(
     channel: Channel,
     workspace: &str,
@@ -79,7 +79,7 @@ async fn resolve(
     Ok(resolved)
 }
 
-/// One LLM call with exactly what was resolved: this host, these headers, this key, this model.
+/// Makes one LLM call with the resolved host, headers, key and model.
 async fn call(resolved: &ResolveCredentialsResponse, prompt: &str) -> Result<String> {
     let endpoint = resolved.endpoint.as_ref().ok_or("no endpoint")?;
     let mut headers = HeaderMap::new();

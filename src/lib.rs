@@ -16,11 +16,12 @@
 //!
 //! [`server`] wires the parts from a [`config`]. [`admin`] serves probes and metrics, [`telemetry`] records metrics, traces
 //! and logs, [`process`] protects the process memory. [`cli`] is the command line: it runs a server, or calls one through
-//! [`client`]. [`contract`] is the generated code that both ends use. `docs/architecture.md` follows three journeys.
+//! [`client`]. [`demo`] is the provider of `byokd serve --demo`. [`contract`] is the generated code that both ends use.
+//! `docs/architecture.md` follows three journeys.
 //!
 //! # Invariants
 //!
-//! - Imports point one way: `cli` → `server`, `client`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` →
+//! - Imports point one way: `cli` → `server`, `client`, `demo`; `transport` → `identity`; `grpc` → `identity`, `ops`; `ops` →
 //!   `workspace_cache`, `keyring`, `audit`, `provider` → `egress`, `store`, `kms` → `domain`. Most rooms may import
 //!   `telemetry`, which imports `config` only. A test reads the sources and checks it.
 //! - Each library has its rooms: sea-orm and sqlx `store`; the AWS SDK `kms`; reqwest `egress`, `provider` and

@@ -1,4 +1,4 @@
-// Command resolve asks byokd whose key, which model, where, and who pays, over connections to all of its replicas.
+// Command resolve resolves the key, the model, the endpoint and the payer, over connections to all replicas of byokd.
 //
 //	buf generate        # the contract's Go code, once
 //	export BYOKD_TOKEN=$(byokd token --role resolver --workspace acme)
@@ -29,18 +29,18 @@ func main() {
 	}
 	connection, err := balanced.Dial(os.Args[1], string(serviceConfig))
 	if err != nil {
-		log.Fatalf("%s is no target: %v", os.Args[1], err)
+		log.Fatalf("%s is not a gRPC target: %v", os.Args[1], err)
 	}
 	defer connection.Close()
 
-	// The time limit of each method stands in the service config.
+	// The service config sets the deadline of each method.
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+token)
 	request := &byokv1.ResolveCredentialsRequest{WorkspaceId: os.Args[2], Model: os.Args[3]}
 	resolved, err := byokv1.NewKeyServiceClient(connection).ResolveCredentials(ctx, request)
 	if err != nil {
 		log.Fatalf("byokd refused: %v", err)
 	}
-	// The key itself is in resolved.GetCredential(); it goes to resolved.GetEndpoint() and nowhere else.
+	// The key is in resolved.GetCredential(). Send it to resolved.GetEndpoint() and nowhere else.
 	fmt.Printf("%s %s at %s, %s, resolution %s\n", resolved.GetProvider(), resolved.GetModel(),
 		resolved.GetEndpoint().GetBaseUrl(), resolved.GetBilling().GetMode(), resolved.GetResolutionId())
 }
