@@ -7,34 +7,35 @@
 //!
 //! Not here: opened provider keys; byokd does not cache them.
 
+mod bucket;
+mod corrupt;
 mod create;
+mod entry;
 mod health;
 mod held;
 mod lane;
 mod open;
+mod proof;
 mod refresh;
 mod rotation;
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use aws_lc_rs::digest::{SHA256, digest};
+pub use bucket::BUCKETS;
 
 use self::{
+    bucket::bucket,
+    corrupt::corrupt,
+    entry::Found,
     health::Health,
-    held::{Found, Held},
+    held::Held,
     lane::{Lanes, Wanted},
-    refresh::{Rounds, Strangers, Work, at_once},
+    refresh::{Rounds, Strangers},
 };
 use crate::{
     domain::{
         clock::Clock,
-        envelope::{DataKey, DataKeyId, EnvelopeFault},
+        envelope::{DataKey, DataKeyId},
         error::{Error, Reason},
         names::Scope,
     },
@@ -42,8 +43,6 @@ use crate::{
     store::{DataKeyRow, Store},
 };
 
-/// How many buckets the workspaces are spread over.
-pub const BUCKETS: u16 = 256;
 /// How long the start waits for proof that the KMS key is the right one.
 const PROOF: Duration = Duration::from_secs(5);
 
@@ -98,41 +97,6 @@ impl Keyring {
             .await
             .unwrap_or(Ok(()))?;
         Ok(keyring)
-    }
-
-    /// Refuses a KMS key of the right name that unwraps none of the data keys: new ones would be made under it.
-    async fn refuse_another_key(&self, rows: Vec<DataKeyRow>) -> Result<(), Error> {
-        let (proven, refused) = (AtomicBool::new(rows.is_empty()), Mutex::new(None));
-        let try_one = |row: DataKeyRow| -> Work<'_> {
-            let (proven, refused) = (&proven, &refused);
-            Box::pin(async move {
-                if proven.load(Ordering::Relaxed) {
-                    return;
-                }
-                match self.load(row).await {
-                    Err(error) if error.reason() == Reason::RecordCorrupt => {
-                        *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    }
-                    // One that unwraps is proof enough; and an outage is no proof of anything.
-                    Ok(_) | Err(_) => proven.store(true, Ordering::Relaxed),
-                }
-            })
-        };
-        let mut rows = rows.into_iter();
-        // Mostly the first one settles it.
-        if let Some(first) = rows.next() {
-            try_one(first).await;
-        }
-        at_once(rows.map(try_one)).await;
-        match refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) if !proven.into_inner() => Err(Error::new(
-                Reason::KmsUnavailable,
-                "the KMS key has the right name but unwraps none of the database's data keys: it is another key; \
-                 restore the one that belongs to this database",
-            )
-            .caused_by(error)),
-            _ => Ok(()),
-        }
     }
 
     /// The data key that seals new records of a holder.
@@ -355,29 +319,6 @@ impl Keyring {
             data_key,
         }
     }
-}
-
-/// The bucket of a holder: the first byte of a SHA-256, so that it stays what it is for ever.
-fn bucket(scope: &Scope) -> u16 {
-    let text = format!("{}:{}", scope.kind(), scope.workspace_id());
-    digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .first()
-        .copied()
-        .map_or(0, u16::from)
-}
-
-fn not_openable(fault: EnvelopeFault) -> Error {
-    corrupt("the sealed record does not open").with("fault", fault.to_string())
-}
-
-fn corrupt(cause: &'static str) -> Error {
-    Error::new(
-        Reason::RecordCorrupt,
-        "the stored key does not open in its place: the record was damaged or moved; set the key again, and inform \
-         the operator",
-    )
-    .caused_by(cause)
 }
 
 #[cfg(test)]

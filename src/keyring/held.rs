@@ -12,22 +12,19 @@ use std::{
     time::Duration,
 };
 
-use super::BUCKETS;
+use super::{
+    bucket::BUCKETS,
+    entry::{Entry, Found, Loaded, Under, refresh_age},
+};
 use crate::{
     domain::envelope::{DataKey, DataKeyId},
     store::DataKeyRow,
 };
 
-/// Age at which the background refreshes a data key.
-const REFRESH_AGE: Duration = Duration::from_secs(10 * 60);
-/// … the last bucket's this much later than the first one's.
-const SPREAD_MS: u64 = 60_000;
 /// Beyond this age, a data key is used only while the KMS fails.
 const SOFT_AGE: Duration = Duration::from_secs(15 * 60);
 /// Beyond this age it is used no more.
 const HARD_AGE: Duration = Duration::from_secs(75 * 60);
-/// For how long a row that is damaged is not tried again, unless it changes.
-const DAMAGED_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Held(RwLock<Inner>);
@@ -37,41 +34,6 @@ struct Inner {
     entries: HashMap<DataKeyId, Entry>,
     /// Bucket → the version that seals.
     active: HashMap<u16, u32>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    row: DataKeyRow,
-    loaded: Option<Loaded>,
-    /// When it did not unwrap. What is loaded all the same was before its row moved to a stranger's KMS key.
-    damaged_at: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    key: Arc<DataKey>,
-    kms_key_arn: String,
-    at: Duration,
-}
-
-/// A data key, as old as it is.
-pub(super) enum Found {
-    /// Good for use.
-    Fresh(Arc<DataKey>),
-    /// Good for use as long as its KMS key cannot be asked.
-    Stale(Arc<DataKey>, Under),
-    /// Not held, or too old.
-    Nothing,
-}
-
-/// The KMS keys of a data key that is held.
-pub(super) struct Under {
-    /// The one that unwrapped it.
-    pub(super) loaded: String,
-    /// The one that its row names by now.
-    pub(super) row: String,
-    /// That one is a stranger's.
-    pub(super) refused: bool,
 }
 
 impl Held {
@@ -372,33 +334,4 @@ impl Inner {
             }
         }
     }
-}
-
-impl Entry {
-    /// Whether the blob is another in this row, and whether the KMS key is.
-    fn changes(&self, row: &DataKeyRow) -> (bool, bool) {
-        (
-            self.row.wrapped != row.wrapped,
-            self.row.kms_key_arn != row.kms_key_arn,
-        )
-    }
-
-    fn is_damaged(&self, now: Duration) -> bool {
-        self.damaged_at
-            .is_some_and(|at| now.saturating_sub(at) < DAMAGED_FOR)
-    }
-}
-
-impl Loaded {
-    fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.at)
-    }
-}
-
-fn refresh_age(id: DataKeyId) -> Duration {
-    let share = u64::from(id.bucket)
-        .saturating_mul(SPREAD_MS)
-        .checked_div(u64::from(BUCKETS))
-        .unwrap_or(0);
-    REFRESH_AGE.saturating_add(Duration::from_millis(share.min(SPREAD_MS)))
 }

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::BUCKETS;
+use super::bucket::BUCKETS;
 use crate::domain::{envelope::DataKeyId, error::Error};
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{Keyring, not_openable};
+use super::{Keyring, corrupt::not_openable};
 use crate::domain::{
     envelope::{self, DataKey, EnvelopeFault, RecordContext},
     error::Error,

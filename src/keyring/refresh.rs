@@ -8,7 +8,7 @@
 
 use std::{collections::VecDeque, pin::Pin, sync::Mutex, time::Duration};
 
-use super::{BUCKETS, Keyring, health::TWICE_OVER};
+use super::{Keyring, bucket::BUCKETS, health::TWICE_OVER};
 use crate::{
     domain::{
         envelope::DataKeyId,

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{Keyring, corrupt, create::Candidate};
+use super::{Keyring, corrupt::corrupt, create::Candidate};
 use crate::{
     domain::{
         envelope::{self, DataKey, RecordContext},

@@ -10,21 +10,29 @@ mod credentials;
 mod fault;
 mod gate;
 mod names;
+mod sdk;
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use aws_config::{
-    BehaviorVersion, ConfigLoader, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig,
-};
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_kms::{
     Client,
-    config::{Builder, Credentials, StalledStreamProtectionConfig},
+    config::{Builder, StalledStreamProtectionConfig},
     primitives::Blob,
     types::{DataKeySpec, KeyMetadata, KeySpec, KeyState},
 };
 use zeroize::Zeroizing;
 
-use self::{credentials::Patient, fault::Asked, gate::Gate, names::Names};
+pub use sdk::AwsSettings;
+pub(super) use sdk::region_of;
+
+use self::{
+    credentials::Patient,
+    fault::Asked,
+    gate::Gate,
+    names::Names,
+    sdk::{load, map, with_access_key},
+};
 use super::{Allowed, EncryptionContext, KmsError, KmsFault, LookedUp, Wrapped, observed};
 use crate::domain::{clock::Clock, kms_key::KmsKeyName};
 
@@ -33,22 +41,6 @@ const ATTEMPT: Duration = Duration::from_millis(500);
 const OPERATION: Duration = Duration::from_millis(1200);
 const ATTEMPTS: u32 = 2;
 const BACKOFF: Duration = Duration::from_millis(50);
-
-/// Which KMS key, and where it is.
-pub struct AwsSettings {
-    /// The key that wraps.
-    pub key: KmsKeyName,
-    /// Keys that did, and unwrap still.
-    pub previous: Vec<KmsKeyName>,
-    /// The region; `None`: the ARN's, else what the SDK finds.
-    pub region: Option<String>,
-    /// Where the KMS is reached; `None`: the region's own endpoint.
-    pub endpoint_url: Option<String>,
-    /// Calls a second, at the most.
-    pub calls_per_second: NonZeroU32,
-    /// An access key's id and secret; `None`: what the SDK's default chain finds.
-    pub access_key: Option<(String, String)>,
-}
 
 /// A key of AWS KMS, and those before it.
 #[derive(Debug)]
@@ -349,38 +341,6 @@ fn usable(metadata: &KeyMetadata, arn: &str, asked: &Asked<'_>) -> Result<(), Km
             format!("the KMS key {arn} is {}", state.as_str()),
         )),
     }
-}
-
-fn with_access_key(loader: ConfigLoader, access_key: Option<(String, String)>) -> ConfigLoader {
-    match access_key {
-        Some((id, secret)) => {
-            loader.credentials_provider(Credentials::new(id, secret, None, None, "byokd"))
-        }
-        None => loader,
-    }
-}
-
-async fn load(loader: ConfigLoader) -> Result<(SdkConfig, String), KmsError> {
-    let sdk = loader.load().await;
-    let region = sdk.region().map(|region| region.as_ref().to_owned()).ok_or_else(|| {
-        KmsError::new(
-            KmsFault::Denied,
-            "AWS KMS needs a region: set kms.region, or AWS_REGION, or name the key by its ARN in kms.key",
-        )
-    })?;
-    Ok((sdk, region))
-}
-
-pub(super) fn region_of(arn: &str) -> Option<String> {
-    KmsKeyName::parse(arn)?.region().map(str::to_owned)
-}
-
-fn map(context: EncryptionContext) -> std::collections::HashMap<String, String> {
-    context
-        .pairs()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 #[cfg(test)]
