@@ -8,9 +8,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Transact
 
 use super::{
     limited_reads::LimitedReads,
-    limits::{LONG, LONG_LIMIT, limited},
+    limits::{LONG, LONG_LIMIT, committed},
     observe::observe,
-    postgres::{Hints, Postgres},
+    postgres::{Hints, Postgres, READER_SESSION},
     settings::{OpenMode, StoreSettings},
     sqlite,
     statements::change_log,
@@ -56,8 +56,12 @@ impl Database {
             OpenMode::Serve => Postgres::hints(settings, &writer.connections)?,
             OpenMode::Maintain => Hints::default(),
         };
-        let (readers, log_reader) =
-            tokio::try_join!(postgres.readers(settings), postgres.log_reader())?;
+        // With a connection of its own, the change log never waits for other reads. If it did, a full read pool would make
+        // every cached workspace stale, and more reads would follow.
+        let (readers, log_reader) = tokio::try_join!(
+            postgres.pool(settings.read_connections, READER_SESSION),
+            postgres.pool(1, READER_SESSION)
+        )?;
         Ok(Self {
             writer,
             readers,
@@ -92,20 +96,15 @@ impl Database {
         step: &str,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        limited(step, LONG, async {
-            let transaction = match &self.writer.engine {
-                Engine::Sqlite { .. } => self.readers.begin().await?,
-                Engine::Postgres(postgres) => {
-                    let transaction = postgres.begin(&self.readers).await?;
-                    transaction.execute_unprepared(LONG_LIMIT).await?;
-                    transaction
-                }
+        let begin = async {
+            let Engine::Postgres(postgres) = &self.writer.engine else {
+                return Ok(self.readers.begin().await?);
             };
-            let outcome = work(&transaction).await?;
-            transaction.commit().await?;
-            Ok(outcome)
-        })
-        .await
+            let transaction = postgres.begin(&self.readers).await?;
+            transaction.execute_unprepared(LONG_LIMIT).await?;
+            Ok(transaction)
+        };
+        committed(step, LONG, begin, work).await
     }
 
     /// Replaces the connections if the database was unavailable: they may lead to a standby.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use sea_orm::DatabaseTransaction;
+
 use super::db_error::timed_out;
 use crate::domain::error::Error;
 
@@ -29,4 +31,20 @@ pub(super) async fn limited<T>(
     tokio::time::timeout(limit, work)
         .await
         .map_err(|_| timed_out(step, limit))?
+}
+
+/// Begins a transaction, runs `work` in it and commits it, within one limit.
+pub(super) async fn committed<T>(
+    step: &str,
+    limit: Duration,
+    begin: impl Future<Output = Result<DatabaseTransaction, Error>>,
+    work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
+) -> Result<T, Error> {
+    limited(step, limit, async {
+        let transaction = begin.await?;
+        let outcome = work(&transaction).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    })
+    .await
 }

@@ -1,9 +1,13 @@
-//! The schema's history. Expand and contract only: a binary that is one step older keeps working on a newer schema.
+//! The migrations of the schema.
 //!
-//! Invariants: a migration is never edited once it has been released. `LEVEL` counts the migrations that this binary
-//! knows; the database records its own level and the oldest level that may still use it.
+//! Invariants:
+//! - A released migration is never edited.
+//! - A migration expands the schema, so that a binary of an older level keeps working. It contracts the schema only when
+//!   no binary needs the old form.
+//! - `LEVEL` counts the migrations that this binary knows. The database records its own level and the oldest level that
+//!   may still use it.
 //!
-//! Absent: going down. A schema is only ever expanded, and contracted when no binary needs the old form.
+//! Not here: migrating down.
 
 mod m0001_initial;
 mod m0002_rotation;
@@ -14,7 +18,7 @@ use sea_orm_migration::prelude::*;
 /// The schema level that this binary knows.
 pub(super) const LEVEL: i32 = 3;
 
-/// All migrations, in order.
+/// The migrations, in order.
 pub(super) struct Migrator;
 
 #[async_trait::async_trait]

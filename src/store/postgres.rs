@@ -7,5 +7,5 @@ mod hints;
 mod pool;
 mod url;
 
-pub(super) use connections::Postgres;
+pub(super) use connections::{Postgres, READER_SESSION, WRITER_SESSION};
 pub(super) use hints::Hints;

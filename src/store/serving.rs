@@ -71,7 +71,7 @@ impl Store {
         self.database.observe("find_result", find).await
     }
 
-    /// Waits for a hint that another process changed something; for ever where there are no hints.
+    /// Waits for a hint that another process changed something; forever where there are no hints.
     pub async fn wait_for_hint(&self) {
         self.database.hints.next().await;
     }

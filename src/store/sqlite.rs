@@ -12,6 +12,7 @@
 //! Not here: statements, which are the same for every engine.
 
 use std::{
+    fmt::Display,
     fs::{File, OpenOptions, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
@@ -47,33 +48,26 @@ pub(super) fn path(url: &str) -> Result<PathBuf, Error> {
 
 /// Claims a database for one serving process.
 pub(super) fn claim(path: &Path) -> Result<File, Error> {
-    let lock = lock_file(path).map_err(|error| {
+    let failed = |what: &str, error: &dyn Display| {
+        let path = path.display();
         open_failed(format!(
-            "cannot open the database {}: {error}; is its folder there and writable?",
-            path.display()
+            "cannot {what} of the database {path}: {error}; is its folder there and writable?"
         ))
-    })?;
+    };
+    let lock = lock_file(path).map_err(|error| failed("open the file", &error))?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&lock)
-        .map_err(|error| {
-            open_failed(format!(
-                "cannot open {}: {error}; is the folder writable?",
-                lock.display()
-            ))
-        })?;
+        .map_err(|error| failed("open the lock file", &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(open_failed(format!(
             "another byokd already serves {}; stop it, or start this one with another --data-dir",
             path.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(open_failed(format!(
-            "cannot lock {}: {error}",
-            lock.display()
-        ))),
+        Err(TryLockError::Error(error)) => Err(failed("lock the file", &error)),
     }
 }
 

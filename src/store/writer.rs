@@ -13,8 +13,8 @@ use sea_orm::{
 
 use super::{
     entities::deployment,
-    limits::{CHANGE_LIMITS, LONG, LONG_LIMIT, POSTGRES_STEP, SQLITE_STEP, limited},
-    postgres::Postgres,
+    limits::{CHANGE_LIMITS, LONG, LONG_LIMIT, POSTGRES_STEP, SQLITE_STEP, committed, limited},
+    postgres::{Postgres, WRITER_SESSION},
     schema,
     settings::{OpenMode, StoreSettings},
     sqlite,
@@ -44,7 +44,9 @@ impl Writer {
         if settings.is_postgres() {
             let postgres = Postgres::open(settings).await?;
             return Ok(Self {
-                connections: postgres.writers(settings).await?,
+                connections: postgres
+                    .pool(settings.write_connections, WRITER_SESSION)
+                    .await?,
                 engine: Engine::Postgres(Box::new(postgres)),
             });
         }
@@ -118,13 +120,7 @@ impl Writer {
         step: &str,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        limited(step, self.step_limit(), async {
-            let transaction = self.begin().await?;
-            let outcome = work(&transaction).await?;
-            transaction.commit().await?;
-            Ok(outcome)
-        })
-        .await
+        committed(step, self.step_limit(), self.begin(), work).await
     }
 
     /// Like `write`, for statements over many rows that no caller waits for.
@@ -133,16 +129,14 @@ impl Writer {
         step: &str,
         work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        limited(step, LONG, async {
+        let begin = async {
             let transaction = self.begin().await?;
             if let Engine::Postgres(_) = &self.engine {
                 transaction.execute_unprepared(LONG_LIMIT).await?;
             }
-            let outcome = work(&transaction).await?;
-            transaction.commit().await?;
-            Ok(outcome)
-        })
-        .await
+            Ok(transaction)
+        };
+        committed(step, LONG, begin, work).await
     }
 
     /// Deletes rows that are no longer needed; returns how many.

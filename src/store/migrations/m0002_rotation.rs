@@ -1,6 +1,6 @@
-//! What rotation needs: when a data key was retired, and how far `byokd rewrap` has come.
+//! Key rotation: when a data key was retired, and the progress of `byokd rewrap`.
 //!
-//! Expands only: a binary of level 1 neither reads nor writes what is new here.
+//! Invariants: it only expands the schema. A binary of level 1 ignores the new column and table.
 
 use sea_orm_migration::{
     prelude::*,
@@ -42,10 +42,8 @@ impl MigrationTrait for Migration {
             .col(boolean("finished"))
             .to_owned();
         manager.create_table(rewraps).await?;
-        let level = Query::update()
-            .table("deployment")
-            .value("schema_level", 2)
-            .to_owned();
-        manager.execute(level).await
+        let level = "UPDATE deployment SET schema_level = 2";
+        manager.get_connection().execute_unprepared(level).await?;
+        Ok(())
     }
 }

@@ -19,12 +19,10 @@ use super::{
     pool::{self, REST, Renewal},
     url::{FIRST, does_not_answer, is_unreachable, options, place, refused},
 };
-use crate::{
-    domain::error::Error,
-    store::{
-        db_error::timed_out,
-        settings::{PoolerMode, StoreSettings},
-    },
+use crate::domain::error::Error;
+use crate::store::{
+    db_error::timed_out,
+    settings::{PoolerMode, StoreSettings},
 };
 
 /// How long a read waits for a connection.
@@ -35,9 +33,9 @@ const READ_LIMIT: Duration = Duration::from_secs(1);
 /// Deletes the named statements of earlier transactions in the session, byokd's or another client's.
 const DEALLOCATE: &str = "DEALLOCATE ALL";
 /// The server limit of reads: the server would go on after byokd has given up.
-const READER_SESSION: &str = "SET statement_timeout = '1s'";
+pub(crate) const READER_SESSION: &str = "SET statement_timeout = '1s'";
 /// A change sets its own limits.
-const WRITER_SESSION: &str = "SET statement_timeout = '0'";
+pub(crate) const WRITER_SESSION: &str = "SET statement_timeout = '0'";
 /// `DEALLOCATE` and `READER_SESSION` for one transaction.
 const POOLED_READ: &str = "DEALLOCATE ALL; SET LOCAL statement_timeout = '1s'";
 
@@ -72,7 +70,7 @@ impl Postgres {
         Ok(Self {
             options,
             pooler: settings.pooler,
-            renewal: Arc::new(Renewal::new()),
+            renewal: Arc::default(),
             reads: Semaphore::new(reads),
         })
     }
@@ -89,33 +87,13 @@ impl Postgres {
         }
     }
 
-    /// Opens the pool for reads.
-    pub(crate) async fn readers(
-        &self,
-        settings: &StoreSettings,
-    ) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.read_connections, READER_SESSION).await
-    }
-
-    /// Opens one connection for the change log, so that it never waits for other reads. If it did, a full read pool
-    /// would make every cached workspace stale, and more reads would follow.
-    pub(crate) async fn log_reader(&self) -> Result<DatabaseConnection, Error> {
-        self.pool(1, READER_SESSION).await
-    }
-
-    /// Opens the pool for changes.
-    pub(crate) async fn writers(
-        &self,
-        settings: &StoreSettings,
-    ) -> Result<DatabaseConnection, Error> {
-        self.pool(settings.write_connections, WRITER_SESSION).await
-    }
-
-    async fn pool(
+    /// Opens a pool. `session` sets the limits of its sessions.
+    pub(crate) async fn pool(
         &self,
         connections: u32,
         session: &'static str,
     ) -> Result<DatabaseConnection, Error> {
+        // A transaction pooler would not keep it.
         let session = (self.pooler == PoolerMode::None).then_some(session);
         pool::open(&self.options, connections, session, &self.renewal).await
     }

@@ -15,7 +15,7 @@ use sqlx::{
     pool::PoolOptions,
     postgres::{PgConnectOptions, PgListener},
 };
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{sync::Notify, task::JoinSet};
 use uuid::Uuid;
 
 /// The channel that every change notifies (`change_log::append`).
@@ -35,7 +35,8 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     arrived: Arc<Notify>,
-    listening: Option<AbortHandle>,
+    /// Aborts the listener when dropped.
+    _listening: JoinSet<()>,
 }
 
 impl Hints {
@@ -47,23 +48,17 @@ impl Hints {
             writers,
             arrived: Arc::clone(&arrived),
         };
+        let mut listening = JoinSet::new();
+        listening.spawn(listener.run());
         Self {
             arrived,
-            listening: Some(tokio::spawn(listener.run()).abort_handle()),
+            _listening: listening,
         }
     }
 
-    /// Waits for a hint; without a listener, for ever.
+    /// Waits for a hint; without a listener, forever.
     pub(crate) async fn next(&self) {
         self.arrived.notified().await;
-    }
-}
-
-impl Drop for Hints {
-    fn drop(&mut self) {
-        if let Some(listening) = &self.listening {
-            listening.abort();
-        }
     }
 }
 

@@ -6,13 +6,11 @@
 //! - A connection that is older than the last `Renewal::renew` is not used again.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, SqlxError};
 use sqlx::{
     Connection as _, Executor as _, PgPool,
@@ -33,42 +31,24 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The shortest time between two renewals: every refused change asks for one, and reads need connections meanwhile.
 const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The time before which connections are outdated.
-#[derive(Debug)]
-pub(super) struct Renewal {
-    start: Instant,
-    /// Milliseconds since `start`.
-    not_before: AtomicU64,
-}
+/// The time of the last renewal: older connections are not used again.
+#[derive(Debug, Default)]
+pub(super) struct Renewal(Mutex<Option<Instant>>);
 
 impl Renewal {
-    pub(super) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            not_before: AtomicU64::new(0),
+    /// Replaces all connections: they lead to a server that must not be used.
+    pub(super) fn renew(&self) {
+        let mut last = self.0.lock();
+        if last.is_none_or(|last| last.elapsed() >= RENEW_INTERVAL) {
+            *last = Some(Instant::now());
         }
     }
 
-    /// Replaces all connections: they lead to a server that must not be used.
-    pub(super) fn renew(&self) {
-        let (now, interval) = (self.now(), millis(RENEW_INTERVAL));
-        let due = |last: u64| (last == 0 || now.saturating_sub(last) >= interval).then_some(now);
-        let _renewed_or_recent =
-            self.not_before
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
-    }
-
-    fn now(&self) -> u64 {
-        millis(self.start.elapsed())
-    }
-
     fn outdates(&self, connection: &PoolConnectionMetadata) -> bool {
-        self.now().saturating_sub(millis(connection.age)) < self.not_before.load(Ordering::Relaxed)
+        self.0
+            .lock()
+            .is_some_and(|last| connection.age > last.elapsed())
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Opens a pool and all its connections. `session`: a statement for each new connection.

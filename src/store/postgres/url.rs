@@ -7,10 +7,8 @@ use std::time::Duration;
 use sea_orm::SqlxError;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{
-    domain::error::Error,
-    store::{db_error::open_failed, settings::PoolerMode},
-};
+use crate::domain::error::Error;
+use crate::store::{db_error::open_failed, settings::PoolerMode};
 
 /// How long the first connection of a start may take.
 pub(super) const FIRST: Duration = Duration::from_secs(15);

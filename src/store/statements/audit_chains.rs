@@ -13,16 +13,14 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    domain::{
-        audit::{Checkpoint, Mac},
-        error::Error,
-    },
-    store::{
-        db_error::corrupt,
-        entities::audit_chains::{ActiveModel, Column, Entity},
-        values::{bigint, count, time},
-    },
+use crate::domain::{
+    audit::{Checkpoint, Mac},
+    error::Error,
+};
+use crate::store::{
+    db_error::corrupt,
+    entities::audit_chains::{ActiveModel, Column, Entity},
+    values::{bigint, count, time},
 };
 
 const LIST: &str = "SELECT * FROM audit_chains WHERE count > 0 ORDER BY opened_at, chain_id";

@@ -13,17 +13,15 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    domain::{
-        audit::{AuditEvent, RecordedEvent, TimeRange},
-        error::Error,
-        names::Scope,
-        verdict::Verdict,
-    },
-    store::{
-        entities::audit_events::{ActiveModel, Column, Entity},
-        values::{bigint, count, scope_columns, time},
-    },
+use crate::domain::{
+    audit::{AuditEvent, RecordedEvent, TimeRange},
+    error::Error,
+    names::Scope,
+    verdict::Verdict,
+};
+use crate::store::{
+    entities::audit_events::{ActiveModel, Column, Entity},
+    values::{bigint, count, scope_columns, time},
 };
 
 /// The number of events that one purge statement deletes.

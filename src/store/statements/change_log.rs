@@ -18,13 +18,11 @@ use sea_orm::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    domain::{error::Error, names::Scope},
-    store::{
-        db_error::{sqlstate, standby},
-        entities::change_log::{ActiveModel, Column, Entity},
-        values::{self, bigint, count, scope_columns},
-    },
+use crate::domain::{error::Error, names::Scope};
+use crate::store::{
+    db_error::{sqlstate, standby},
+    entities::change_log::{ActiveModel, Column, Entity},
+    values::{self, bigint, count, scope_columns},
 };
 
 /// The number of changes on a page.

@@ -9,18 +9,16 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany, EntityTrait,
-    QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany, EntityTrait, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict},
 };
 use time::OffsetDateTime;
 
-use crate::{
-    domain::{envelope::DataKeyId, error::Error},
-    store::{
-        entities::data_keys::{ActiveModel, Column, Entity},
-        values::{data_key_columns, data_key_id},
-    },
+use crate::domain::{envelope::DataKeyId, error::Error};
+use crate::store::{
+    entities::data_keys::{ActiveModel, Column, Entity},
+    values::{data_key_columns, data_key_id},
 };
 
 /// A data key as it is stored.
@@ -157,25 +155,17 @@ pub(crate) async fn replace_wrapping(
 
 /// Deletes the data keys that were retired before `before` and that no row refers to.
 pub(crate) fn purge(before: OffsetDateTime) -> DeleteMany<Entity> {
-    let referred = |table: &'static str| {
-        let same =
-            |column: &'static str, own: Column| Expr::col((table, column)).equals((Entity, own));
-        let rows = Query::select()
-            .expr(Expr::val(1))
-            .from(table)
-            .cond_where(
-                Condition::all()
-                    .add(same("bucket", Column::Bucket))
-                    .add(same("data_key_version", Column::Version)),
-            )
-            .to_owned();
-        Expr::exists(rows)
+    let unreferred = |table: &str| {
+        Expr::cust(format!(
+            "NOT EXISTS (SELECT 1 FROM {table} AS referring WHERE referring.bucket = data_keys.bucket \
+             AND referring.data_key_version = data_keys.version)"
+        ))
     };
     Entity::delete_many()
         .filter(Column::State.eq("retired"))
         .filter(Column::RetiredAt.lt(before))
-        .filter(referred("provider_keys").not())
-        .filter(referred("request_results").not())
+        .filter(unreferred("provider_keys"))
+        .filter(unreferred("request_results"))
 }
 
 fn columns(key: DataKeyRow, now: OffsetDateTime) -> ActiveModel {

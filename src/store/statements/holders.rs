@@ -18,17 +18,15 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{model_lists::SharedLists, provider_keys};
-use crate::{
-    domain::{
-        error::Error,
-        names::{ModelName, ProviderName, Scope},
-        workspace::{ByProvider, Holder, Platform, Selection, Workspace},
-    },
-    store::{
-        db_error::{corrupt, standby},
-        entities::holders,
-        values::{bigint, count, json, scope_columns},
-    },
+use crate::domain::{
+    error::Error,
+    names::{ModelName, ProviderName, Scope},
+    workspace::{ByProvider, Holder, Platform, Selection, Workspace},
+};
+use crate::store::{
+    db_error::{corrupt, standby},
+    entities::holders,
+    values::{bigint, count, json, scope_columns},
 };
 
 /// A selection in the column `selections`.

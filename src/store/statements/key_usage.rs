@@ -7,22 +7,20 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DeleteMany, EntityTrait, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    ColumnTrait, ConnectionTrait, DeleteMany, EntityTrait, Iterable, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use time::OffsetDateTime;
 
-use crate::{
-    domain::{
-        audit::{KeyUsage, TimeRange},
-        error::Error,
-        names::WorkspaceId,
-    },
-    store::{
-        entities::key_usage::{ActiveModel, Column, Entity},
-        values::{bigint, count, time},
-    },
+use crate::domain::{
+    audit::{KeyUsage, TimeRange},
+    error::Error,
+    names::WorkspaceId,
+};
+use crate::store::{
+    entities::key_usage::{ActiveModel, Column, Entity, PrimaryKey},
+    values::{bigint, count, time},
 };
 
 /// The number of rows that one statement writes.
@@ -33,15 +31,8 @@ pub type UsagePlace = (OffsetDateTime, String, u64, String);
 
 /// Adds counts to the stored ones.
 pub(crate) async fn add(connection: &impl ConnectionTrait, rows: &[KeyUsage]) -> Result<(), Error> {
-    let primary_key = [
-        Column::WorkspaceId,
-        Column::Hour,
-        Column::Provider,
-        Column::Generation,
-        Column::Caller,
-    ];
     let sum = Expr::col((Entity, Column::HandedOut)).add(Expr::cust("excluded.handed_out"));
-    let add = OnConflict::columns(primary_key)
+    let add = OnConflict::columns(PrimaryKey::iter())
         .value(Column::HandedOut, sum)
         .to_owned();
     for batch in rows.chunks(INSERT_BATCH) {
@@ -119,11 +110,7 @@ fn read(workspace: &WorkspaceId, row: &QueryResult) -> Result<KeyUsage, Error> {
 
 /// Deletes the oldest hour, if it is before `before`.
 pub(crate) fn purge_hour(before: OffsetDateTime) -> DeleteMany<Entity> {
-    let oldest = Query::select()
-        .expr(Expr::col(Column::Hour).min())
-        .from(Entity)
-        .to_owned();
     Entity::delete_many()
         .filter(Column::Hour.lt(before))
-        .filter(Column::Hour.in_subquery(oldest))
+        .filter(Expr::cust("hour = (SELECT MIN(hour) FROM key_usage)"))
 }

@@ -14,16 +14,11 @@ use parking_lot::Mutex;
 use sea_orm::{
     ActiveValue::Set,
     ConnectionTrait, DeleteMany, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+    sea_query::{Expr, LockType, OnConflict},
 };
 
-use crate::{
-    domain::{error::Error, models::ModelList},
-    store::entities::{
-        model_lists::{ActiveModel, Column, Entity},
-        provider_keys,
-    },
-};
+use crate::domain::{error::Error, models::ModelList};
+use crate::store::entities::model_lists::{ActiveModel, Entity};
 
 /// The lists that loaded keys refer to, by hash.
 #[derive(Debug, Default)]
@@ -74,10 +69,7 @@ pub(crate) async fn insert(
 
 /// Deletes the lists that no key refers to.
 pub(crate) fn purge() -> DeleteMany<Entity> {
-    let referred = Query::select()
-        .column(provider_keys::Column::ModelListHash)
-        .from(provider_keys::Entity)
-        .and_where(Expr::col(provider_keys::Column::ModelListHash).is_not_null())
-        .to_owned();
-    Entity::delete_many().filter(Expr::col(Column::Hash).not_in_subquery(referred))
+    Entity::delete_many().filter(Expr::cust(
+        "hash NOT IN (SELECT model_list_hash FROM provider_keys WHERE model_list_hash IS NOT NULL)",
+    ))
 }

@@ -12,19 +12,17 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::model_lists::{self, SharedLists};
-use crate::{
-    domain::{
-        envelope::DataKeyId,
-        error::Error,
-        names::{OnBehalfOf, ProviderName, Scope},
-        verdict::{Badge, Condemnation, Health, Verdict},
-        workspace::{Binding, Listing, StoredKey},
-    },
-    store::{
-        db_error::corrupt,
-        entities::provider_keys::{ActiveModel, Column, Entity},
-        values::{bigint, count, data_key_columns, json, optional_time, scope_columns, time},
-    },
+use crate::domain::{
+    envelope::DataKeyId,
+    error::Error,
+    names::{OnBehalfOf, ProviderName, Scope},
+    verdict::{Badge, Condemnation, Health, Verdict},
+    workspace::{Binding, Listing, StoredKey},
+};
+use crate::store::{
+    db_error::corrupt,
+    entities::provider_keys::{ActiveModel, Column, Entity},
+    values::{bigint, count, data_key_columns, json, optional_time, scope_columns, time},
 };
 
 /// Reads the active key in a row of `holders::load`.

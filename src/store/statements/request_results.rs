@@ -14,17 +14,15 @@ use sea_orm::{
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::{
-    domain::{
-        caller::Rpc,
-        envelope::DataKeyId,
-        error::Error,
-        names::{RequestId, Scope},
-    },
-    store::{
-        entities::request_results::{ActiveModel, Column, Entity},
-        values::{data_key_columns, data_key_id, time},
-    },
+use crate::domain::{
+    caller::Rpc,
+    envelope::DataKeyId,
+    error::Error,
+    names::{RequestId, Scope},
+};
+use crate::store::{
+    entities::request_results::{ActiveModel, Column, Entity},
+    values::{data_key_columns, data_key_id, time},
 };
 
 /// The stored result of a change, for retries with the same request id.

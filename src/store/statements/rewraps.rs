@@ -15,12 +15,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{
-    domain::error::{Error, Reason},
-    store::{
-        entities::rewraps::{ActiveModel, Column, Entity, Model},
-        values::{bucket, count},
-    },
+use crate::domain::error::{Error, Reason};
+use crate::store::{
+    entities::rewraps::{ActiveModel, Column, Entity, Model},
+    values::{bucket, count},
 };
 
 /// A run without a heartbeat for this long counts as dead. If it is alive, its next heartbeat fails.

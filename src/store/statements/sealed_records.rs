@@ -12,21 +12,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{
-    domain::{
-        envelope::DataKeyId,
-        error::Error,
-        names::{ProviderName, Scope},
-        workspace::Binding,
+use crate::domain::{
+    envelope::DataKeyId,
+    error::Error,
+    names::{ProviderName, Scope},
+    workspace::Binding,
+};
+use crate::store::{
+    db_error::corrupt,
+    entities::{
+        data_keys,
+        provider_keys::{ActiveModel, Column, Entity},
     },
-    store::{
-        db_error::corrupt,
-        entities::{
-            data_keys,
-            provider_keys::{ActiveModel, Column, Entity},
-        },
-        values::{count, data_key_columns, json, scope},
-    },
+    values::{count, data_key_columns, json, scope},
 };
 
 /// A sealed record with everything that it is bound to.
