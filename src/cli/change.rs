@@ -28,7 +28,7 @@ pub(super) struct NewKeyArgs {
     /// Read the key from this file [default: a prompt on a terminal, else standard input]
     #[arg(long, value_name = "FILE", value_parser = argument::path())]
     pub(super) key_file: Option<PathBuf>,
-    /// One of the provider's allowed hosts [default: its first; for a data-residency key, the host that the provider names]
+    /// One of the provider's allowed hosts [default: its first, or the host of a data-residency key]
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true, value_parser = argument::word)]
     pub(super) base_url: String,
     /// A header to send with every call, if the provider's entry allows it; may be repeated
@@ -45,7 +45,7 @@ pub(super) struct NewKeyArgs {
 }
 
 impl NewKeyArgs {
-    /// The headers by name.
+    /// The headers by name; names are compared without case.
     pub(super) fn headers(&self) -> Result<HashMap<String, String>, Failure> {
         let mut headers = HashMap::new();
         for (name, value) in &self.headers {

@@ -1,7 +1,7 @@
 //! The entry of the binary: arguments in, exit code out.
 //!
-//! Invariants: the process hides its memory before it reads a secret. The runtime is built here, in the library, so that
-//! no async code is compiled a second time into the binary.
+//! Invariants: the process hides its memory before it reads a secret. The runtime is built here, in the library, so
+//! that no async code is compiled a second time into the binary.
 
 use std::{env, ffi::OsString, process::ExitCode};
 

@@ -43,7 +43,7 @@ pub(super) struct GlobalArgs {
     /// The folder of a byokd that runs on this machine [default: ./byokd-data]
     #[arg(long, global = true, value_name = "DIR", env = "BYOKD__SERVER__DATA_DIR", hide_env_values = true, value_parser = argument::path())]
     pub(super) data_dir: Option<PathBuf>,
-    /// How the answer is written: text for people, json for programs
+    /// The form of the answer: text for people, json for programs (the JSON that grpcurl prints for the same call)
     #[arg(
         short,
         long,

@@ -1,4 +1,4 @@
-//! `byokd healthcheck`: is the byokd of this machine, or of this container, ready?
+//! `byokd healthcheck`: checks whether the byokd of this machine or container is ready.
 //!
 //! A container engine runs it in an image without a shell. Exit codes: 0 ready, 2 not ready.
 //!

@@ -1,7 +1,7 @@
 //! `byokd rewrap`: moves everything to the configured KMS key, or to new data keys.
 //!
-//! Progress goes to standard error: a bar on a terminal, a line every two seconds elsewhere. The summary goes to standard
-//! output. Exit code 2: some could not be moved; 1: the work stopped, and the next run resumes it.
+//! Progress goes to standard error: a bar on a terminal, a line every two seconds elsewhere. The summary goes to
+//! standard output. Exit code 2: some could not be moved; 1: the work stopped, and the next run resumes it.
 //!
 //! Not here: the work (`ops`).
 

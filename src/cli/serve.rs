@@ -1,7 +1,7 @@
 //! `byokd serve`: serve until SIGTERM or SIGINT.
 //!
-//! Invariants: the printed commands work when they are pasted into a shell in the same folder. If the audit stream goes to
-//! standard output, nothing else does. A file at its size limit (`ulimit -f`) fails a write, as a full disk does, and
+//! Invariants: the printed commands work when they are pasted into a shell in the same folder. If the audit stream goes
+//! to standard output, nothing else does. A file at its size limit (`ulimit -f`) fails a write, as a full disk does, and
 //! does not end the process. A signal during the start ends it with exit code 0.
 //!
 //! Not here: serving (`server`).
@@ -52,9 +52,7 @@ impl ServeArgs {
         let data_dir = config.server.data_dir.clone();
         let stream_alone = config.audit.to_standard_output();
         let server = tokio::select! {
-            started = Server::start(config, Clock::system()) => {
-                started?
-            }
+            started = Server::start(config, Clock::system()) => started?,
             () = shutdown.requested() => {
                 tracing::info!("stopped before everything was open");
                 return Ok(());
@@ -84,7 +82,7 @@ impl ServeArgs {
             while rotated.recv().await.is_some() {
                 reopen();
             }
-            // The runtime delivers no more signals; byokd serves on.
+            // The runtime delivers no more signals; byokd keeps serving.
             std::future::pending().await
         };
         let ended = tokio::select! {

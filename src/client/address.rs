@@ -1,8 +1,8 @@
-//! Where the server is: named by the caller, else as a running server left it in its data folder, else the default.
+//! The server's address: the caller's, else the one in the data folder of a running server, else the default.
 //!
-//! An address is `http://HOST:PORT` or `https://HOST:PORT` and nothing more; a user, a path or a query in it is a mistake and refused.
+//! Invariant: an address is `http://HOST:PORT` or `https://HOST:PORT`; a user, a path or a query in it is an error.
 //!
-//! Absent: environment variables (the command line reads them) and name resolution.
+//! Not here: environment variables (`cli`) and name resolution.
 
 use std::{
     fs::File,
@@ -12,13 +12,13 @@ use std::{
 
 use url::{Host, Url};
 
-/// Where a byokd without configuration listens.
+/// The address of a byokd without configuration.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:50051";
 
-/// The file in the data folder into which a running server writes its address.
+/// A running server writes its address into this file of the data folder.
 const FILE: &str = "server";
 
-/// An address longer than this is not an address.
+/// The longest address that is read.
 const MAX_BYTES: u64 = 1024;
 
 /// The address of one byokd.
@@ -30,11 +30,11 @@ pub struct ServerAddress {
 }
 
 impl ServerAddress {
-    /// Takes `named` if there is one, else what stands in `data_dir`, else the default.
+    /// Returns `named` if it is given, else the address in `data_dir`, else the default.
     ///
     /// # Errors
     ///
-    /// The address is not one, or the file is there and cannot be read.
+    /// The address is malformed, or the file exists and cannot be read.
     pub fn find(named: Option<&str>, data_dir: &Path) -> Result<Self, AddressError> {
         if let Some(named) = named {
             return Self::parse(named, "the server address");
@@ -54,12 +54,12 @@ impl ServerAddress {
         &self.url
     }
 
-    /// True: what is sent there does not leave this machine.
+    /// Whether the traffic stays on this machine.
     pub const fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// True: what is sent there is encrypted.
+    /// Whether the traffic is encrypted.
     pub const fn is_encrypted(&self) -> bool {
         self.encrypted
     }
@@ -86,7 +86,9 @@ impl ServerAddress {
             return Err(refused("has a user or password in it"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(refused("has something after the host and port"));
+            return Err(refused(
+                "has a path, query or fragment after the host and port",
+            ));
         }
         let loopback = match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -110,27 +112,27 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(line)
 }
 
-/// Why there is no address.
+/// The server's address cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    /// Not an address.
+    /// A text that is no address.
     #[error(
         "{origin} {value:?} {problem}: write it as http://HOST:PORT or https://HOST:PORT, for example {DEFAULT_SERVER}"
     )]
     Malformed {
-        /// Who said so: the caller, or the file.
+        /// The source of the text.
         origin: String,
-        /// What was said.
+        /// The text, unless it may hold a password.
         value: String,
-        /// What is wrong with it.
+        /// The fault of the text.
         problem: &'static str,
     },
-    /// The file is there and cannot be read.
-    #[error("the server's address in {} cannot be read: {error}", .path.display())]
+    /// The file exists and cannot be read.
+    #[error("cannot read the server's address in {}: {error}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn named_goes_before_the_folder_and_the_folder_before_the_default()
+    fn a_named_address_overrides_the_folder_and_the_folder_the_default()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         assert_eq!(
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_host_and_port() {
+    fn rejects_all_but_host_and_port() {
         let nowhere = Path::new("/nonexistent");
         for bad in [
             "",

@@ -23,17 +23,17 @@ use crate::contract::v1::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An open connection that carries one identity.
+/// An open connection with the identity of one caller.
 pub struct Connection {
     channel: InterceptedService<Channel, Bearer>,
 }
 
 impl Connection {
-    /// Gets a token, then connects. The token comes first, so that a local mistake is told without a network.
+    /// Gets a token, then connects.
     ///
     /// # Errors
     ///
-    /// No token could be had, or nobody listens at the address.
+    /// There is no token, the TLS files are unusable, or no server listens at the address.
     pub async fn open(
         server: &ServerAddress,
         tls: &ClientTlsFiles,
@@ -53,7 +53,7 @@ impl Connection {
         }
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
-            // The deadline that travels with each call bounds it too; this one holds even if that is lost.
+            // Also bounds a call whose own deadline the server ignores.
             .timeout(CALL_DEADLINE)
             .connect()
             .await
@@ -63,18 +63,18 @@ impl Connection {
         })
     }
 
-    /// The calls about workspaces and their keys.
+    /// A client of `KeyService`.
     pub fn keys(&self) -> KeyServiceClient<InterceptedService<Channel, Bearer>> {
         KeyServiceClient::new(self.channel.clone())
     }
 
-    /// The calls about the operator's own keys.
+    /// A client of `PlatformService`.
     pub fn platform(&self) -> PlatformServiceClient<InterceptedService<Channel, Bearer>> {
         PlatformServiceClient::new(self.channel.clone())
     }
 }
 
-/// Waits for a call and takes its answer apart, so that callers need not know the transport's types.
+/// Waits for a call and converts its outcome, so that callers need no type of the transport.
 ///
 /// # Errors
 ///

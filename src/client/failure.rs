@@ -1,9 +1,9 @@
-//! What went wrong with a connection or a call, read once from the transport's types into plain values.
+//! Failures of connections and calls, converted from the transport's types to plain values.
 //!
-//! A refusal by byokd carries a stable reason, the fields that are wrong and when to try again; a failure of the
-//! transport has none of these, and its deepest cause is reported instead.
+//! A refusal by byokd has a stable reason, field violations and a retry delay. A failure of the transport has its
+//! deepest cause instead.
 //!
-//! Absent: advice that names a command or an option, and any decision to try again.
+//! Not here: advice that names a command or an option (`cli`), and retries.
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
@@ -18,24 +18,24 @@ use super::{
 };
 use crate::contract::code_name;
 
-/// Why there is no connection.
+/// The connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is wrong.
+    /// The address is unusable.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The connection cannot be encrypted as asked.
+    /// The TLS files are unusable.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// No server listens there.
+    /// No server listens at the address.
     #[error("no byokd answers at {server} ({cause})")]
     Unreachable {
         /// The address.
         server: String,
-        /// What the network said.
+        /// The network's error.
         cause: String,
     },
 }
@@ -49,29 +49,29 @@ impl ConnectError {
     }
 }
 
-/// A call that the server refused, or that got no answer.
+/// The server refused a call, or sent no answer.
 #[derive(Clone, Debug)]
 pub struct CallError {
     /// The name of the gRPC status code, e.g. `INVALID_ARGUMENT`.
     pub code: &'static str,
-    /// The stable reason of the contract. Absent: byokd did not make this status.
+    /// The stable reason of the contract. Absent: the status is not byokd's.
     pub reason: Option<String>,
-    /// What is wrong, for people.
+    /// The message for people.
     pub message: String,
-    /// What the server added to the reason, e.g. the verdict.
+    /// The metadata of the reason, e.g. the verdict.
     pub metadata: BTreeMap<String, String>,
-    /// The fields of the request that are wrong.
+    /// The malformed fields of the request.
     pub field_violations: Vec<FieldViolation>,
-    /// When a retry may help. Absent: the server did not say.
+    /// The delay after which a retry may help. Absent: the server named none.
     pub retry_after: Option<Duration>,
 }
 
-/// One field of the request that is wrong.
+/// A malformed field of the request.
 #[derive(Clone, Debug)]
 pub struct FieldViolation {
     /// The field's name.
     pub field: String,
-    /// What is wrong with it.
+    /// Its fault.
     pub description: String,
 }
 
@@ -82,7 +82,7 @@ impl CallError {
         let fields = details
             .bad_request()
             .map(|bad| bad.field_violations.as_slice());
-        // Only a status made on this side has a source.
+        // Only a status of this side's transport has a source.
         let (code, message) = match status.source() {
             Some(cause) => local(status.code(), cause),
             None => (status.code(), status.message().to_owned()),
@@ -107,7 +107,7 @@ impl CallError {
     }
 }
 
-/// The transport calls its own deadline "cancelled" and a broken connection "unknown"; a caller cannot act on these.
+/// Corrects the transport's codes: it reports its own deadline as "cancelled" and a broken connection as "unknown".
 fn local(code: Code, cause: &(dyn Error + 'static)) -> (Code, String) {
     let deepest = innermost(cause);
     if deepest.is::<TimeoutExpired>() {
@@ -125,7 +125,7 @@ fn local(code: Code, cause: &(dyn Error + 'static)) -> (Code, String) {
     (code, format!("no answer came: {deepest}"))
 }
 
-/// The transport wraps its errors in words like "transport error"; the innermost says what happened.
+/// The innermost error, because the transport's outer ones only say "transport error".
 pub(super) fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_the_server_said() {
+    fn reads_the_details_of_a_status() {
         let mut details =
             ErrorDetails::with_error_info("RATE_LIMITED", "byokd", [("limit".into(), "60".into())]);
         details

@@ -1,9 +1,9 @@
-//! Whether a byokd is ready, asked where those who watch processes ask: `grpc.health.v1` of its admin port.
+//! The readiness of a byokd, from `grpc.health.v1` on its admin port.
 //!
-//! Invariants: connection and answer share one short deadline, so that a byokd that hangs is told like one that is gone;
-//! an address that stands for every interface is asked on loopback, as whoever asks is on the same machine.
+//! Invariants: connecting and answering share one short deadline, so that a hung byokd is reported like a stopped one.
+//! An unspecified address (`0.0.0.0`) is checked on loopback, because the check runs on the same machine.
 //!
-//! Absent: TLS and tokens. The admin port has neither.
+//! Not here: TLS and tokens. The admin port has neither.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -17,49 +17,49 @@ use tonic_health::pb::{
 
 use super::failure::innermost;
 
-/// A container engine is told to wait longer than this (the `HEALTHCHECK` of the image), so that the answer is ours.
+/// The image's `HEALTHCHECK` waits longer, so that byokd reports the timeout, not the container engine.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Why it is not ready.
+/// The byokd is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// Nobody answers there in time, or not with health.
+    /// No health answer came in time.
     #[error("not ready: no byokd answers on the admin port {address} ({cause})")]
     Unreachable {
-        /// Where it was asked.
+        /// The address of the check.
         address: SocketAddr,
-        /// What the network said.
+        /// The network's error.
         cause: String,
     },
-    /// It answers, and says so itself.
+    /// The answer is another status than `SERVING`.
     #[error("not ready: the byokd on the admin port {address} answers {status}")]
     NotServing {
-        /// Where it was asked.
+        /// The address of the check.
         address: SocketAddr,
-        /// Its word, by `grpc.health.v1`.
+        /// The status of `grpc.health.v1`.
         status: &'static str,
     },
 }
 
-/// Asks the admin port.
+/// Checks the health service of the admin port.
 ///
 /// # Errors
 ///
-/// It is not ready, or nobody answers.
+/// The server is not ready, or does not answer.
 pub async fn check_ready(admin: SocketAddr) -> Result<(), HealthError> {
     let address = reachable(admin);
     let unreachable = |cause: String| HealthError::Unreachable { address, cause };
-    let asked = async {
+    let check = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
-        let channel = endpoint.map_err(told)?.connect().await.map_err(told)?;
+        let channel = endpoint.map_err(cause)?.connect().await.map_err(cause)?;
         let answer = HealthClient::new(channel)
             .check(HealthCheckRequest::default())
             .await;
         answer
             .map(|answer| answer.into_inner().status())
-            .map_err(told)
+            .map_err(cause)
     };
-    match tokio::time::timeout(DEADLINE, asked).await {
+    match tokio::time::timeout(DEADLINE, check).await {
         Ok(Ok(ServingStatus::Serving)) => Ok(()),
         Ok(Ok(status)) => Err(HealthError::NotServing {
             address,
@@ -70,11 +70,12 @@ pub async fn check_ready(admin: SocketAddr) -> Result<(), HealthError> {
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn told(error: impl std::error::Error + 'static) -> String {
+#[allow(clippy::needless_pass_by_value, reason = "the signature of map_err")]
+fn cause(error: impl std::error::Error + 'static) -> String {
     innermost(&error).to_string()
 }
 
+/// Replaces an unspecified address by loopback.
 fn reachable(admin: SocketAddr) -> SocketAddr {
     let mut address = admin;
     match admin {
@@ -94,8 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_interface_is_asked_on_loopback_and_any_other_where_it_is()
-    -> Result<(), Box<dyn std::error::Error>> {
+    fn an_unspecified_address_is_checked_on_loopback() -> Result<(), Box<dyn std::error::Error>> {
         for (configured, asked) in [
             ("0.0.0.0:9464", "127.0.0.1:9464"),
             ("[::]:9464", "[::1]:9464"),

@@ -1,6 +1,6 @@
-//! How the connection is encrypted: whom the server's certificate must be signed by, and our own.
+//! The TLS of a connection: the CA of the server's certificate, and the client's own certificate.
 //!
-//! Absent: any way not to check the server's certificate.
+//! Invariant: the server's certificate is always verified.
 
 use std::{
     fs, io,
@@ -10,19 +10,19 @@ use std::{
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use zeroize::Zeroizing;
 
-/// The files of an encrypted connection, in PEM; each may be absent.
+/// The PEM files of an encrypted connection; each is optional.
 #[derive(Clone, Debug, Default)]
 pub struct ClientTlsFiles {
-    /// Who signs the server's certificate; absent: those that the machine trusts.
+    /// The CA of the server's certificate. Absent: the CAs that the machine trusts.
     pub ca: Option<PathBuf>,
-    /// Our certificate and its chain.
+    /// The client's certificate and its chain.
     pub certificate: Option<PathBuf>,
     /// Its private key.
     pub key: Option<PathBuf>,
 }
 
 impl ClientTlsFiles {
-    /// True: nothing is named.
+    /// Whether no file is named.
     pub fn is_empty(&self) -> bool {
         self.ca.is_none() && self.certificate.is_none() && self.key.is_none()
     }
@@ -50,23 +50,23 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// Why a connection cannot be encrypted.
+/// A connection cannot be encrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{} cannot be read: {error}", .path.display())]
+    #[error("cannot read {}: {error}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A certificate without its key, or the reverse.
-    #[error("a certificate and its private key go together; name both or none")]
+    #[error("a certificate needs its private key, and the key its certificate: name both or none")]
     Half,
     /// The address does not ask for TLS.
     #[error(
-        "{0} is not encrypted, so that a CA and a certificate have no use; write it with https://"
+        "{0} is not encrypted, so a CA and a certificate have no effect: write it with https://"
     )]
     NotEncrypted(String),
 }

@@ -1,9 +1,9 @@
-//! Who we are to the server: a token from a file, or one minted on the spot by the signer in the data folder.
+//! The caller's token: read from a file, or minted by the signer in the data folder.
 //!
-//! A minted token asks for exactly the rights that one command needs and is never written down. What is read is wiped
-//! after use; the copy in the connection lives as long as that.
+//! Invariants: a minted token has only the rights that one command needs, and is never stored. A token that was read is
+//! wiped after use; the connection keeps a copy until it is dropped.
 //!
-//! Absent: verifying or decoding a token, which is the server's.
+//! Not here: verifying a token (the server).
 
 use std::{
     fs::File,
@@ -19,34 +19,34 @@ use crate::{
     identity::{self, MintRequest, Signer},
 };
 
-/// A token longer than this is not one: no server would take it as metadata.
+/// The longest token that is read. Servers reject longer metadata.
 const MAX_BYTES: u64 = 8 * 1024;
 const BUFFER: usize = 16 * 1024;
 
-/// Where the token comes from.
+/// The source of the token.
 #[derive(Clone, Debug)]
 pub enum TokenSource {
-    /// This file holds it.
+    /// A file.
     File(PathBuf),
-    /// The embedded signer in this folder mints it.
+    /// The embedded signer in this folder.
     DataDir(PathBuf),
-    /// There is none: a certificate says who we are.
+    /// No token: the client certificate is the caller's identity.
     Certificate,
 }
 
-/// The rights that a minted token gets. A token from a file has its own.
+/// The rights of a minted token. A token from a file has its own.
 #[derive(Clone, Debug)]
 pub struct Access<'a> {
     /// The role.
     pub role: Role,
     /// One workspace, or `*`.
     pub workspace: &'a str,
-    /// A purpose that it may ask for. `None`: the default.
+    /// The purpose. `None`: the default purpose.
     pub purpose: Option<PurposeName>,
 }
 
 impl TokenSource {
-    /// The value of the `authorization` metadata.
+    /// The value of the `authorization` metadata. `None`: no token.
     pub(super) fn authorization(
         &self,
         access: &Access<'_>,
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
         path: path.to_owned(),
         error,
     };
-    // Room for all of it at once: a text that grows leaves copies behind.
+    // The capacity is enough for the whole file: a buffer that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(BUFFER));
     File::open(path)
         .map_err(unreadable)?
@@ -94,25 +94,25 @@ fn read(path: &Path) -> Result<Zeroizing<String>, TokenError> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
-/// Why there is no token.
+/// There is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error("the token file {} cannot be read: {error}", .path.display())]
+    #[error("cannot read the token file {}: {error}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file holds something else.
+    /// The file does not hold a token.
     #[error("the token file {} does not hold one token on one line", .0.display())]
     NotAToken(PathBuf),
-    /// The signer gave none.
+    /// The signer failed.
     #[error(transparent)]
     Mint(#[from] Error),
-    /// The signer gave something that cannot travel.
-    #[error("the minted token cannot be sent: it is not plain text")]
+    /// The signer's token is no metadata value.
+    #[error("cannot send the minted token: it is not plain text")]
     Unsendable,
 }
 

@@ -114,7 +114,7 @@ fn may_import(room: &str) -> &'static [&'static str] {
 }
 
 /// The rooms that may name a library.
-const LIBRARIES: [(&str, &[&str]); 18] = [
+const LIBRARIES: [(&str, &[&str]); 19] = [
     ("aws_config", &["kms"]),
     ("aws_credential_types", &["kms"]),
     ("aws_sdk_kms", &["kms"]),
@@ -122,6 +122,7 @@ const LIBRARIES: [(&str, &[&str]); 18] = [
     ("sqlx", &["store"]),
     ("reqwest", &["egress", "identity", "provider"]),
     ("tonic", &["grpc", "server", "admin", "client", "contract"]),
+    ("prost_reflect", &["contract"]),
     ("axum", &["admin", "demo"]),
     ("jsonwebtoken", &["identity"]),
     ("x509_parser", &["identity"]),
