@@ -27,38 +27,23 @@ impl MigrateCommand {
                 Store::schema_status(&store_settings(&settings.load(global)?)).await
             }
         };
-        global.show(&SchemaReport::from(status?))
+        global.show(&SchemaReport(status?))
     }
 }
 
 #[derive(Serialize)]
-struct SchemaReport {
-    level: i32,
-    oldest_binary_level: i32,
-    known_level: i32,
-}
+struct SchemaReport(SchemaStatus);
 
-impl From<SchemaStatus> for SchemaReport {
-    fn from(status: SchemaStatus) -> Self {
+impl fmt::Display for SchemaReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SchemaStatus {
             level,
             oldest_binary_level,
             known_level,
-        } = status;
-        Self {
-            level,
-            oldest_binary_level,
-            known_level,
-        }
-    }
-}
-
-impl fmt::Display for SchemaReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        } = self.0;
         writeln!(
             f,
-            "schema level {}; binaries must know level {}; this one knows {}",
-            self.level, self.oldest_binary_level, self.known_level
+            "schema level {level}; binaries must know level {oldest_binary_level}; this one knows {known_level}"
         )
     }
 }

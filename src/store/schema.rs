@@ -24,7 +24,7 @@ const MIGRATION_LOCK: &str = "SET LOCAL lock_timeout = '60s'; \
     SELECT pg_advisory_xact_lock(7234017283807667314); SET LOCAL lock_timeout = '2s'";
 
 /// The schema levels of a database and of this binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SchemaStatus {
     /// The level of the newest migration; 0: an empty database.
     pub level: i32,
