@@ -21,5 +21,6 @@ pub mod protocol;
 pub mod resolution;
 pub mod rule;
 pub mod secret;
+pub mod selections;
 pub mod verdict;
 pub mod workspace;

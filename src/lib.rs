@@ -49,7 +49,9 @@
 )]
 
 pub mod admin;
+pub mod app_state;
 pub mod audit;
+pub mod change;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -59,16 +61,19 @@ pub mod domain;
 pub mod egress;
 pub mod grpc;
 pub mod identity;
+pub mod key_check;
 pub mod keyring;
 pub mod kms;
 pub mod ops;
 mod private_file;
 pub mod process;
 pub mod provider;
+pub mod rewrap;
 pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod view;
 pub mod workspace_cache;
 
 // The fuzz targets name byokd as any other crate does.

@@ -40,17 +40,17 @@ use listen::Claimed;
 
 use crate::{
     admin,
+    app_state::AppState,
     config::{Config, Reflection},
     contract::DESCRIPTORS,
     domain::{clock::Clock, error::Error},
     grpc::{Admission, Gate, Services},
     identity::Identity,
-    ops::{self, AppState},
     telemetry::metrics,
     transport,
 };
 
-pub use ops::{Rewrap as RewrapJob, RewrapProgress, RewrapSummary};
+pub use crate::rewrap::{RewrapMode, RewrapProgress, RewrapSummary};
 
 /// The file in the data folder that names the running server.
 const ADDRESS_FILE: &str = "server";

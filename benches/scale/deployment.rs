@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use byokd::{config::Config, domain::clock::Clock, ops::AppState};
+use byokd::{app_state::AppState, config::Config, domain::clock::Clock};
 use tempfile::TempDir;
 use uuid::Uuid;
 

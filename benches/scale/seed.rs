@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use byokd::{
+    app_state::AppState,
     domain::{
         envelope::{RecordContext, seal},
         models::ModelList,
@@ -14,7 +15,6 @@ use byokd::{
         secret::ApiKey,
         workspace::Binding,
     },
-    ops::AppState,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;

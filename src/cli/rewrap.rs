@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{failure::Failure, global::GlobalArgs, output, settings::SettingsArgs};
 use crate::{
     domain::clock::Clock,
-    server::{self, RewrapJob, RewrapProgress},
+    server::{self, RewrapMode, RewrapProgress},
     telemetry,
 };
 
@@ -45,9 +45,9 @@ impl RewrapArgs {
         let config = self.settings.load(global)?;
         telemetry::install(&config.log);
         let job = if self.data_keys {
-            RewrapJob::DataKeys
+            RewrapMode::DataKeys
         } else {
-            RewrapJob::KmsKey
+            RewrapMode::KmsKey
         };
         let mut display = ProgressDisplay::new();
         let summary = server::rewrap(

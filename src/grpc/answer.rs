@@ -13,13 +13,11 @@ use crate::{
         resolution::{BillingMode, Candidate},
         verdict::{Badge, Verdict},
     },
-    ops::{
-        BillingView, Explanation, KeySource, KeyView, Lease, ModelView, ResolutionView, Resolved,
-        WorkspaceView,
-    },
+    ops::{Explanation, Lease, ResolveOutcome},
+    view::{BillingView, KeySource, KeyView, ModelView, ResolutionView, WorkspaceView},
 };
 
-pub(super) fn resolved(resolved: Resolved) -> v1::ResolveCredentialsResponse {
+pub(super) fn resolved(resolved: ResolveOutcome) -> v1::ResolveCredentialsResponse {
     let v1::Resolution {
         provider,
         model,

@@ -8,7 +8,7 @@ use super::parse;
 use crate::{
     contract::v1,
     domain::{error::Error, names::WorkspaceId, resolution::Ask},
-    ops::NewKey,
+    key_check::NewKey,
 };
 
 /// `SetKey`, as the service reads it.

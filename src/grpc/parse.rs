@@ -9,13 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use zeroize::Zeroizing;
 
-use crate::domain::{
-    error::{Error, Reason},
-    names::{Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId},
-    resolution::Ask,
-    secret::{ApiKey, looks_like_key},
+use crate::{
+    change::ChangeMeta,
+    domain::{
+        error::{Error, Reason},
+        names::{
+            Malformed, ModelName, OnBehalfOf, ProviderName, PurposeName, RequestId, WorkspaceId,
+        },
+        resolution::Ask,
+        secret::{ApiKey, looks_like_key},
+    },
+    key_check::NewKey,
 };
-use crate::ops::{ChangeMeta, NewKey};
 
 const DEFAULT_PAGE: usize = 100;
 const MAX_PAGE: u32 = 1000;

@@ -15,6 +15,7 @@ use super::{
     parse, status,
 };
 use crate::{
+    app_state::AppState,
     contract::v1::{
         key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer,
     },
@@ -24,7 +25,6 @@ use crate::{
         error::{Error, Reason},
         names::WorkspaceId,
     },
-    ops::AppState,
 };
 
 /// Of one request, in bytes: a key, a few headers and names.

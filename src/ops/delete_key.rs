@@ -1,27 +1,28 @@
-//! DeleteKey: the workspace's key for one provider goes. An absent key is fine; so is a provider no longer configured.
+//! DeleteKey: delete the workspace's key for one provider. The key may be absent, and the provider may have left the
+//! catalog.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AppState, ChangeMeta, WorkspaceView,
-    commit::{Intent, Planned, commit},
-    view::remembered,
-};
-use crate::domain::{
-    admitted::Admitted,
-    caller::Rpc,
-    error::Error,
-    names::{ProviderName, WorkspaceId},
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{
+        admitted::Admitted,
+        caller::Rpc,
+        error::Error,
+        names::{ProviderName, WorkspaceId},
+    },
+    view::WorkspaceView,
 };
 
-/// The workspace without the key.
+/// The outcome of DeleteKey.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct KeyDeleted {
-    /// The workspace.
+pub struct DeleteKeyOutcome {
+    /// The workspace without the key.
     pub workspace: WorkspaceView,
-    /// Whether there was a key.
+    /// Whether the workspace had a key.
     pub deleted: bool,
 }
 
@@ -31,30 +32,15 @@ pub async fn delete_key(
     workspace: &Admitted<WorkspaceId>,
     provider: ProviderName,
     meta: ChangeMeta,
-) -> Result<KeyDeleted, Error> {
-    let scope = workspace.scope();
-    let intent = Intent::new(
-        Rpc::DeleteKey,
-        scope,
-        workspace.caller(),
-        meta,
-        &[provider.as_str()],
-    );
+) -> Result<DeleteKeyOutcome, Error> {
+    let (scope, fields) = (workspace.scope(), [provider.as_str()]);
+    let request = ChangeRequest::new(Rpc::DeleteKey, scope, workspace.caller(), meta, &fields);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
+    commit(&state.changes, request, move |draft| {
         let deleted = draft.drop_key(&provider);
-        let workspace = WorkspaceView::new(
-            draft.workspace()?,
-            &planning.catalog,
-            &planning.policy.condemnation,
-        );
-        Ok(Planned {
-            answer: KeyDeleted { workspace, deleted },
-            before: remembered(draft.before(), &provider),
-            after: remembered(draft.after(), &provider),
-            provider: Some(provider),
-            verdict: None,
-        })
+        let workspace = planning.workspace_view(draft.workspace()?);
+        let answer = DeleteKeyOutcome { workspace, deleted };
+        Ok(Outcome::of_provider(draft, provider, answer))
     })
     .await
 }

@@ -1,24 +1,23 @@
-//! DeletePlatformKey: the operator's key for one provider goes. An absent key is fine.
+//! DeletePlatformKey: delete the operator's key for one provider. The key may be absent.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AppState, ChangeMeta,
-    commit::{Intent, Planned, commit},
-    view::remembered,
-};
-use crate::domain::{
-    caller::{Caller, Rpc},
-    error::Error,
-    names::{ProviderName, Scope},
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{
+        caller::{Caller, Rpc},
+        error::Error,
+        names::{ProviderName, Scope},
+    },
 };
 
-/// The platform without the key.
+/// The outcome of DeletePlatformKey.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct PlatformKeyDeleted {
-    /// Whether there was a key.
+pub struct DeletePlatformKeyOutcome {
+    /// Whether the platform had a key.
     pub deleted: bool,
     /// The platform's revision.
     pub revision: u64,
@@ -30,26 +29,14 @@ pub async fn delete_platform_key(
     caller: &Caller,
     provider: ProviderName,
     meta: ChangeMeta,
-) -> Result<PlatformKeyDeleted, Error> {
-    let intent = Intent::new(
-        Rpc::DeletePlatformKey,
-        Scope::Platform,
-        caller,
-        meta,
-        &[provider.as_str()],
-    );
-    commit(state, intent, move |draft| {
+) -> Result<DeletePlatformKeyOutcome, Error> {
+    let (rpc, fields) = (Rpc::DeletePlatformKey, [provider.as_str()]);
+    let request = ChangeRequest::new(rpc, Scope::Platform, caller, meta, &fields);
+    commit(&state.changes, request, move |draft| {
         let deleted = draft.drop_key(&provider);
-        Ok(Planned {
-            answer: PlatformKeyDeleted {
-                deleted,
-                revision: draft.after().revision(),
-            },
-            before: remembered(draft.before(), &provider),
-            after: remembered(draft.after(), &provider),
-            provider: Some(provider),
-            verdict: None,
-        })
+        let revision = draft.after().revision();
+        let answer = DeletePlatformKeyOutcome { deleted, revision };
+        Ok(Outcome::of_provider(draft, provider, answer))
     })
     .await
 }

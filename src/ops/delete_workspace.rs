@@ -1,13 +1,13 @@
-//! DeleteWorkspace: keys and selections go, BYO is off, a tombstone keeps revision and generations.
+//! DeleteWorkspace: delete keys and selections and switch BYO off. A tombstone keeps revision and generations.
 
 use std::sync::Arc;
 
-use super::{
-    AppState, ChangeMeta, WorkspaceView,
-    commit::{Intent, Planned, commit},
-    view::remembered_all,
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId},
+    view::WorkspaceView,
 };
-use crate::domain::{admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId};
 
 /// Deletes a workspace.
 pub async fn delete_workspace(
@@ -15,28 +15,13 @@ pub async fn delete_workspace(
     workspace: &Admitted<WorkspaceId>,
     meta: ChangeMeta,
 ) -> Result<WorkspaceView, Error> {
-    let intent = Intent::new(
-        Rpc::DeleteWorkspace,
-        workspace.scope(),
-        workspace.caller(),
-        meta,
-        &[],
-    );
+    let (rpc, scope) = (Rpc::DeleteWorkspace, workspace.scope());
+    let request = ChangeRequest::new(rpc, scope, workspace.caller(), meta, &[]);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
-        let before = remembered_all(draft.workspace()?);
+    commit(&state.changes, request, move |draft| {
         draft.bury();
-        Ok(Planned {
-            answer: WorkspaceView::new(
-                draft.workspace()?,
-                &planning.catalog,
-                &planning.policy.condemnation,
-            ),
-            provider: None,
-            before,
-            after: remembered_all(draft.workspace()?),
-            verdict: None,
-        })
+        let answer = planning.workspace_view(draft.workspace()?);
+        Ok(Outcome::of_holder(draft, answer))
     })
     .await
 }

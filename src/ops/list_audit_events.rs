@@ -1,62 +1,63 @@
-//! ListAuditEvents: who changed what of a workspace, and when.
+//! ListAuditEvents: the changes of a workspace, with their authors and times.
 //!
-//! Invariants: read from the database, in the order of the changes; a page ends before its answer would be too large to
+//! Invariants: read from the database, in the order of the changes. A page ends before its answer becomes too large to
 //! send.
 //!
-//! Absent: resolves and refused attempts, which are lines of the audit stream only.
+//! Not here: resolves and refused attempts, which are in the audit stream only.
 
-use super::AppState;
-use crate::domain::{
-    admitted::Admitted,
-    audit::{RecordedEvent, TimeRange},
-    error::Error,
-    names::{Scope, WorkspaceId},
+use crate::{
+    app_state::AppState,
+    domain::{
+        admitted::Admitted,
+        audit::{RecordedEvent, TimeRange},
+        error::Error,
+        names::{Scope, WorkspaceId},
+    },
 };
 
-/// How much of what was and is fits into one answer, in bytes.
-const LARGEST: usize = 2 * 1024 * 1024;
+/// The most bytes of states before and after in one answer.
+const MAX_STATE_BYTES: usize = 2 * 1024 * 1024;
+/// Counted for the other fields of an event.
+const EVENT_BYTES: usize = 1024;
 
 /// A page of changes.
 #[derive(Debug)]
 pub struct AuditPage {
     /// The changes, oldest first.
     pub events: Vec<RecordedEvent>,
-    /// The revision that the next page comes after.
+    /// The revision after which the next page begins; `None`: the last page.
     pub next: Option<u64>,
 }
 
-/// Lists the changes of a workspace that come after a revision.
+/// Lists a workspace's changes after a revision.
 pub async fn list_audit_events(
     state: &AppState,
     workspace: &Admitted<WorkspaceId>,
     range: TimeRange,
     after: u64,
-    most: usize,
+    limit: usize,
 ) -> Result<AuditPage, Error> {
-    page(state, &workspace.scope(), range, after, most).await
+    page(state, &workspace.scope(), range, after, limit).await
 }
 
-/// A page of a workspace's or the platform's changes.
+/// A page of a holder's changes.
 pub(super) async fn page(
     state: &AppState,
     scope: &Scope,
     range: TimeRange,
     after: u64,
-    most: usize,
+    limit: usize,
 ) -> Result<AuditPage, Error> {
-    // One more tells whether there is another page.
-    let mut events = state
-        .store
-        .audit_events(scope, range, after, most.saturating_add(1))
-        .await?;
+    // One more than asked for shows whether another page follows.
+    let read = limit.saturating_add(1);
+    let mut events = state.store.audit_events(scope, range, after, read).await?;
     let mut size = 0_usize;
-    let fitting = events.iter().take(most).take_while(|event| {
+    let fitting = events.iter().take(limit).take_while(|event| {
         let first = size == 0;
-        size = size
-            .saturating_add(event.before.len())
-            .saturating_add(event.after.len())
-            .saturating_add(1024);
-        first || size <= LARGEST
+        size = [event.before.len(), event.after.len(), EVENT_BYTES]
+            .into_iter()
+            .fold(size, usize::saturating_add);
+        first || size <= MAX_STATE_BYTES
     });
     let fitting = fitting.count();
     let more = events.len() > fitting;

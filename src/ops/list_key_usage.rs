@@ -1,54 +1,50 @@
-//! ListKeyUsage: how often which caller was handed which key of a workspace, by the hour.
+//! ListKeyUsage: how often each caller was handed each key of a workspace, by the hour.
 //!
-//! Invariant: read from the database, which every replica tells what it handed out every ten seconds; an hour that is not
-//! over goes on counting.
+//! Invariants: read from the database, to which every replica adds its counts every ten seconds. The current hour goes on
+//! counting.
 //!
-//! Absent: how often a key was used. byokd sees no LLM call.
+//! Not here: the LLM calls made with a key, which byokd does not see.
+
+use crate::{
+    app_state::AppState,
+    domain::{
+        admitted::Admitted,
+        audit::{KeyUsage, TimeRange},
+        error::Error,
+        names::WorkspaceId,
+    },
+};
 
 pub use crate::store::UsagePlace;
-
-use super::AppState;
-use crate::domain::{
-    admitted::Admitted,
-    audit::{KeyUsage, TimeRange},
-    error::Error,
-    names::WorkspaceId,
-};
 
 /// A page of counts.
 #[derive(Debug)]
 pub struct UsagePage {
     /// The counts, oldest hour first.
     pub usage: Vec<KeyUsage>,
-    /// The row that the next page comes after.
+    /// The row after which the next page begins; `None`: the last page.
     pub next: Option<UsagePlace>,
 }
 
-/// Lists the counts of a workspace that come after a row.
+/// Lists a workspace's counts after a row.
 pub async fn list_key_usage(
     state: &AppState,
     workspace: &Admitted<WorkspaceId>,
     range: TimeRange,
     after: Option<UsagePlace>,
-    most: usize,
+    limit: usize,
 ) -> Result<UsagePage, Error> {
-    // One more tells whether there is another page.
-    let mut usage = state
-        .store
-        .key_usage(workspace, range, after, most.saturating_add(1))
-        .await?;
-    let more = usage.len() > most;
-    usage.truncate(most);
-    let last = usage.last().map(|row| {
-        (
-            row.hour,
-            row.provider.clone(),
-            row.generation,
-            row.caller.clone(),
-        )
-    });
+    // One more than asked for shows whether another page follows.
+    let read = limit.saturating_add(1);
+    let mut usage = state.store.key_usage(workspace, range, after, read).await?;
+    let more = usage.len() > limit;
+    usage.truncate(limit);
+    let last = usage.last().filter(|_| more);
     Ok(UsagePage {
-        next: last.filter(|_| more),
+        next: last.map(|row| {
+            let (provider, caller) = (row.provider.clone(), row.caller.clone());
+            (row.hour, provider, row.generation, caller)
+        }),
         usage,
     })
 }

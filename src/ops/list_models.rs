@@ -1,8 +1,8 @@
-//! ListModels: what a workspace can use, and why not the rest.
+//! ListModels: the models that a workspace can use, and why it cannot use the others.
 //!
-//! Invariants: an entry is available exactly if ResolveCredentials would grant it; read from the database, never from
-//! a cache. With `refresh` the providers are asked first; one that does not answer leaves its old list standing, which
-//! `as_of` shows.
+//! Invariants: an entry is available exactly if ResolveCredentials would grant it. Read from the database, never from a
+//! cache. With `refresh` the providers are asked first; a provider that does not answer keeps its old list, which `as_of`
+//! shows.
 
 use std::sync::Arc;
 
@@ -11,36 +11,34 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{
-    AppState, ChangeMeta, ModelView,
-    check_key::{KeyTest, listing},
-    commit::{Intent, Planned, commit},
-};
 use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
     domain::{
         admitted::Admitted,
-        caller::{Caller, Rpc},
+        caller::Rpc,
         change::{Learnt, ModelsLearnt},
         error::Error,
-        names::{ProviderName, Scope, WorkspaceId},
+        names::{ProviderName, WorkspaceId},
         resolution::{binding_allowed, offers, provider_unknown},
         workspace::{Holder, Workspace},
     },
-    provider::ListOutcome,
+    key_check::KeyCheck,
+    view::ModelView,
 };
 
-/// What is asked for.
+/// The fields of ListModels.
 #[derive(Debug)]
 pub struct ListModels {
-    /// One provider's only.
+    /// `None`: all providers.
     pub provider: Option<ProviderName>,
-    /// Also those that cannot be used.
+    /// Include models that cannot be used.
     pub include_unavailable: bool,
     /// Ask the providers first.
     pub refresh: bool,
-    /// At most this many; at least 1.
+    /// At least 1.
     pub page_size: usize,
-    /// How many to pass over.
+    /// How many models to skip.
     pub offset: usize,
 }
 
@@ -49,10 +47,17 @@ pub struct ListModels {
 pub struct ModelPage {
     /// The models.
     pub models: Vec<ModelView>,
-    /// Where the next page starts.
+    /// The offset of the next page; `None`: the last page.
     pub next: Option<usize>,
-    /// When the oldest list behind the answer was read.
+    /// The time of the oldest list behind the answer; `None`: no list.
     pub as_of: Option<OffsetDateTime>,
+}
+
+/// A provider's answer about one key.
+struct ListedKey {
+    provider: ProviderName,
+    key_id: Uuid,
+    models: ModelsLearnt,
 }
 
 /// Lists models.
@@ -68,60 +73,51 @@ pub async fn list_models(
     {
         return Err(provider_unknown(provider));
     }
-    let shown = |name: &ProviderName| request.provider.as_ref().is_none_or(|only| only == name);
+    let requested = |name: &ProviderName| request.provider.as_ref().is_none_or(|only| only == name);
     if request.refresh {
-        let names = found
-            .keys
-            .keys()
-            .filter(|name| shown(name))
-            .cloned()
-            .collect();
-        refresh(state, workspace.caller(), Arc::new(found), names).await?;
+        let names = found.keys.keys().filter(|name| requested(name));
+        let names = names.cloned().collect();
+        refresh(state, workspace, Arc::new(found), names).await?;
         found = state.store.workspace(workspace).await?;
     }
     let platform = state.store.platform().await?;
-    let offers = offers(state.facts(&found, &platform), request.provider.as_ref());
-    let wanted: Vec<_> = offers
-        .iter()
-        .filter(|offer| request.include_unavailable || offer.outcome.is_ok())
-        .collect();
-    let page = wanted.iter().skip(request.offset).take(request.page_size);
+    let mut offers = offers(state.facts(&found, &platform), request.provider.as_ref());
+    offers.retain(|offer| request.include_unavailable || offer.outcome.is_ok());
+    let page = offers.iter().skip(request.offset).take(request.page_size);
     let end = request.offset.saturating_add(request.page_size);
-    let lists = found
-        .keys
-        .iter()
-        .filter(|(name, _)| shown(name))
-        .filter_map(|(_, key)| key.models.as_ref());
+    let keys = found.keys.iter().filter(|(name, _)| requested(name));
     Ok(ModelPage {
         models: page
             .map(|offer| ModelView::new(offer, &state.catalog))
             .collect(),
-        next: (end < wanted.len()).then_some(end),
-        as_of: lists.map(|listing| listing.as_of).min(),
+        next: (end < offers.len()).then_some(end),
+        as_of: keys
+            .filter_map(|(_, key)| Some(key.models.as_ref()?.as_of))
+            .min(),
     })
 }
 
-/// Asks the providers for the keys' lists, all at once, and remembers what they answered. One that does not answer
-/// changes nothing; a refresh that is limited at one provider asks none.
+/// Asks the providers for the keys' lists, all at once, and records their answers. If one provider's limit is reached, none
+/// is asked.
 async fn refresh(
     state: &Arc<AppState>,
-    caller: &Caller,
-    workspace: Arc<Workspace>,
+    workspace: &Admitted<WorkspaceId>,
+    found: Arc<Workspace>,
     providers: Vec<ProviderName>,
 ) -> Result<(), Error> {
-    let scope = Scope::Workspace(workspace.id.clone());
+    let (limiter, scope) = (state.key_checker.limiter(), workspace.scope());
     for provider in &providers {
-        state.limiter.admit(&scope, caller, provider)?;
+        limiter.admit(&scope, workspace.caller(), provider)?;
     }
-    let mut asked = JoinSet::new();
+    let mut probes = JoinSet::new();
     for provider in providers {
-        let (state, workspace) = (Arc::clone(state), Arc::clone(&workspace));
-        asked.spawn(async move { ask(&state, &workspace, provider).await });
+        let (state, workspace, found) = (Arc::clone(state), workspace.clone(), Arc::clone(&found));
+        probes.spawn(async move { list(&state, &workspace, &found, provider).await });
     }
     let mut failure = None;
-    while let Some(answer) = asked.join_next().await {
-        match answer.map_err(Error::internal).and_then(|answer| answer) {
-            Ok(Some(learnt)) => remember(state, caller, scope.clone(), learnt).await?,
+    while let Some(listed) = probes.join_next().await {
+        match listed.map_err(Error::internal).and_then(|listed| listed) {
+            Ok(Some(listed)) => record(state, workspace, listed).await?,
             Ok(None) => {}
             Err(error) => failure = Some(error),
         }
@@ -129,80 +125,67 @@ async fn refresh(
     failure.map_or(Ok(()), Err)
 }
 
-/// What a provider answered about one key.
-struct Asked {
-    provider: ProviderName,
-    key_id: Uuid,
-    models: ModelsLearnt,
-}
-
-async fn ask(
+async fn list(
     state: &AppState,
-    workspace: &Workspace,
+    workspace: &Admitted<WorkspaceId>,
+    found: &Workspace,
     provider: ProviderName,
-) -> Result<Option<Asked>, Error> {
+) -> Result<Option<ListedKey>, Error> {
     let configured = state.catalog.providers.get(&provider);
-    let (Some(configured), Some(stored)) = (configured, workspace.keys.get(&provider)) else {
+    let (Some(configured), Some(stored)) = (configured, found.keys.get(&provider)) else {
         return Ok(None);
     };
     if !binding_allowed(stored, configured) {
         return Ok(None);
     }
-    let scope = Scope::Workspace(workspace.id.clone());
-    let key = state.keyring.open_key(&scope, &provider, stored).await?;
-    let test = KeyTest {
+    let (scope, keyring) = (workspace.scope(), &state.keyring);
+    let check = KeyCheck {
         provider: configured,
-        key: &key,
+        key: &keyring.open_key(&scope, &provider, stored).await?,
         binding: &stored.binding,
         probe_model: None,
     };
-    let models = match test.list(state).await? {
-        ListOutcome::Models(models) => ModelsLearnt::Listed(listing(models, state.clock.now())),
-        ListOutcome::Hidden => ModelsLearnt::Hidden,
-        ListOutcome::Failed(_) => return Ok(None),
-    };
-    Ok(Some(Asked {
-        key_id: stored.key_id,
-        provider,
-        models,
-    }))
+    let key_id = stored.key_id;
+    Ok(match state.key_checker.list(check).await? {
+        ModelsLearnt::Nothing => None,
+        models => Some(ListedKey {
+            provider,
+            key_id,
+            models,
+        }),
+    })
 }
 
-async fn remember(
+async fn record(
     state: &Arc<AppState>,
-    caller: &Caller,
-    scope: Scope,
-    asked: Asked,
+    workspace: &Admitted<WorkspaceId>,
+    listed: ListedKey,
 ) -> Result<(), Error> {
-    let Asked {
+    let ListedKey {
         provider,
         key_id,
         models,
-    } = asked;
-    let intent = Intent::new(Rpc::ListModels, scope, caller, ChangeMeta::default(), &[]);
+    } = listed;
+    let (scope, meta) = (workspace.scope(), ChangeMeta::default());
+    let request = ChangeRequest::new(Rpc::ListModels, scope, workspace.caller(), meta, &[]);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
+    commit(&state.changes, request, move |draft| {
+        let (condemnation, now) = (&planning.policy.condemnation, planning.clock.now());
         let learnt = Learnt {
             verdict: None,
             models,
         };
-        // A key that was replaced meanwhile keeps the list of its own test.
-        draft.record_check(
-            &provider,
-            key_id,
-            learnt,
-            &planning.policy.condemnation,
-            planning.clock.now(),
-        );
+        // A key that was replaced meanwhile keeps its own list.
+        draft.record_check(&provider, key_id, learnt, condemnation, now);
         let models = |holder: &Holder| {
             let key = holder.keys().get(&provider);
-            key.and_then(|key| key.models.as_ref())
-                .map(|listing| listing.models.iter().count())
+            let listing = key.and_then(|key| key.models.as_ref());
+            json!({ "models": listing.map(|listing| listing.models.iter().count()) })
         };
-        Ok(Planned {
+        Ok(Outcome {
             answer: (),
-            before: json!({ "models": models(draft.before()) }),
-            after: json!({ "models": models(draft.after()) }),
+            before: models(draft.before()),
+            after: models(draft.after()),
             provider: Some(provider.clone()),
             verdict: None,
         })

@@ -1,14 +1,17 @@
-//! ListPlatformAuditEvents: who changed what of the operator's own keys, and when.
+//! ListPlatformAuditEvents: the changes of the platform's keys, with their authors and times.
 
-use super::{AppState, AuditPage, list_audit_events::page};
-use crate::domain::{audit::TimeRange, error::Error, names::Scope};
+use super::list_audit_events::{AuditPage, page};
+use crate::{
+    app_state::AppState,
+    domain::{audit::TimeRange, error::Error, names::Scope},
+};
 
-/// Lists the changes of the platform that come after a revision.
+/// Lists the platform's changes after a revision.
 pub async fn list_platform_audit_events(
     state: &AppState,
     range: TimeRange,
     after: u64,
-    most: usize,
+    limit: usize,
 ) -> Result<AuditPage, Error> {
-    page(state, &Scope::Platform, range, after, most).await
+    page(state, &Scope::Platform, range, after, limit).await
 }

@@ -1,12 +1,15 @@
-//! ListPlatformKeys: the operator's keys, masked. Read from the database.
+//! ListPlatformKeys: the operator's keys, masked, from the database.
 
-use super::{AppState, KeyView};
-use crate::domain::{error::Error, resolution::key_damaged};
+use crate::{
+    app_state::AppState,
+    domain::{error::Error, resolution::key_damaged},
+    view::KeyView,
+};
 
 /// The platform's keys.
 #[derive(Debug)]
 pub struct PlatformKeys {
-    /// By provider.
+    /// Sorted by provider.
     pub keys: Vec<KeyView>,
     /// The platform's revision.
     pub revision: u64,
@@ -18,12 +21,10 @@ pub async fn list_platform_keys(state: &AppState) -> Result<PlatformKeys, Error>
     if let Some(provider) = platform.damaged.first() {
         return Err(key_damaged("the platform's key", provider));
     }
-    let condemnation = &state.policy.condemnation;
+    let keys = platform.keys.iter();
     Ok(PlatformKeys {
-        keys: platform
-            .keys
-            .iter()
-            .map(|(provider, key)| KeyView::new(provider, key, condemnation))
+        keys: keys
+            .map(|(provider, key)| state.key_view(provider, key))
             .collect(),
         revision: platform.revision,
     })

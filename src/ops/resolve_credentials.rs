@@ -1,50 +1,54 @@
-//! ResolveCredentials: whose key, which model, where, and who pays; with the credential.
+//! ResolveCredentials: which key, which model, where, and who pays; with the credential.
 //!
-//! Invariants: answered from memory while that is fresh; no provider is asked. The key is opened for this call and
-//! belongs to the answer alone. A lease never outlasts `validated_at` + lease + 5 s, so that a degraded answer is a
-//! short one.
+//! Invariants:
+//! - Served from memory while that is fresh; no provider is called.
+//! - The key is opened for this call and belongs to the answer alone.
+//! - A lease ends at the latest at `validated_at` + lease + 5 s, so a degraded answer has a short one.
 //!
-//! Absent: any second choice. A refusal is the answer.
+//! Not here: any second choice. A refusal is the answer.
 
 use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use super::{AppState, KeySource, ResolutionView};
-use crate::audit;
-use crate::domain::{
-    admitted::Admitted,
-    audit::HandedOut,
-    error::{Error, Reason},
-    names::{Scope, WorkspaceId},
-    resolution::{Ask, Decision, Grant, decide},
-    secret::ApiKey,
+use crate::{
+    app_state::AppState,
+    audit,
+    domain::{
+        admitted::Admitted,
+        audit::HandedOut,
+        error::{Error, Reason},
+        names::{Scope, WorkspaceId},
+        resolution::{Ask, Decision, Grant, decide},
+        secret::ApiKey,
+    },
+    view::ResolutionView,
 };
 
-/// What a lease may exceed the moment of validation by, beside its own length.
+/// The time by which a lease may outlast the validation of its facts, beside its own length.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// A granted call.
 #[derive(Debug)]
-pub struct Resolved {
+pub struct ResolveOutcome {
     /// The decision.
     pub resolution: ResolutionView,
-    /// The secret; none for a local model.
+    /// The secret; `None`: a local model.
     pub api_key: Option<ApiKey>,
-    /// How long it may be used.
+    /// The lease of the answer.
     pub lease: Lease,
-    /// The database did not answer; the decision rests on what was known.
+    /// Whether the database did not answer, so that the decision rests on cached facts.
     pub degraded: bool,
-    /// Names this answer.
+    /// The id of this answer.
     pub resolution_id: Uuid,
 }
 
-/// How long an answer may be used, from when it was asked for.
+/// How long an answer may be used, counted from its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Until then.
+    /// The length.
     pub ttl: Duration,
-    /// Ask again from here on.
+    /// The time from which the caller should resolve again.
     pub refresh_after: Duration,
 }
 
@@ -53,68 +57,61 @@ pub async fn resolve_credentials(
     state: &AppState,
     workspace: &Admitted<WorkspaceId>,
     ask: &Ask,
-) -> Result<Resolved, Error> {
+) -> Result<ResolveOutcome, Error> {
     state.admit_purpose(workspace.caller(), &ask.purpose)?;
-    let (own, platform) = state.known(workspace, &ask.purpose).await?;
+    let (own, platform) = state.cached_holders(workspace, &ask.purpose).await?;
     let decision = decide(state.facts(&own.entry, &platform.entry), ask)?;
     let scope = match decision.grant {
         Grant::Byo(..) => workspace.scope(),
         Grant::Local | Grant::Free(_) | Grant::Credits(..) => Scope::Platform,
     };
     let api_key = match decision.grant.key() {
-        Some(key) => Some(
-            state
-                .keyring
-                .open_key(&scope, &decision.provider.name, key)
-                .await?,
-        ),
+        Some(key) => {
+            let provider = &decision.provider.name;
+            Some(state.keyring.open_key(&scope, provider, key).await?)
+        }
         None => None,
     };
-    let resolved = Resolved {
+    let outcome = ResolveOutcome {
         resolution: ResolutionView::new(&decision, &state.catalog),
         api_key,
         lease: lease(state, own.validated_at.min(platform.validated_at))?,
         degraded: own.degraded || platform.degraded,
         resolution_id: Uuid::now_v7(),
     };
-    put_on_record(state, workspace, ask, &decision, &resolved).await?;
-    Ok(resolved)
+    record(state, workspace, ask, &decision, &outcome).await?;
+    Ok(outcome)
 }
 
-/// What is granted is a line first, and what is handed out is counted.
-async fn put_on_record(
+/// Writes the audit line, then counts the key as handed out.
+async fn record(
     state: &AppState,
     workspace: &Admitted<WorkspaceId>,
     ask: &Ask,
     decision: &Decision<'_>,
-    resolved: &Resolved,
+    outcome: &ResolveOutcome,
 ) -> Result<(), Error> {
-    let key = &resolved.resolution;
+    let (caller, provider) = (workspace.caller(), &decision.provider.name);
     let line = audit::Resolved {
-        actor: Arc::clone(workspace.caller()),
+        actor: Arc::clone(caller),
         workspace: WorkspaceId::clone(workspace),
         purpose: ask.purpose.clone(),
-        provider: decision.provider.name.clone(),
+        provider: provider.clone(),
         model: decision.model.clone(),
         billing: decision.grant.billing_mode(),
-        key_source: match key.source {
-            KeySource::None => "none",
-            KeySource::Workspace => "workspace",
-            KeySource::Platform => "platform",
-        },
-        key_id: key.key_id,
-        generation: key.generation,
-        degraded: resolved.degraded,
-        resolution_id: resolved.resolution_id,
+        key_source: outcome.resolution.source.as_str(),
+        key_id: outcome.resolution.key_id,
+        generation: outcome.resolution.generation,
+        degraded: outcome.degraded,
+        resolution_id: outcome.resolution_id,
     };
     state.audit.resolved(line).await?;
     if let Grant::Byo(key, _) = decision.grant {
-        let (provider, generation) = (&decision.provider.name, key.generation);
         let handed_out = HandedOut {
             workspace,
             provider,
-            generation,
-            caller: &workspace.caller().subject,
+            generation: key.generation,
+            caller: &caller.subject,
         };
         state.audit.handed_out(key.key_id, &handed_out);
     }
@@ -122,16 +119,15 @@ async fn put_on_record(
 }
 
 fn lease(state: &AppState, validated_at: Duration) -> Result<Lease, Error> {
-    let latest = validated_at
+    let end = validated_at
         .saturating_add(state.lease)
         .saturating_add(SLACK);
-    let ttl = state
-        .lease
-        .min(latest.saturating_sub(state.clock.elapsed()));
+    let left = end.saturating_sub(state.clock.elapsed());
+    let ttl = state.lease.min(left);
     if ttl.is_zero() {
         return Err(Error::new(
             Reason::StoreUnavailable,
-            "what is known is too old to lease; try again",
+            "the cached workspace is too old for a lease; try again",
         )
         .retry_after(Duration::from_secs(1)));
     }

@@ -1,38 +1,38 @@
-//! SelectModel: the model that is used when a call names none.
+//! SelectModel: set or clear the model for calls that name none.
 //!
-//! Invariants: what the workspace's key surely cannot use is not selected. A selection is stored as it was chosen, so
-//! that a family goes on meaning its best id.
+//! Invariants: a model that the workspace's key cannot use is refused. A selection is stored as the caller wrote it, so a
+//! family goes on meaning its best id.
 
 use std::sync::Arc;
 
-use super::{
-    AppState, ChangeMeta, WorkspaceView,
-    commit::{Intent, Planned, commit},
-    view::remembered,
-};
-use crate::domain::{
-    admitted::Admitted,
-    caller::Rpc,
-    catalog::Provider,
-    error::Error,
-    names::{ModelName, ProviderName, WorkspaceId},
-    protocol::Protocol,
-    resolution::{agreed, model_unknown, provider_unknown, usable},
-    workspace::Workspace,
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{
+        admitted::Admitted,
+        caller::Rpc,
+        catalog::Provider,
+        error::Error,
+        names::{ModelName, ProviderName, WorkspaceId},
+        protocol::Protocol,
+        resolution::{agreed, model_unknown, provider_unknown, usable},
+        workspace::Workspace,
+    },
+    view::WorkspaceView,
 };
 
-/// What is asked for.
+/// The fields of SelectModel.
 #[derive(Debug)]
 pub struct SelectModel {
     /// `None`: clear the selection.
     pub model: Option<ModelName>,
-    /// Needed to clear, and outside the catalog.
+    /// Required to clear, and for a model outside the catalog.
     pub provider: Option<ProviderName>,
-    /// What every change may carry.
+    /// The fields that every change has.
     pub meta: ChangeMeta,
 }
 
-/// Selects a model.
+/// Selects a model, or clears the selection.
 pub async fn select_model(
     state: &Arc<AppState>,
     workspace: &Admitted<WorkspaceId>,
@@ -48,35 +48,21 @@ pub async fn select_model(
         configured(state, &provider)?;
         agreed(&state.catalog, &provider, model)?;
     }
-    let fields = [
-        provider.as_str(),
-        model.as_ref().map_or("", ModelName::as_str),
-    ];
-    let intent = Intent::new(
-        Rpc::SelectModel,
-        workspace.scope(),
-        workspace.caller(),
-        meta,
-        &fields,
-    );
+    let model_field = model.as_ref().map_or("", ModelName::as_str);
+    let (scope, fields) = (workspace.scope(), [provider.as_str(), model_field]);
+    let request = ChangeRequest::new(Rpc::SelectModel, scope, workspace.caller(), meta, &fields);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
+    commit(&state.changes, request, move |draft| {
         match &model {
-            Some(model) => selectable(&planning, draft.workspace()?, &provider, model)?,
+            Some(model) => check_selectable(&planning, draft.workspace()?, &provider, model)?,
             None if planning.catalog.providers.contains_key(&provider) => {}
             // A selection outlives its provider's entry in the catalog and can still be cleared.
             None if draft.workspace()?.knows(&provider) => {}
             None => return Err(provider_unknown(&provider)),
         }
         draft.select(&provider, model);
-        let workspace = draft.workspace()?;
-        Ok(Planned {
-            answer: WorkspaceView::new(workspace, &planning.catalog, &planning.policy.condemnation),
-            before: remembered(draft.before(), &provider),
-            after: remembered(draft.after(), &provider),
-            provider: Some(provider.clone()),
-            verdict: None,
-        })
+        let answer = planning.workspace_view(draft.workspace()?);
+        Ok(Outcome::of_provider(draft, provider, answer))
     })
     .await
 }
@@ -86,49 +72,42 @@ fn provider_of(
     model: Option<&ModelName>,
     provider: Option<ProviderName>,
 ) -> Result<ProviderName, Error> {
-    match (
-        model.and_then(|model| state.catalog.find(model.as_str())),
-        provider,
-    ) {
-        (_, Some(provider)) => Ok(provider),
-        (Some(listed), None) => Ok(listed.family().provider.clone()),
-        (None, None) => Err(match model {
-            None => Error::field("provider", "must be named to clear its selection"),
-            Some(model) => model_unknown(
-                model.as_str(),
-                "name its provider to select it all the same",
-            ),
-        }),
+    let listed = model.and_then(|model| state.catalog.find(model.as_str()));
+    match (provider, listed, model) {
+        (Some(provider), _, _) => Ok(provider),
+        (None, Some(listed), _) => Ok(listed.family().provider.clone()),
+        (None, None, Some(model)) => Err(model_unknown(
+            model.as_str(),
+            "name its provider to select it all the same",
+        )),
+        (None, None, None) => Err(Error::field(
+            "provider",
+            "must be named to clear its selection",
+        )),
     }
 }
 
 fn configured<'p>(state: &'p AppState, provider: &ProviderName) -> Result<&'p Provider, Error> {
-    state
-        .catalog
-        .providers
-        .get(provider)
-        .ok_or_else(|| provider_unknown(provider))
+    let configured = state.catalog.providers.get(provider);
+    configured.ok_or_else(|| provider_unknown(provider))
 }
 
-fn selectable(
+fn check_selectable(
     state: &AppState,
     workspace: &Workspace,
     provider: &ProviderName,
     model: &ModelName,
 ) -> Result<(), Error> {
-    let configured = configured(state, provider)?;
-    let now = state.clock.now();
+    let local = configured(state, provider)?.protocol == Protocol::Local;
     let key = workspace.keys.get(provider);
-    if state.catalog.find(model.as_str()).is_none()
-        && key.is_none()
-        && configured.protocol != Protocol::Local
-    {
+    if state.catalog.find(model.as_str()).is_none() && key.is_none() && !local {
         return Err(model_unknown(
             model.as_str(),
             "only the workspace's own key could use it: set one",
         ));
     }
-    // While the platform pays, its key's list is not the workspace's business.
+    let now = state.clock.now();
+    // While the platform pays, the list of the workspace's key does not count.
     let fresh = key
         .filter(|_| workspace.byo_enabled)
         .and_then(|key| key.fresh_models(now));

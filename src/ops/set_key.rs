@@ -1,51 +1,52 @@
-//! SetKey: test a key with its provider and, if that does not refuse it, store it in place of the old one.
+//! SetKey: check a key with its provider and, unless the check refuses it, store it in place of the old one.
 //!
-//! Invariants: validated before it replaces; a refused key changes nothing and the old one keeps serving. A selection
-//! survives if the new key can use it, else it is cleared and the answer says so.
+//! Invariants: a refused key changes nothing, and the old one keeps serving. A selection stays if the new key can use it;
+//! otherwise it is cleared and the answer says so.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AppState, KeyView, ModelView, NewKey, WorkspaceView,
-    commit::{Intent, Planned, commit_sealed, replayed},
-    selections::clear_unusable,
-    view::remembered,
-};
-use crate::domain::{
-    admitted::Admitted,
-    caller::Rpc,
-    error::Error,
-    names::{ModelName, ProviderName, WorkspaceId},
-    resolution::{agreed, offers, usable},
-    workspace::{Platform, Workspace},
+use crate::{
+    app_state::AppState,
+    change::{Attempt, ChangeRequest, Lookup, Outcome},
+    domain::{
+        admitted::Admitted,
+        caller::Rpc,
+        error::Error,
+        names::{ModelName, ProviderName, WorkspaceId},
+        resolution::{agreed, offers, usable},
+        selections::clear_unusable,
+        workspace::{Platform, Workspace},
+    },
+    key_check::NewKey,
+    view::{KeyView, ModelView, WorkspaceView},
 };
 
-/// How many models the answer holds at the most; ListModels has them all.
-const MOST_MODELS: usize = 1000;
+/// The most models in an answer; ListModels has them all.
+const MAX_MODELS: usize = 1000;
 
-/// What is asked for.
+/// The fields of SetKey.
 #[derive(Debug)]
 pub struct SetKey {
     /// The key.
     pub key: NewKey,
-    /// Select this model, too.
+    /// Also select this model.
     pub model: Option<ModelName>,
-    /// Switch BYO on, too.
+    /// Also switch BYO on.
     pub enable_byo: bool,
 }
 
-/// What follows.
+/// The outcome of SetKey.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct KeySet {
+pub struct SetKeyOutcome {
     /// The key, masked.
     pub key: KeyView,
-    /// What the key may use, the first thousand of it.
+    /// The models that the key can use, at most `MAX_MODELS`.
     pub models: Vec<ModelView>,
     /// The workspace.
     pub workspace: WorkspaceView,
-    /// The selections that the workspace's keys cannot use, by provider.
+    /// The models that the workspace's keys cannot use, by provider.
     pub cleared_selections: BTreeMap<String, String>,
 }
 
@@ -54,62 +55,56 @@ pub async fn set_key(
     state: &Arc<AppState>,
     workspace: &Admitted<WorkspaceId>,
     request: SetKey,
-) -> Result<KeySet, Error> {
-    let caller = workspace.caller();
+) -> Result<SetKeyOutcome, Error> {
     let SetKey {
         key,
         model,
         enable_byo,
     } = request;
-    let intent = {
+    let (caller, scope) = (workspace.caller(), workspace.scope());
+    let change = {
+        let model = model.as_ref().map_or("", ModelName::as_str);
         let mut fields = key.fields();
-        fields.extend([
-            model.as_ref().map_or("", ModelName::as_str),
-            if enable_byo { "byo" } else { "" },
-        ]);
-        let scope = workspace.scope();
-        Intent::new(Rpc::SetKey, scope, caller, key.meta.clone(), &fields)
+        fields.extend([model, if enable_byo { "byo" } else { "" }]);
+        ChangeRequest::new(Rpc::SetKey, scope, caller, key.meta.clone(), &fields)
     };
-    let proposed = key.propose(state)?;
-    let provider = proposed.provider.name.clone();
-    if let Some(model) = &model {
-        agreed(&state.catalog, &provider, model)?;
-    }
+    let validate_only = key.validate_only;
+    let proposal = key.propose(&state.key_checker)?;
+    let provider = proposal.provider.name.clone();
+    let chosen = match &model {
+        Some(model) => Some(agreed(&state.catalog, &provider, model)?),
+        None => None,
+    };
     let before = state.store.workspace(workspace).await?;
-    if let Some(answer) = replayed(state, &intent).await? {
-        return Ok(answer);
-    }
-    state.limiter.admit(&intent.scope, caller, &provider)?;
-    intent.expects(before.revision)?;
+    let attempt = match Attempt::begin(&state.changes, change).await? {
+        Lookup::Replayed(answer) => return Ok(answer),
+        Lookup::Fresh(attempt) => attempt,
+    };
+    let limiter = state.key_checker.limiter();
+    limiter.admit(&workspace.scope(), caller, &provider)?;
+    attempt.check_revision(before.revision)?;
     let today = state.clock.now().date();
-    if let Some(model) = &model {
-        // One that nobody serves any more needs no test call.
-        agreed(&state.catalog, &provider, model)?.to_test(today)?;
+    if let Some(chosen) = chosen {
+        // A retired model is refused before the key check.
+        chosen.to_test(today)?;
     }
-    let validate_only = proposed.new.validate_only;
-    let tested = proposed.test(state, caller).await?;
+    let checked = proposal.check(&state.key_checker, caller).await?;
     if let Some(model) = &model {
-        usable(
-            &state.catalog,
-            &provider,
-            model,
-            tested.models.as_ref().map(|list| &*list.models),
-            today,
-        )?;
+        let listed = checked.models.as_ref().map(|list| &*list.models);
+        usable(&state.catalog, &provider, model, listed, today)?;
     }
     if validate_only {
-        return Ok(KeySet {
-            key: tested.view(state),
+        return Ok(SetKeyOutcome {
+            key: checked.view(&state.policy.condemnation),
             models: Vec::new(),
-            workspace: WorkspaceView::new(&before, &state.catalog, &state.policy.condemnation),
+            workspace: state.workspace_view(&before),
             cleared_selections: BTreeMap::new(),
         });
     }
     let planning = Arc::clone(state);
-    commit_sealed(state, intent, move |draft, sealing| {
-        let condemnation = &planning.policy.condemnation;
-        let verdict = tested.verdict;
-        let stored = tested.store(draft, sealing)?;
+    let plan = attempt.commit_sealed(move |draft, sealing| {
+        let verdict = checked.verdict;
+        let stored = checked.store(draft, sealing)?;
         if enable_byo {
             draft.set_byo(true);
         }
@@ -117,29 +112,27 @@ pub async fn set_key(
             draft.select(&provider, model);
         }
         let cleared_selections = match draft.workspace()?.byo_enabled {
-            // Switching BYO on makes the other providers' keys the paying ones, too.
-            true => clear_unusable(draft, &planning, (!enable_byo).then_some(&provider))?,
-            // While the platform pays, its selections are not this key's business.
+            true => {
+                // Switching BYO on makes the other providers' keys the paying ones, too.
+                let only = (!enable_byo).then_some(&provider);
+                clear_unusable(draft, &planning.catalog, only, planning.clock.now())?
+            }
+            // While the platform pays, the key does not limit the selections.
             false => BTreeMap::new(),
         };
         let workspace = draft.workspace()?;
-        Ok(Planned {
-            answer: KeySet {
-                key: KeyView::new(&provider, &stored, condemnation),
-                models: usable_models(&planning, workspace, &provider),
-                workspace: WorkspaceView::new(workspace, &planning.catalog, condemnation),
-                cleared_selections,
-            },
-            before: remembered(draft.before(), &provider),
-            after: remembered(draft.after(), &provider),
-            provider: Some(provider),
-            verdict: Some(verdict),
-        })
-    })
-    .await
+        let answer = SetKeyOutcome {
+            key: planning.key_view(&provider, &stored),
+            models: usable_models(&planning, workspace, &provider),
+            workspace: planning.workspace_view(workspace),
+            cleared_selections,
+        };
+        Ok(Outcome::of_provider(draft, provider, answer).with_verdict(verdict))
+    });
+    plan.await
 }
 
-/// What the key may use, whether or not BYO is on already.
+/// The models that the key can use, whether or not BYO is on.
 fn usable_models(
     state: &AppState,
     workspace: &Workspace,
@@ -152,7 +145,7 @@ fn usable_models(
     offers(state.facts(&byo, &Platform::default()), Some(provider))
         .iter()
         .filter(|offer| offer.outcome.is_ok())
-        .take(MOST_MODELS)
+        .take(MAX_MODELS)
         .map(|offer| ModelView::new(offer, &state.catalog))
         .collect()
 }

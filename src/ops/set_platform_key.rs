@@ -1,23 +1,25 @@
-//! SetPlatformKey: the operator's key for one provider, tested before it replaces.
+//! SetPlatformKey: check the operator's key for one provider and, unless the check refuses it, store it in place of the old
+//! one.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AppState, KeyView, NewKey,
-    commit::{Intent, Planned, commit_sealed, replayed},
-    view::remembered,
-};
-use crate::domain::{
-    caller::{Caller, Rpc},
-    error::Error,
-    names::Scope,
+use crate::{
+    app_state::AppState,
+    change::{Attempt, ChangeRequest, Lookup, Outcome},
+    domain::{
+        caller::{Caller, Rpc},
+        error::Error,
+        names::Scope,
+    },
+    key_check::NewKey,
+    view::KeyView,
 };
 
-/// What follows.
+/// The outcome of SetPlatformKey.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct PlatformKeySet {
+pub struct SetPlatformKeyOutcome {
     /// The key, masked.
     pub key: KeyView,
     /// The platform's revision.
@@ -29,44 +31,34 @@ pub async fn set_platform_key(
     state: &Arc<AppState>,
     caller: &Caller,
     key: NewKey,
-) -> Result<PlatformKeySet, Error> {
-    let intent = Intent::new(
-        Rpc::SetPlatformKey,
-        Scope::Platform,
-        caller,
-        key.meta.clone(),
-        &key.fields(),
-    );
-    let proposed = key.propose(state)?;
-    let provider = proposed.provider.name.clone();
+) -> Result<SetPlatformKeyOutcome, Error> {
+    let (rpc, scope, meta) = (Rpc::SetPlatformKey, Scope::Platform, key.meta.clone());
+    let change = ChangeRequest::new(rpc, scope, caller, meta, &key.fields());
+    let validate_only = key.validate_only;
+    let proposal = key.propose(&state.key_checker)?;
+    let provider = proposal.provider.name.clone();
     let revision = state.store.platform().await?.revision;
-    if let Some(answer) = replayed(state, &intent).await? {
-        return Ok(answer);
-    }
-    state.limiter.admit(&intent.scope, caller, &provider)?;
-    intent.expects(revision)?;
-    let validate_only = proposed.new.validate_only;
-    let tested = proposed.test(state, caller).await?;
+    let attempt = match Attempt::begin(&state.changes, change).await? {
+        Lookup::Replayed(answer) => return Ok(answer),
+        Lookup::Fresh(attempt) => attempt,
+    };
+    let limiter = state.key_checker.limiter();
+    limiter.admit(&Scope::Platform, caller, &provider)?;
+    attempt.check_revision(revision)?;
+    let checked = proposal.check(&state.key_checker, caller).await?;
     if validate_only {
-        return Ok(PlatformKeySet {
-            key: tested.view(state),
-            revision,
-        });
+        let key = checked.view(&state.policy.condemnation);
+        return Ok(SetPlatformKeyOutcome { key, revision });
     }
     let planning = Arc::clone(state);
-    commit_sealed(state, intent, move |draft, sealing| {
-        let verdict = tested.verdict;
-        let stored = tested.store(draft, sealing)?;
-        Ok(Planned {
-            answer: PlatformKeySet {
-                key: KeyView::new(&provider, &stored, &planning.policy.condemnation),
-                revision: draft.after().revision(),
-            },
-            before: remembered(draft.before(), &provider),
-            after: remembered(draft.after(), &provider),
-            provider: Some(provider),
-            verdict: Some(verdict),
-        })
-    })
-    .await
+    let plan = attempt.commit_sealed(move |draft, sealing| {
+        let verdict = checked.verdict;
+        let stored = checked.store(draft, sealing)?;
+        let answer = SetPlatformKeyOutcome {
+            key: planning.key_view(&provider, &stored),
+            revision: draft.after().revision(),
+        };
+        Ok(Outcome::of_provider(draft, provider, answer).with_verdict(verdict))
+    });
+    plan.await
 }

@@ -1,30 +1,29 @@
-//! ToggleByo: the platform's keys and credits, or the workspace's own keys.
+//! ToggleByo: use the platform's keys and credits, or the workspace's own keys.
 //!
-//! Invariant: switching on without keys is allowed and reported; it never falls back.
+//! Invariants: BYO without keys is allowed and reported; it never falls back to the platform.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AppState, ChangeMeta, WorkspaceView,
-    commit::{Intent, Planned, commit},
-    selections::clear_unusable,
-    view::remembered_all,
-};
-use crate::domain::{
-    admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId, protocol::Protocol,
-    resolution::binding_allowed, workspace::Workspace,
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{
+        admitted::Admitted, caller::Rpc, error::Error, names::WorkspaceId, protocol::Protocol,
+        resolution::binding_allowed, selections::clear_unusable, workspace::Workspace,
+    },
+    view::WorkspaceView,
 };
 
-/// The toggle after the change.
+/// The outcome of ToggleByo.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct ByoToggled {
+pub struct ToggleByoOutcome {
     /// The workspace.
     pub workspace: WorkspaceView,
-    /// Configured providers whose models do not run while BYO is on.
+    /// The configured providers whose models cannot be used while BYO is on.
     pub providers_without_usable_key: Vec<String>,
-    /// The selections that the workspace's keys cannot use, by provider.
+    /// The models that the workspace's keys cannot use, by provider.
     pub cleared_selections: BTreeMap<String, String>,
 }
 
@@ -34,54 +33,34 @@ pub async fn toggle_byo(
     workspace: &Admitted<WorkspaceId>,
     enabled: bool,
     meta: ChangeMeta,
-) -> Result<ByoToggled, Error> {
-    let word = if enabled { "on" } else { "off" };
-    let intent = Intent::new(
-        Rpc::ToggleByo,
-        workspace.scope(),
-        workspace.caller(),
-        meta,
-        &[word],
-    );
+) -> Result<ToggleByoOutcome, Error> {
+    let (scope, fields) = (workspace.scope(), [if enabled { "on" } else { "off" }]);
+    let request = ChangeRequest::new(Rpc::ToggleByo, scope, workspace.caller(), meta, &fields);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
-        let before = remembered_all(draft.workspace()?);
+    commit(&state.changes, request, move |draft| {
         draft.set_byo(enabled);
-        // Under BYO the workspace's own keys say what can be used.
+        // Under BYO the workspace's own keys limit the models.
         let cleared_selections = match enabled {
-            true => clear_unusable(draft, &planning, None)?,
+            true => clear_unusable(draft, &planning.catalog, None, planning.clock.now())?,
             false => BTreeMap::new(),
         };
         let after = draft.workspace()?;
-        Ok(Planned {
-            answer: ByoToggled {
-                workspace: WorkspaceView::new(
-                    after,
-                    &planning.catalog,
-                    &planning.policy.condemnation,
-                ),
-                providers_without_usable_key: without_usable_key(&planning, after),
-                cleared_selections,
-            },
-            provider: None,
-            before,
-            after: remembered_all(after),
-            verdict: None,
-        })
+        let answer = ToggleByoOutcome {
+            workspace: planning.workspace_view(after),
+            providers_without_usable_key: without_usable_key(&planning, after),
+            cleared_selections,
+        };
+        Ok(Outcome::of_holder(draft, answer))
     })
     .await
 }
 
 fn without_usable_key(state: &AppState, workspace: &Workspace) -> Vec<String> {
-    let keyed = state
-        .catalog
-        .providers
-        .values()
-        .filter(|provider| provider.protocol != Protocol::Local);
-    keyed
+    let providers = state.catalog.providers.values();
+    providers
+        .filter(|provider| provider.protocol != Protocol::Local)
         .filter(|provider| {
-            let key = workspace.keys.get(&provider.name);
-            !key.is_some_and(|key| {
+            !workspace.keys.get(&provider.name).is_some_and(|key| {
                 binding_allowed(key, provider) && !key.health.condemned(&state.policy.condemnation)
             })
         })

@@ -1,26 +1,38 @@
-//! VerifyKey: test the stored key again, and remember what that taught.
+//! VerifyKey: check the stored key again and record the verdict.
 //!
-//! Invariants: the endpoint never changes; a key that was superseded while it was being tested is not touched; one
-//! refusal does not condemn.
+//! Invariants: the endpoint never changes. A key that was superseded during the check is not touched. One refusal does not
+//! condemn a key.
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    AppState, ChangeMeta, KeyChecked, KeyView,
-    check_key::{KeyTest, models_learnt},
-    commit::{Intent, Planned, commit},
+use crate::{
+    app_state::AppState,
+    change::{ChangeMeta, ChangeRequest, Outcome, commit},
+    domain::{
+        admitted::Admitted,
+        caller::{Caller, Rpc},
+        change::Learnt,
+        error::{Error, Reason},
+        names::{ModelName, ProviderName, Scope, WorkspaceId},
+        resolution::{agreed, binding_allowed, endpoint_no_longer_allowed, key_damaged},
+        verdict::Verdict,
+        workspace::Holder,
+    },
+    key_check::{KeyCheck, models_learnt},
+    view::KeyView,
 };
-use crate::domain::{
-    admitted::Admitted,
-    caller::{Caller, Rpc},
-    change::Learnt,
-    error::{Error, Reason},
-    names::{ModelName, ProviderName, Scope, WorkspaceId},
-    resolution::{agreed, binding_allowed, endpoint_no_longer_allowed, key_damaged},
-    verdict::Verdict,
-};
+
+/// The outcome of VerifyKey and VerifyPlatformKey.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct VerifyKeyOutcome {
+    /// The key after the check.
+    pub key: KeyView,
+    /// The verdict of this check.
+    pub verdict: Verdict,
+}
 
 /// Checks the stored key of a workspace.
 pub async fn verify_key(
@@ -28,12 +40,12 @@ pub async fn verify_key(
     workspace: &Admitted<WorkspaceId>,
     provider: ProviderName,
     model: Option<ModelName>,
-) -> Result<KeyChecked, Error> {
+) -> Result<VerifyKeyOutcome, Error> {
     let (caller, scope) = (workspace.caller(), workspace.scope());
     verify(state, caller, Rpc::VerifyKey, scope, provider, model).await
 }
 
-/// Checks the stored key of a workspace or of the platform.
+/// Checks the stored key of a holder.
 pub(super) async fn verify(
     state: &Arc<AppState>,
     caller: &Caller,
@@ -41,74 +53,63 @@ pub(super) async fn verify(
     scope: Scope,
     provider: ProviderName,
     model: Option<ModelName>,
-) -> Result<KeyChecked, Error> {
-    let configured = state.provider_with_keys(&provider)?;
+) -> Result<VerifyKeyOutcome, Error> {
+    let checker = &state.key_checker;
+    let configured = checker.provider(&provider)?;
     let today = state.clock.now().date();
     let probe_model = match &model {
         Some(model) => Some(agreed(&state.catalog, &provider, model)?.to_test(today)?),
         None => None,
     };
-    state.limiter.admit(&scope, caller, &provider)?;
+    checker.limiter().admit(&scope, caller, &provider)?;
     let holder = state.store.holder(&scope).await?;
     if holder.damaged().contains(&provider) {
         return Err(key_damaged("the key", &provider));
     }
-    let stored = holder
-        .keys()
-        .get(&provider)
-        .ok_or_else(|| no_key(&provider))?;
+    let stored = holder.keys().get(&provider);
+    let stored = stored.ok_or_else(|| key_not_found(&provider))?;
     if !binding_allowed(stored, configured) {
         return Err(endpoint_no_longer_allowed(&provider));
     }
     let key = state.keyring.open_key(&scope, &provider, stored).await?;
-    let probe_model = probe_model.as_deref();
-    let checked = KeyTest {
+    let check = KeyCheck {
         provider: configured,
         key: &key,
         binding: &stored.binding,
-        probe_model,
-    }
-    .run(state)
-    .await?;
-    let (key_id, now) = (stored.key_id, state.clock.now());
+        probe_model: probe_model.as_deref(),
+    };
+    let checked = checker.run(check).await?;
+    let (key_id, verdict, now) = (stored.key_id, checked.verdict, state.clock.now());
     let learnt = Learnt {
-        // That the one model named is not there says nothing about the key.
-        verdict: (probe_model.is_none() || checked.verdict != Verdict::ModelUnavailable)
-            .then_some(checked.verdict),
+        // A named model that is unavailable says nothing about the key.
+        verdict: (model.is_none() || verdict != Verdict::ModelUnavailable).then_some(verdict),
         models: models_learnt(&checked, now),
     };
-    let intent = Intent::new(rpc, scope, caller, ChangeMeta::default(), &[]);
+    let request = ChangeRequest::new(rpc, scope, caller, ChangeMeta::default(), &[]);
     let planning = Arc::clone(state);
-    commit(state, intent, move |draft| {
+    commit(&state.changes, request, move |draft| {
         let condemnation = &planning.policy.condemnation;
-        let before = draft
-            .before()
-            .keys()
-            .get(&provider)
-            .map(|key| key.health.badge(condemnation).as_str());
-        if !draft.record_check(&provider, key_id, learnt, condemnation, now) {
-            return Err(no_key(&provider));
-        }
-        let after = draft
-            .after()
-            .keys()
-            .get(&provider)
-            .ok_or_else(|| no_key(&provider))?;
-        Ok(Planned {
-            answer: KeyChecked {
-                key: KeyView::new(&provider, after, condemnation),
-                verdict: checked.verdict,
-            },
-            before: json!({ "badge": before }),
-            after: json!({ "badge": after.health.badge(condemnation).as_str() }),
+        let badge = |holder: &Holder| {
+            let key = holder.keys().get(&provider);
+            json!({ "badge": key.map(|key| key.health.badge(condemnation).as_str()) })
+        };
+        let before = badge(draft.before());
+        let recorded = draft.record_check(&provider, key_id, learnt, condemnation, now);
+        let after = draft.after().keys().get(&provider).filter(|_| recorded);
+        let after = after.ok_or_else(|| key_not_found(&provider))?;
+        let key = planning.key_view(&provider, after);
+        Ok(Outcome {
+            answer: VerifyKeyOutcome { key, verdict },
+            before,
+            after: badge(draft.after()),
             provider: Some(provider.clone()),
-            verdict: Some(checked.verdict),
+            verdict: Some(verdict),
         })
     })
     .await
 }
 
-fn no_key(provider: &ProviderName) -> Error {
+fn key_not_found(provider: &ProviderName) -> Error {
     Error::new(
         Reason::KeyNotFound,
         format!("there is no key for {provider}, or it was replaced meanwhile; set one"),

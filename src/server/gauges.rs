@@ -14,7 +14,7 @@ use tokio::time::interval;
 
 use super::Readiness;
 use crate::{
-    ops::AppState,
+    app_state::AppState,
     store::KeyCount,
     telemetry::metrics::{Label, gauge, total},
 };

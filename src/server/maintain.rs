@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is claimed, migrated or listened to.
 //!
-//! Absent: the work itself (`ops`).
+//! Absent: the work itself (`rewrap`).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::Config,
     domain::clock::Clock,
-    ops::{self, Rewrap, RewrapProgress, RewrapSummary},
+    rewrap::{self, RewrapMode, RewrapProgress, RewrapSummary},
     store::{OpenMode, Store},
 };
 
@@ -21,14 +21,14 @@ use crate::{
 pub async fn rewrap(
     config: &Config,
     clock: Clock,
-    what: Rewrap,
+    mode: RewrapMode,
     dry_run: bool,
     restart: bool,
     report: impl FnMut(RewrapProgress),
 ) -> Result<RewrapSummary, StartError> {
     let store = Arc::new(Store::open(&store_settings(config), OpenMode::Maintain).await?);
     let keyring = open_keyring(config, &store, &clock).await?;
-    let summary = ops::rewrap(&store, &keyring, what, dry_run, restart, report).await;
+    let summary = rewrap::rewrap(&store, &keyring, mode, dry_run, restart, report).await;
     store.close().await;
     Ok(summary?)
 }

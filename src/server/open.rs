@@ -19,16 +19,18 @@ use url::Url;
 
 use super::{Readiness, StartError};
 use crate::{
+    app_state::AppState,
     audit::{Audit, AuditSettings, ChainKey},
+    change::Changes,
     config::{self, AuditMode, Config, Migrate},
     domain::{
         catalog::Catalog, clock::Clock, error::Error, kms_key::KmsKeyName, protocol::Protocol,
         resolution::Policy, verdict::Condemnation,
     },
     egress::Egress,
+    key_check::{CheckLimiter, CheckLimits, KeyChecker},
     keyring::Keyring,
     kms::{AwsKms, AwsSettings, KeyFiles, Kms, LocalKms},
-    ops::{AppState, Changes, TestLimiter, TestLimits},
     provider::Providers,
     store::{OpenMode, PoolerMode, Store, StoreSettings},
     workspace_cache::WorkspaceCache,
@@ -44,27 +46,38 @@ pub(super) async fn open(
     readiness: &Readiness,
 ) -> Result<Arc<AppState>, StartError> {
     make_folder(&config.server.data_dir)?;
-    let catalog = catalog(config)?;
+    let catalog = Arc::new(catalog(config)?);
     let egress = egress(config);
     check_hosts(&catalog, &egress)?;
     let store = Arc::new(reached(&store_settings(config)).await?);
     readiness.reached_database().await;
-    let keyring = open_keyring(config, &store, &clock).await?;
+    let keyring = Arc::new(open_keyring(config, &store, &clock).await?);
     let lease = Duration::from_secs(config.resolution.lease_seconds);
-    let audit = audit(config, &store, &clock).await?;
+    let audit = Arc::new(audit(config, &store, &clock).await?);
     let workspaces = usize::try_from(config.limits.workspaces).map_err(Error::internal)?;
+    let cache = WorkspaceCache::new(Arc::clone(&store), clock.clone(), lease, workspaces);
+    let cache = Arc::new(cache);
+    let changes = Changes::new(
+        Arc::clone(&store),
+        Arc::clone(&cache),
+        Arc::clone(&keyring),
+        Arc::clone(&audit),
+        clock.clone(),
+    );
+    let deadline = Duration::from_millis(config.checks.deadline_ms);
+    let providers = Providers::new(egress, deadline).map_err(Error::internal)?;
+    let limiter = CheckLimiter::new(limits(config)?);
+    let key_checker = KeyChecker::new(providers, Arc::clone(&catalog), limiter, clock.clone());
     Ok(Arc::new(AppState {
-        cache: WorkspaceCache::new(Arc::clone(&store), clock.clone(), lease, workspaces),
         store,
+        cache,
         keyring,
-        providers: Providers::new(egress, Duration::from_millis(config.checks.deadline_ms))
-            .map_err(Error::internal)?,
+        key_checker,
         catalog,
         policy: policy(config),
-        limiter: TestLimiter::new(limits(config)?),
         lease,
         audit,
-        changes: Changes::default(),
+        changes: Arc::new(changes),
         clock,
     }))
 }
@@ -271,8 +284,8 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-fn limits(config: &Config) -> Result<TestLimits, Error> {
-    Ok(TestLimits {
+fn limits(config: &Config) -> Result<CheckLimits, Error> {
+    Ok(CheckLimits {
         per_workspace: positive(config.checks.per_workspace_per_minute)?,
         per_principal: positive(config.checks.per_principal_per_minute)?,
         per_provider: positive(config.checks.per_provider_per_second)?,

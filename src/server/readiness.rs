@@ -25,12 +25,12 @@ use tonic_health::{
 };
 
 use crate::{
+    app_state::AppState,
     contract::v1::{
         key_service_server::KeyServiceServer, platform_service_server::PlatformServiceServer,
     },
     grpc::Services,
     keyring::BUCKETS,
-    ops::AppState,
 };
 
 /// How often it is judged.

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Readiness, gauges::KeyCounts, stopped};
-use crate::{domain::error::Error, identity::Identity, ops::AppState, transport::Tls};
+use crate::{app_state::AppState, domain::error::Error, identity::Identity, transport::Tls};
 
 /// How often the data keys are looked after.
 const KEYRING_ROUND: Duration = Duration::from_secs(1);

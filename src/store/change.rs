@@ -80,16 +80,15 @@ impl ChangeTransaction {
         limited("a read under the lock", self.limit, load).await
     }
 
-    /// Whether a request id has a stored result: the same request may have committed before this one got the lock.
-    pub async fn has_result(
+    /// Finds the stored result of a request id: the same request may have committed before this one got the lock.
+    pub async fn find_result(
         &self,
         rpc: Rpc,
         request_id: &RequestId,
         now: OffsetDateTime,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<StoredResult>, Error> {
         let find = request_results::find(&self.transaction, &self.scope, rpc, request_id, now);
-        let result = limited("a read under the lock", self.limit, find).await?;
-        Ok(result.is_some())
+        limited("a read under the lock", self.limit, find).await
     }
 
     /// Locks the row of a data key until the change ends and returns the data key as wrapped; `None`: it is not active,

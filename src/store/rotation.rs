@@ -2,7 +2,7 @@
 //!
 //! Invariants: what changed since it was read stays as it is. A data key has a successor before it is retired.
 //!
-//! Not here: opening, sealing and wrapping (`ops::rewrap`, `keyring`).
+//! Not here: opening, sealing and wrapping (`rewrap`, `keyring`).
 
 use sea_orm::DatabaseTransaction;
 use time::OffsetDateTime;

@@ -85,7 +85,7 @@ impl World {
         world
     }
 
-    /// The other process commits a change, as `ops::commit` does.
+    /// The other process commits a change, as `change::commit` does.
     async fn toggle(&self, on: bool) {
         let change = self.other.begin(&Scope::Workspace(acme())).await.unwrap();
         let mut draft = Draft::new(change.holder().await.unwrap());

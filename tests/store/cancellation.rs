@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    FakeProvider, Rows, byokd::config, catalog::catalog, lines, openai_key, until,
-};
+use crate::support::{FakeProvider, Rows, byokd::config, catalog::catalog, lines, openai_key};
 use byokd::{
+    app_state::AppState,
+    change::ChangeMeta,
     domain::{
         admitted::Admitted,
         caller::{Caller, Rights, Role, RpcSet, WorkspaceScope},
@@ -24,7 +24,8 @@ use byokd::{
         resolution::Ask,
         secret::ApiKey,
     },
-    ops::{self, AppState, ChangeMeta, NewKey, SetKey},
+    key_check::NewKey,
+    ops::{self, SetKey},
 };
 
 /// The number of consecutive complete runs after which no further await point is expected: their number
@@ -105,12 +106,9 @@ impl World {
         deleted.await.map(|_| ())
     }
 
-    /// Every started change is over: each holds the parts until it is whole or absent.
+    /// Waits until every started change is whole or absent.
     async fn settled(&self) {
-        until("the changes are over", async || {
-            (Arc::strong_count(&self.parts) == 1).then_some(())
-        })
-        .await;
+        self.parts.changes.settled().await;
     }
 
     /// The answer of the hot path: a key, or the reason.

@@ -1,10 +1,11 @@
-//! What keeps test calls from being an oracle for stolen keys.
+//! The limits of key checks, so that byokd is no oracle for stolen keys.
 //!
-//! Invariants: every call that makes byokd test a key is counted for its workspace, its caller and its provider before
-//! the provider is reached; a refusal says when to come back. The counters are bounded: those that have recovered are
-//! dropped once there are many. A bounded number of test calls runs at once.
+//! Invariants:
+//! - A key check is counted for its workspace, its caller and its provider before the provider is called.
+//! - A refusal says when to retry.
+//! - The counters are bounded: beyond `MANY`, those that have recovered are dropped.
 //!
-//! Absent: limits on anything else.
+//! Not here: limits of other calls (`grpc::admission`).
 
 use std::{hash::Hash, num::NonZeroU32, time::Duration};
 
@@ -12,7 +13,6 @@ use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
-
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::{
@@ -21,33 +21,33 @@ use crate::domain::{
     names::{ProviderName, Scope},
 };
 
-/// How many test calls run at once: each may hold an answer of some megabytes.
+/// Key checks that run at once: each may hold an answer of some megabytes.
 const IN_FLIGHT: usize = 64;
-/// Beyond this many counters, those that have recovered are dropped.
+/// The number of counters beyond which those that have recovered are dropped.
 const MANY: usize = 10_000;
 
-/// How many test calls are allowed.
+/// The limits of key checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TestLimits {
-    /// A minute, for each workspace (the platform counts as one).
+pub struct CheckLimits {
+    /// Per minute and workspace. The platform counts as one.
     pub per_workspace: NonZeroU32,
-    /// A minute, for each caller.
+    /// Per minute and caller.
     pub per_principal: NonZeroU32,
-    /// A second, for each provider.
+    /// Per second and provider.
     pub per_provider: NonZeroU32,
 }
 
-/// Counts test calls.
-pub struct TestLimiter {
+/// Counts key checks.
+pub struct CheckLimiter {
     workspaces: DefaultKeyedRateLimiter<Scope>,
     principals: DefaultKeyedRateLimiter<String>,
     providers: DefaultKeyedRateLimiter<ProviderName>,
     in_flight: Semaphore,
 }
 
-impl TestLimiter {
-    /// Nothing counted yet.
-    pub fn new(limits: TestLimits) -> Self {
+impl CheckLimiter {
+    /// No key check has been counted yet.
+    pub fn new(limits: CheckLimits) -> Self {
         Self {
             workspaces: RateLimiter::keyed(Quota::per_minute(limits.per_workspace)),
             principals: RateLimiter::keyed(Quota::per_minute(limits.per_principal)),
@@ -56,7 +56,7 @@ impl TestLimiter {
         }
     }
 
-    /// Counts one test call, or refuses it: `RATE_LIMITED`.
+    /// Counts one key check, or refuses it: `RATE_LIMITED`.
     pub fn admit(
         &self,
         scope: &Scope,
@@ -68,7 +68,7 @@ impl TestLimiter {
         count(&self.providers, provider, "provider")
     }
 
-    /// A place among the test calls that run at once, or `OVERLOADED`; given back when it is dropped.
+    /// Takes a permit to run a key check, or refuses it: `OVERLOADED`.
     pub(super) fn enter(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.in_flight.try_acquire().map_err(|_| overloaded())
     }
@@ -77,7 +77,7 @@ impl TestLimiter {
 fn overloaded() -> Error {
     Error::new(
         Reason::Overloaded,
-        "too many test calls are running; try again",
+        "too many key checks are running; try again",
     )
     .retry_after(Duration::from_secs(1))
 }
@@ -94,10 +94,10 @@ fn count<K: Clone + Eq + Hash>(
         let wait = until.wait_time_from(DefaultClock::default().now());
         Error::new(
             Reason::RateLimited,
-            format!("too many test calls for this {of}; wait and try again"),
+            format!("too many key checks for this {of}; wait and try again"),
         )
         .with("limit", of)
-        // A whole second is the least that a retry can be told.
+        // At least a second, so that a client does not retry at once.
         .retry_after(wait.max(Duration::from_secs(1)))
     })
 }
@@ -112,16 +112,15 @@ mod tests {
         names::WorkspaceId,
     };
 
-    /// Dropping counters to make room drops none that still counts.
     #[test]
     fn a_used_up_limit_outlives_many_counters() {
         let (one, many) = (NonZeroU32::MIN, NonZeroU32::new(1_000_000).unwrap());
-        let limits = TestLimits {
+        let limits = CheckLimits {
             per_workspace: one,
             per_principal: many,
             per_provider: many,
         };
-        let limiter = TestLimiter::new(limits);
+        let limiter = CheckLimiter::new(limits);
         let caller = Caller {
             subject: "tests".to_owned(),
             rights: Rights {
