@@ -12,10 +12,12 @@
 mod admission;
 mod answer;
 mod call;
+mod deadline;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gate;
 mod key_service;
+mod limiter;
 mod measured;
 mod parse;
 mod platform_service;

@@ -25,7 +25,7 @@ use crate::{
         verdict::Finding,
         workspace::{Binding, Listing},
     },
-    provider::{Checked, ListOutcome, Providers, Target},
+    provider::{CheckOutcome, ListOutcome, ProbeTarget, Providers},
     telemetry::{metrics, trace},
 };
 
@@ -91,7 +91,7 @@ impl KeyChecker {
     }
 
     /// Runs the list probe and the generation probes.
-    pub async fn run(&self, check: KeyCheck<'_>) -> Result<Checked, Error> {
+    pub async fn run(&self, check: KeyCheck<'_>) -> Result<CheckOutcome, Error> {
         let _permit = self.limiter.enter()?;
         let base_url = parsed(&check.binding.base_url)?;
         let (provider, today) = (check.provider, self.clock.now().date());
@@ -134,8 +134,8 @@ impl KeyCheck<'_> {
         )
     }
 
-    fn target<'t>(&'t self, base_url: &'t Url) -> Target<'t> {
-        Target {
+    fn target<'t>(&'t self, base_url: &'t Url) -> ProbeTarget<'t> {
+        ProbeTarget {
             provider: self.provider.name.as_str(),
             protocol: self.provider.protocol,
             base_url,
@@ -156,7 +156,7 @@ fn listed(models: Vec<String>, now: OffsetDateTime) -> ModelsLearnt {
 }
 
 /// The models that a key check found. Some providers list for any key: the list of a refused key says nothing.
-pub fn models_learnt(checked: &Checked, now: OffsetDateTime) -> ModelsLearnt {
+pub fn models_learnt(checked: &CheckOutcome, now: OffsetDateTime) -> ModelsLearnt {
     match (&checked.models, checked.verdict.finding()) {
         (None, Finding::Works) => ModelsLearnt::Hidden,
         (Some(models), Finding::Works | Finding::Recognised) => listed(models.clone(), now),
