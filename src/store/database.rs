@@ -73,12 +73,18 @@ impl Database {
 
     /// The connections for reads.
     pub(super) fn reads(&self) -> LimitedReads<'_> {
-        LimitedReads::new(&self.writer.engine, &self.readers)
+        LimitedReads {
+            engine: &self.writer.engine,
+            connections: &self.readers,
+        }
     }
 
     /// The connection for the change log.
     pub(super) fn log_reads(&self) -> LimitedReads<'_> {
-        LimitedReads::new(&self.writer.engine, &self.log_reader)
+        LimitedReads {
+            connections: &self.log_reader,
+            ..self.reads()
+        }
     }
 
     /// Runs `work` with a span and metrics.

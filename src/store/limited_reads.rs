@@ -11,17 +11,8 @@ use super::writer::Engine;
 
 /// A connection for reads, with the limits of its engine.
 pub(super) struct LimitedReads<'a> {
-    engine: &'a Engine,
-    connections: &'a DatabaseConnection,
-}
-
-impl<'a> LimitedReads<'a> {
-    pub(super) fn new(engine: &'a Engine, connections: &'a DatabaseConnection) -> Self {
-        Self {
-            engine,
-            connections,
-        }
-    }
+    pub(super) engine: &'a Engine,
+    pub(super) connections: &'a DatabaseConnection,
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 //!
 //! Invariants: an error is one line that says what to fix, without the password.
 
-use std::time::Duration;
+use std::{fmt::Display, io::ErrorKind, time::Duration};
 
 use sea_orm::SqlxError;
 use sqlx::postgres::PgConnectOptions;
@@ -55,10 +55,9 @@ pub(super) fn does_not_answer(options: &PgConnectOptions) -> Error {
 pub(super) fn is_unreachable(error: &SqlxError) -> bool {
     match error {
         // Invalid data: TLS failed. Not found: a certificate file is missing. See `refused`.
-        SqlxError::Io(error) => !matches!(
-            error.kind(),
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound
-        ),
+        SqlxError::Io(error) => {
+            !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::NotFound)
+        }
         // A load balancer without servers accepts connections and closes them.
         SqlxError::Protocol(_) => true,
         SqlxError::Database(error) => {
@@ -75,12 +74,13 @@ pub(super) fn is_unreachable(error: &SqlxError) -> bool {
 pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
     let (place, user) = (place(options), options.get_username());
     let database = options.get_database().unwrap_or(user);
+    let no_tls = |error: &dyn Display| {
+        format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
+    };
     let why = match error {
         // rustls reports a bad certificate as invalid data.
-        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
-        }
-        SqlxError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        SqlxError::Io(error) if error.kind() == ErrorKind::InvalidData => no_tls(&error),
+        SqlxError::Io(error) if error.kind() == ErrorKind::NotFound => {
             format!(
                 "a file that database.url names cannot be read: {error}; check sslrootcert, sslcert and sslkey"
             )
@@ -88,9 +88,7 @@ pub(super) fn refused(options: &PgConnectOptions, error: &SqlxError) -> Error {
         SqlxError::Io(error) => {
             format!("cannot reach {place}: {error}; check host and port of database.url")
         }
-        SqlxError::Tls(error) => {
-            format!("no TLS with {place}: {error}; check sslmode and sslrootcert of database.url")
-        }
+        SqlxError::Tls(error) => no_tls(&error),
         SqlxError::Database(error) => match error.code().as_deref() {
             Some("28P01" | "28000") => {
                 format!(
