@@ -8,7 +8,8 @@
 //! - [`transport`] accepts the connection. [`grpc`] admits the caller, parses the message, and turns answers and errors
 //!   into messages and statuses.
 //! - [`identity`] authenticates the caller.
-//! - [`ops`] has one file for each RPC, named like it.
+//! - [`ops`] has one file for each RPC, named like it, over one [`app_state`]. [`change`] is the road of every change,
+//!   [`key_check`] the check of a key, [`view`] the answers.
 //! - [`workspace_cache`] has the workspaces in memory, [`keyring`] the data keys. [`provider`] checks keys through
 //!   [`egress`]. [`audit`] records changes, resolves and refusals.
 //! - [`store`] has every query; [`kms`] wraps data keys.
