@@ -1,4 +1,4 @@
-//! One attempt at a change: look the request id up, lock, plan, commit, tell the cache, write the audit line.
+//! One attempt at a change: look the request id up, lock, plan, commit, invalidate the cache, write the audit entry.
 //!
 //! Invariants:
 //! - A retry never plans: it gets the first result, found before the lock or, for a twin that committed meanwhile, under

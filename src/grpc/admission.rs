@@ -1,13 +1,12 @@
-//! Which calls come in at all: how many at once, and for how long each.
+//! Admission: how many calls run at once, and how long each one may take.
 //!
-//! A call counts once its whole message is there, until its answer. One that never comes holds no place, so that nobody
-//! keeps others out by calls that cost nothing. Lists are refused first, then changes, resolves last.
+//! A call gets its permit once its message is complete, and keeps it until its answer. A message that never comes holds
+//! no permit, so that cheap calls cannot lock other callers out (docs/decisions/permit-after-message.md).
 //!
-//! Invariants: a refusal costs no more than its answer and says when to come back; every call has a deadline, the
-//! caller's or ours, and no caller's is longer than allowed; a message has 5 s to come. Health checks are always let in
-//! and hold no place.
+//! Invariants: a refusal costs no more than its answer and carries a retry delay; every call has a deadline, and a caller
+//! cannot exceed the maximum; a message has 5 s to arrive. Health checks need no permit.
 //!
-//! Absent: limits for each caller or workspace (`ops::limits`), and each connection's (`transport`).
+//! Not here: limits per caller or workspace (`key_check::limits`) and per connection (`transport`).
 
 use std::{
     convert::Infallible,

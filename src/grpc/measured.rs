@@ -1,7 +1,7 @@
 //! How long a call took and how it ended, for metrics and traces.
 //!
 //! Invariants: every call of the contract is counted once, also one that was given up, refused at the door, or is not
-//! served. A method that nobody serves has no name of its own here: names are of a closed list.
+//! served. An unknown method has no label of its own: labels are a closed list.
 //!
 //! Absent: health checks.
 
@@ -68,17 +68,17 @@ impl Measured {
     pub(super) fn end<B>(mut self, answer: &Response<B>) {
         self.ended = true;
         match answer.extensions().get::<Status>() {
-            None => self.tell(Code::Ok, None),
+            None => self.record(Code::Ok, None),
             Some(status) => {
                 let reason = status
                     .source()
                     .and_then(|source| source.downcast_ref::<Because>());
-                self.tell(status.code(), reason.map(|because| because.0));
+                self.record(status.code(), reason.map(|because| because.0));
             }
         }
     }
 
-    fn tell(&self, code: Code, reason: Option<&'static str>) {
+    fn record(&self, code: Code, reason: Option<&'static str>) {
         let status = code_name(code);
         let error = (code != Code::Ok).then(|| reason.unwrap_or(status));
         let took = self.began.elapsed();
@@ -101,7 +101,7 @@ impl Drop for Measured {
             } else {
                 Code::Cancelled
             };
-            self.tell(code, None);
+            self.record(code, None);
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn optional<T>(
     }
 }
 
-/// What is told again in answers, errors and audit rows must not be a key that was pasted in its place.
+/// Rejects a key that was pasted into a name, because answers, errors and audit rows repeat names.
 fn no_key(field: &'static str, name: &str) -> Result<(), Error> {
     if looks_like_key(name) {
         return Err(Error::field(

@@ -2,7 +2,7 @@
 //!
 //! Invariants: every reason has one code, and the list has no wildcard, so that a new reason does not compile until it
 //! has a code. A cause is logged here, once, and never sent; those of
-//! callers that nobody knows are logged sparingly. What is byokd's own fault is answered with a fixed text
+//! unauthenticated callers are logged sparingly. What is byokd's own fault is answered with a fixed text
 //! and a trace id that stands in the log, too.
 //!
 //! Absent: statuses that the transport makes itself; they carry no reason.
@@ -181,11 +181,11 @@ mod tests {
             Reason::StoreUnavailable,
             Reason::CredentialsInvalid,
         ] {
-            let status = of(Error::new(reason, "told").caused_by("CANARY"), Rpc::SetKey);
+            let status = of(Error::new(reason, "text").caused_by("CANARY"), Rpc::SetKey);
             let metadata = status.get_details_error_info().unwrap().metadata;
             assert_eq!(metadata.keys().collect::<Vec<_>>(), ["trace_id"]);
             assert!(!String::from_utf8_lossy(status.details()).contains("CANARY"));
-            assert_eq!(status.message(), "told");
+            assert_eq!(status.message(), "text");
         }
     }
 }
