@@ -1,4 +1,4 @@
-//! What the parts of a resolve cost, one by one: `cargo bench --bench parts`.
+//! The cost of each part of a resolve: `cargo bench --bench parts`.
 //!
 //! The decision, the sealed record (sealed, opened for the first time and again), the caller behind a token that was
 //! verified before, and a workspace in the cache. Nothing here waits: what is not ready at the first look

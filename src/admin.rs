@@ -6,7 +6,7 @@
 //! Everything is bounded: connections and how long one is used, calls on one, an answer's time, what is read of a
 //! request.
 //!
-//! Absent: what is awaited, and what is measured; both are asked of the functions that come in.
+//! Not here: what is awaited, and what is measured; both are asked of the functions that come in.
 
 mod place;
 

@@ -1,4 +1,4 @@
-//! What happened, and who did it: the audit stream, and how often which key was handed out.
+//! The audit stream: changes, resolves, refusals, and usage counts.
 //!
 //! # The stream
 //!
@@ -59,7 +59,7 @@ pub use chain::ChainKey;
 pub use event::{Changed, Repeated, Resolved};
 use event::{Event, Opened, Refused};
 use queue::{Entry, Queue};
-pub use report::{ChainSummary, Finding, Note, Report};
+pub use report::{AuditFinding, ChainSummary, Note, Report};
 use sink::Sink;
 use usage::Usage;
 pub use verify::Verifier;

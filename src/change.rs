@@ -14,7 +14,7 @@ mod replay;
 mod request;
 mod sealing;
 
-pub use attempt::{Attempt, Lookup, Replayable, commit};
+pub use attempt::{Attempt, Replayable, RequestLookup, commit};
 pub use changes::Changes;
 pub use outcome::Outcome;
 pub use request::{ChangeMeta, ChangeRequest};

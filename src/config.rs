@@ -7,7 +7,7 @@
 //! environment but `load`. A combination that would serve secrets in clear text to a network is refused here, before
 //! any port is opened.
 //!
-//! Absent: what the settings do. `server` hands them to whom they concern.
+//! Not here: what the settings do. `server` hands them to whom they concern.
 
 mod audit;
 mod auth;

@@ -1,9 +1,9 @@
-//! What byokd knows without asking anybody: words, rules and formats.
+//! The pure part of byokd: names, rules and formats. No IO.
 //!
 //! Invariants: no IO, no async, no clock of its own (time is passed in), and no import from the rest of the crate.
 //! A name is parsed once, at the edge, into a type whose fields are private; what holds such a value may trust it.
 //!
-//! Absent: anything that knows gRPC, SQL, HTTP or a KMS.
+//! Not here: anything that knows gRPC, SQL, HTTP or a KMS.
 
 pub mod admitted;
 pub mod audit;

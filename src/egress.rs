@@ -7,7 +7,7 @@
 //! - No redirect, no proxy, no cookie, no referer; TLS, except to loopback in development.
 //! - Metadata services, link-local, multicast and reserved addresses are refused whatever the operator allows.
 //!
-//! Absent: which base URLs a provider may have (that is the catalog's), and rate limits.
+//! Not here: which base URLs a provider may have (that is the catalog's), and rate limits.
 
 mod address;
 

@@ -7,7 +7,7 @@
 //!
 //! Invariants: no RPC is served that does not pass the gate; a refused attempt is put on record before it is answered; no text of a database, KMS or provider reaches a status.
 //!
-//! Absent: any rule of who pays.
+//! Not here: any rule of who pays.
 
 mod admission;
 mod answer;

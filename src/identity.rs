@@ -1,4 +1,4 @@
-//! Who calls: from a certificate and a bearer token to a caller, and from a wish to a token.
+//! Authentication: from a certificate and a bearer token to a caller. Also mints tokens.
 //!
 //! A certificate's name is looked up in the operator's rules; so are the claims of an outside issuer's token. The
 //! embedded signer's own tokens say what they grant. With both, the caller has what both grant: the certificate is the
@@ -8,7 +8,7 @@
 //! first rule that fits counts, and who fits none is refused; both proofs must hold, one does not make up for the
 //! other. The server log has the fault; the caller gets one text for all faults.
 //!
-//! Absent: revocation of a single token. Tokens and certificates are to be short-lived.
+//! Not here: revocation of a single token. Tokens and certificates are to be short-lived.
 
 mod certificate;
 mod claims;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use certificate::Certificate;
 pub use issuer::{IssuerSettings, SigningAlgorithm};
-pub use issuer_keys::KeySource;
+pub use issuer_keys::JwksSource;
 pub use mint::{MintRequest, mint};
 pub use refusals::may_log_refusal;
 pub use signer::Signer;

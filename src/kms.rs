@@ -4,7 +4,7 @@
 //! unwrap; a blob is unwrapped only under the KMS key that the row names, and only if that key is allowed. A wrong key
 //! or a damaged blob is corruption, never an outage; a KMS key whose name was not looked up yet is an outage.
 //!
-//! Absent: caching, and what an outage means (`keyring`). There is no road from the cloud back to a key file.
+//! Not here: caching, and what an outage means (`keyring`). There is no road from the cloud back to a key file.
 
 mod aws;
 mod fault;

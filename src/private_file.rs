@@ -3,7 +3,7 @@
 //! Invariants: a file is made whole or not at all, and never in place of another; one that others may read is refused.
 //! A file of root's may be for this process's group: so Kubernetes hands a Secret to a pod.
 //!
-//! Absent: what stands in them.
+//! Not here: what stands in them.
 
 use std::{
     fs::{self, File, OpenOptions},

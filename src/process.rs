@@ -1,11 +1,11 @@
-//! What the system may show of this process: nothing that was in its memory.
+//! Protection of the process memory: no core dump, no debugger.
 //!
 //! Invariants: done before anything secret is read, by every command, since each may hold a key or a token; what the
 //! system refuses ends the command. No core is written, whatever kills the process; no other program of the same user
 //! reads its memory, its environment or its open files, nor attaches to it. Neither can be taken back: the hard limit
 //! falls too.
 //!
-//! Absent: locking of memory (encrypt the swap, or have none), and protection from who is root on the machine.
+//! Not here: locking of memory (encrypt the swap, or have none), and protection from who is root on the machine.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What the operator sees: log lines on standard error, metrics, and traces.
+//! Telemetry for the operator: logs, metrics, and traces.
 //!
 //! Metrics are kept as long as the process lives, are read at the admin port, and leave by OTLP where an endpoint is
 //! set; traces leave by OTLP alone. The names are those of OpenTelemetry's conventions where there are any.
@@ -7,7 +7,7 @@
 //! here holds a secret, a workspace's id, or anything else without bound; a collector that is away or slow costs a
 //! bounded queue and one line.
 //!
-//! Absent: what is worth telling. Each part says so itself.
+//! Not here: what is worth telling. Each part says so itself.
 
 mod export;
 mod logs;

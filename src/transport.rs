@@ -6,7 +6,7 @@
 //! Invariants: every wait has a limit: the handshake, the age of a connection, the calls that are still running when it
 //! has reached it. Connections are counted, and one too many is closed at once. A handshake never keeps another waiting.
 //!
-//! Absent: who may call what (`identity`, `grpc`), and how many calls run at once in all (`grpc::admission`).
+//! Not here: who may call what (`identity`, `grpc`), and how many calls run at once in all (`grpc::admission`).
 
 mod connection;
 mod resets;

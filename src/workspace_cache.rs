@@ -8,7 +8,7 @@
 //!
 //! `follow` reads the change log, `epochs` keeps for how long what was read counts, `slot` is one entry.
 //!
-//! Absent: telling anybody else what changed.
+//! Not here: telling anybody else what changed.
 
 mod epochs;
 mod follow;

@@ -1,4 +1,4 @@
-//! What honest callers feel while others flood the server: `cargo bench --bench floods`.
+//! Calls of honest clients while others flood the server: `cargo bench --bench floods`.
 //!
 //! The real server runs as a process of its own, on a loopback port, with its default limits but that
 //! 256 calls run at once. Honest callers resolve

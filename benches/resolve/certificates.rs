@@ -1,4 +1,4 @@
-//! What both servers and the client show each other where calls are encrypted.
+//! The certificates of both servers and of the client.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Where traces and metrics go while byokd is measured: somebody who takes them and forgets them.
+//! A collector that accepts traces and metrics and drops them.
 
 use opentelemetry_proto::tonic::collector::{
     metrics::v1::{

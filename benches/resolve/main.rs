@@ -1,4 +1,4 @@
-//! How fast a warm `ResolveCredentials` is, against the limit: `cargo bench --bench resolve`.
+//! A warm `ResolveCredentials` against the limit: `cargo bench --bench resolve`.
 //!
 //! The limit is a bare tonic server that receives the same calls and returns the same bytes. It and byokd run side by
 //! side, each on the first processor, with the client on another one; they are measured in turns, and what counts is the

@@ -1,4 +1,4 @@
-//! What is measured, in which order.
+//! The measurements, and their order.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What was measured, as the page `docs/performance.md` has it.
+//! The tables for `docs/performance.md`.
 
 use std::{fmt, fs, process::ExitCode};
 

@@ -110,7 +110,7 @@ impl Byokd {
             provider: "openai".to_owned(),
             api_key: format!("sk-proj-{}", "SYNTHETIC-".repeat(16).trim_end_matches('-')),
             enable_byo: true,
-            // Nobody listens there.
+            // No server listens there.
             allow_unverified: true,
             ..Default::default()
         };

@@ -24,7 +24,7 @@ pub(crate) struct Replicas {
     pub(crate) count: usize,
     /// Until all were ready.
     pub(crate) kms_calls: f64,
-    /// Statements a second while nobody calls, and for each call.
+    /// Statements a second without calls, and statements for each call.
     pub(crate) idle: f64,
     pub(crate) per_call: f64,
 }

@@ -1,9 +1,9 @@
-//! What many workspaces cost: `tests/services.sh cargo bench --bench scale`.
+//! The cost of many workspaces: `tests/services.sh cargo bench --bench scale`.
 //!
 //! A PostgreSQL of its own is filled, step by step, with a million workspaces that brought a key, each sealed in its
 //! place. At each step byokd, as a process on the first processor, answers calls whose workspaces follow Zipf's law;
 //! then as many replicas as the table says, and one that keeps all workspaces in memory. PostgreSQL itself counts the
-//! statements (`pg_stat_statements`), byokd's metrics tell the rest. What was measured is printed and written to
+//! statements (`pg_stat_statements`), byokd's metrics count the rest. The figures are printed and written to
 //! `docs/performance.md`, with the picture beside it.
 //!
 //! `-- --workspaces N` tries it with fewer, and writes nothing. The memory that is kept for workspaces is then a tenth

@@ -1,4 +1,4 @@
-//! What is measured, in which order.
+//! The measurements, and their order.
 
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ pub(crate) struct Measured {
 impl Measured {
     pub(crate) async fn take(workspaces: usize, counts: bool) -> Self {
         let (began, kept) = (Instant::now(), workspaces / 10);
-        let told = |what: &str| println!("{:4.0} s  {what}", began.elapsed().as_secs_f64());
+        let log = |what: &str| println!("{:4.0} s  {what}", began.elapsed().as_secs_f64());
         let deployment = Deployment::new().await;
         let steady = Steady::start(&deployment).await;
         // It makes the data keys.
@@ -46,9 +46,9 @@ impl Measured {
         for part in [1_000, 100, 10, 1] {
             let count = workspaces / part;
             seed.up_to(count).await;
-            told(&format!("{count} workspaces are in the database"));
+            log(&format!("{count} workspaces are in the database"));
             steps.push(Step::take(&deployment, &mut admin, count, kept).await);
-            told(&format!("{:.1?}", steps.last().unwrap()));
+            log(&format!("{:.1?}", steps.last().unwrap()));
         }
         let mut starts = Vec::new();
         for _ in 0..STARTS {
@@ -56,14 +56,14 @@ impl Measured {
             starts.push(replica.started);
         }
         let cold = Cold::take(&deployment, &mut admin, kept).await;
-        told(&format!("{starts:.0?} {cold:.1?}"));
+        log(&format!("{starts:.0?} {cold:.1?}"));
         let mut replicas = Vec::new();
         for count in 1..=3 {
             replicas.push(Replicas::take(&deployment, &mut admin, count, workspaces, kept).await);
-            told(&format!("{:.2?}", replicas.last().unwrap()));
+            log(&format!("{:.2?}", replicas.last().unwrap()));
         }
         let memory = Memory::take(&deployment, workspaces).await;
-        told(&format!("{memory:.0?}"));
+        log(&format!("{memory:.0?}"));
         let kms = steady.end(counts).await;
         Self {
             workspaces,

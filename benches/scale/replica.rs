@@ -137,7 +137,7 @@ impl Replica {
             .await
     }
 
-    /// Waits until it tells that it keeps this many workspaces.
+    /// Waits until its metrics report this many cached workspaces.
     pub(crate) async fn keeps(&self, workspaces: usize) {
         let began = Instant::now();
         loop {

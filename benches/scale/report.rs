@@ -1,4 +1,4 @@
-//! What was measured, as the page `docs/performance.md` has it, and its picture.
+//! The tables and the chart for `docs/performance.md`.
 
 use std::fmt;
 

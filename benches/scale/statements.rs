@@ -1,4 +1,4 @@
-//! How many statements byokd sent, as PostgreSQL counted them (`pg_stat_statements`).
+//! Counts byokd's statements (`pg_stat_statements`).
 
 use sqlx::{PgConnection, Row as _};
 

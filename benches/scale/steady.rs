@@ -1,11 +1,11 @@
-//! Replicas that nobody calls, on a database of their own, for as long as the run lasts: what they ask of the KMS.
+//! Idle replicas on a database of their own, for the whole run: they count the calls to the KMS.
 
 use std::time::{Duration, Instant};
 
 use crate::{deployment::Deployment, replica::Replica};
 
 const REPLICAS: usize = 3;
-/// How old a data key gets before it is unwrapped anew.
+/// Age at which a data key is refreshed.
 pub(crate) const CACHE_AGE: Duration = Duration::from_secs(10 * 60);
 /// Longer than a data key is kept, the last one's delay included.
 const WINDOW: Duration = Duration::from_secs(11 * 60 + 30);
@@ -38,7 +38,7 @@ impl Steady {
         }
     }
 
-    /// What they have asked since; a run that counts waits until every data key was unwrapped anew.
+    /// Calls since the start. A counting run waits until every data key was refreshed.
     pub(crate) async fn end(self, waits: bool) -> KmsCalls {
         if waits {
             tokio::time::sleep(WINDOW.saturating_sub(self.began.elapsed())).await;

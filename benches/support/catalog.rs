@@ -1,6 +1,6 @@
-//! What is offered while byokd is measured.
+//! The catalog of the benches.
 
-/// Nobody listens there.
+/// No server listens there.
 pub(crate) const HOST: &str = "http://127.0.0.1:1/v1";
 
 pub(crate) const CATALOG: &str = r#"

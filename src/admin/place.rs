@@ -1,6 +1,6 @@
 //! Connections, as many as there is room for.
 //!
-//! Absent: what is said on them.
+//! Not here: what is said on them.
 
 use std::{
     io,

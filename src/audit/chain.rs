@@ -3,7 +3,7 @@
 //! Invariants: the MAC covers the MAC of the line before and every byte of the line but its own MAC; digits are lower
 //! case, so that a line has one spelling. The key can not be printed.
 //!
-//! Absent: what a line says (`event`), and where it goes (`sink`).
+//! Not here: what a line says (`event`), and where it goes (`sink`).
 
 use std::{fmt, path::Path};
 

@@ -1,9 +1,9 @@
-//! What the database knows of this chain: how far it has come, so that a cut tail is missed.
+//! Checkpoints: the position of this chain in the database, so that a cut tail is detected.
 //!
 //! Invariants: a checkpoint covers only entries on disk. A database outage costs a checkpoint, never an entry;
 //! what was handed out waits for it in memory, within a bound.
 //!
-//! Absent: comparing (`verify`).
+//! Not here: comparing (`verify`).
 
 use std::time::Duration;
 

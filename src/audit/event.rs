@@ -1,9 +1,9 @@
-//! What a line says, one struct a kind.
+//! The entries of the audit stream, one struct for each kind.
 //!
 //! Invariants: fields are named one by one, never a whole request; a key appears masked or by its id; what others choose
 //! (a caller's name) is bounded. An absent field is left out.
 //!
-//! Absent: chain, sequence, time and MAC, which every line has (`chain`).
+//! Not here: chain, sequence, time and MAC, which every line has (`chain`).
 
 use std::{fmt::Display, sync::Arc};
 

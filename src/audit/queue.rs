@@ -1,9 +1,9 @@
-//! What waits to be written.
+//! The queue of entries that wait for the writer.
 //!
 //! Invariants: bounded; nothing here is held across an await; the road in is a lock for the length of a push. A buffered
 //! push does not wake the writer, which looks by itself. What finds no room is counted.
 //!
-//! Absent: lines. A caller leaves what happened, and the writer words it.
+//! Not here: lines. A caller leaves what happened, and the writer words it.
 
 use std::{
     mem,

@@ -1,6 +1,6 @@
-//! What a check found.
+//! The report of a check of audit files.
 //!
-//! Absent: finding it (`verify`).
+//! Not here: finding it (`verify`).
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const LISTED: usize = 1000;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct AuditFinding {
     /// The file; none: what is wrong is that something is in no file.
     pub file: Option<PathBuf>,
     /// The line in it, counted from 1.
@@ -26,7 +26,7 @@ pub struct Finding {
 }
 
 /// What is not wrong, but worth knowing.
-pub type Note = Finding;
+pub type Note = AuditFinding;
 
 /// A chain that was read.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +49,7 @@ pub struct Report {
     /// The chains, in the order of their beginnings.
     pub chains: Vec<ChainSummary>,
     /// What is wrong; the first thousand of it.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<AuditFinding>,
     /// How much is wrong.
     pub faults: u64,
     /// What is not wrong, but worth knowing.
@@ -63,7 +63,7 @@ impl Report {
     }
 
     /// Counts a finding, and lists it up to the bound.
-    pub(super) fn add_finding(&mut self, finding: Finding) {
+    pub(super) fn add_finding(&mut self, finding: AuditFinding) {
         self.faults = self.faults.saturating_add(1);
         if self.findings.len() < LISTED {
             self.findings.push(finding);

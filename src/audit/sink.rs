@@ -1,9 +1,9 @@
-//! Where the lines go: a file, or standard output.
+//! The sink of the stream: a file, or standard output.
 //!
 //! Invariants: a file holds whole lines only; what a failed write left of one is cut off before the next is written. One
 //! process writes a file, by a lock that the system drops with the process. A file is its owner's alone.
 //!
-//! Absent: what a line is.
+//! Not here: what a line is.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

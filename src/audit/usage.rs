@@ -1,4 +1,4 @@
-//! How often which key was handed out, until the database has it.
+//! Usage counts in memory, until the database has them.
 //!
 //! Invariants: a count that was seen before costs no allocation. What is on its way to the database stays as it is, under
 //! one number, until the database has it; a number is added once. Bounded: counts above the bound are dropped and logged.

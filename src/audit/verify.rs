@@ -7,7 +7,7 @@
 //! of an editor: a line without its end, the last of its file or before a line that says `torn`. A chain
 //! that was not closed may have lost its tail from the last checkpoint on, and that is said, too.
 //!
-//! Absent: what the lines say happened.
+//! Not here: what the lines say happened.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use super::{
     LONGEST_LINE,
     chain::{self, ChainKey, NO_MAC, Place},
     cursor::{ChainLine, Cursor, skip_line},
-    report::{ChainSummary, Finding, Note, Report},
+    report::{AuditFinding, ChainSummary, Note, Report},
 };
 use crate::domain::audit::{Checkpoint, Mac};
 
@@ -280,7 +280,7 @@ impl<'k> Verifier<'k> {
                 ),
                 Some(_) => continue,
             };
-            self.report.add_finding(Finding {
+            self.report.add_finding(AuditFinding {
                 file: None,
                 line: None,
                 chain: Some(known.chain_id),
@@ -319,7 +319,7 @@ impl<'k> Verifier<'k> {
     }
 
     fn fault(&mut self, cursor: &Cursor<'_>, line: Option<&ChainLine>, fault: String) {
-        self.report.add_finding(Finding {
+        self.report.add_finding(AuditFinding {
             file: Some(cursor.file.to_owned()),
             line: Some(cursor.line),
             chain: line.map(|line| line.chain),

@@ -4,7 +4,7 @@
 //! for the same batch wait for one sync. After a failed write it tries again by itself, four times a second. A change
 //! whose line failed is kept and written later; everything else is counted.
 //!
-//! Absent: waiting for callers; nothing here is theirs.
+//! Not here: waiting for callers; nothing here is theirs.
 
 use std::{io, mem, sync::Arc, time::Duration};
 

@@ -36,7 +36,7 @@ pub trait Replayable: Serialize + DeserializeOwned + Send + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + 'static> Replayable for T {}
 
 /// The result of looking a request id up.
-pub enum Lookup<T> {
+pub enum RequestLookup<T> {
     /// The change was made before; this was its answer.
     Replayed(T),
     /// The change is to be made.
@@ -70,8 +70,8 @@ pub async fn commit<T: Replayable>(
     plan: impl FnOnce(&mut Draft) -> Result<Outcome<T>, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let attempt = match Attempt::begin(changes, request).await? {
-        Lookup::Replayed(answer) => return Ok(answer),
-        Lookup::Fresh(attempt) => attempt,
+        RequestLookup::Replayed(answer) => return Ok(answer),
+        RequestLookup::Fresh(attempt) => attempt,
     };
     let changes = Arc::clone(changes);
     changes.audit.ready()?;
@@ -88,16 +88,16 @@ impl Attempt {
     pub async fn begin<T: DeserializeOwned>(
         changes: &Arc<Changes>,
         request: ChangeRequest,
-    ) -> Result<Lookup<T>, Error> {
+    ) -> Result<RequestLookup<T>, Error> {
         if let Some(key) = &request.idempotency_key {
             let (store, now) = (&changes.store, changes.clock.now());
             let first = store.find_result(&request.scope, request.rpc, &key.request_id, now);
             if let Some(first) = first.await? {
                 let answer = replay(changes, &request, key, first).await?;
-                return Ok(Lookup::Replayed(answer));
+                return Ok(RequestLookup::Replayed(answer));
             }
         }
-        Ok(Lookup::Fresh(Self {
+        Ok(RequestLookup::Fresh(Self {
             changes: Arc::clone(changes),
             request,
         }))

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{argument, failure::Failure, global::GlobalArgs, settings::SettingsArgs};
 use crate::{
-    audit::{ChainKey, Finding, Report, Verifier},
+    audit::{AuditFinding, ChainKey, Report, Verifier},
     config::Config,
     domain::audit::Checkpoint,
     server::store_settings,
@@ -120,7 +120,7 @@ impl fmt::Display for VerifyReport {
 }
 
 /// The place of a finding, and its fault.
-fn finding_text(finding: &Finding) -> String {
+fn finding_text(finding: &AuditFinding) -> String {
     let file = finding.file.as_ref().map(|file| file.display().to_string());
     let line = finding
         .line

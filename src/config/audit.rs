@@ -1,9 +1,9 @@
-//! What is put on record, where, and for how long.
+//! The `[audit]` section: mode, file, key and retention.
 //!
 //! Invariant: the key that chains the record is made by byokd only where everything is embedded; elsewhere its loss would
 //! stay unnoticed until an audit.
 //!
-//! Absent: the record (`audit`).
+//! Not here: the record (`audit`).
 
 use std::path::{Path, PathBuf};
 

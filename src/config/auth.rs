@@ -1,6 +1,6 @@
-//! Who may call: the embedded signer, outside issuers, and rules.
+//! The `[auth]` section: the embedded signer, issuers, and rules.
 //!
-//! Absent: what the rules mean (`domain::rule`).
+//! Not here: what the rules mean (`domain::rule`).
 
 use std::{
     collections::BTreeSet,

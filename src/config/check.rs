@@ -1,4 +1,4 @@
-//! What no setting may be, alone or together with another.
+//! Checks of values that no setting may have, alone or together with another.
 //!
 //! Invariant: every fault names the setting to change and what to set it to.
 

@@ -1,6 +1,6 @@
-//! How much is served at once and kept in memory, and for how long.
+//! The `[limits]` section: bounds on connections, calls, deadlines and cached workspaces.
 //!
-//! Absent: limits on test calls (`checks`) and on calls to the KMS (`kms`).
+//! Not here: limits on test calls (`checks`) and on calls to the KMS (`kms`).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
-//! How the contract is encrypted, and whether callers show certificates.
+//! The `[tls]` section: the encryption of the contract's port, and client certificates.
 //!
-//! Absent: cipher suites and versions. TLS 1.3 it is (RFC 8446).
+//! Not here: cipher suites and versions. TLS 1.3 it is (RFC 8446).
 
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,9 @@
-//! What is remembered of a change: who did it, on whose behalf, and what it was before and after; and of keys that were
-//! handed out.
+//! Audit rows of changes, and usage counts of keys.
 //!
 //! Invariants: built from fields named one by one, never from a whole request, so that no secret can slip in; a key
 //! appears masked. The store writes a change in its own transaction.
 //!
-//! Absent: refused attempts and resolves, which change nothing; they are lines of the audit stream (`audit`).
+//! Not here: refused attempts and resolves, which change nothing; they are lines of the audit stream (`audit`).
 
 use serde_json::Value;
 use time::OffsetDateTime;

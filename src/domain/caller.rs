@@ -1,9 +1,9 @@
-//! Who calls, and what the caller may do.
+//! The caller: its subject, roles, purposes and workspace scope.
 //!
 //! Invariants: an RPC is allowed only to the roles listed for it here; a scope is stated, never implied; the default
 //! purpose is `reply` alone, so that a caller cannot turn an LLM call into a free one.
 //!
-//! Absent: how an identity was proved. That is `identity`.
+//! Not here: how an identity was proved. That is `identity`.
 
 use std::collections::BTreeSet;
 

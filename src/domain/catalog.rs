@@ -4,7 +4,7 @@
 //! belongs to one family; a family of a provider that bills has a price in credits, since a forgotten price would be
 //! free; a local provider's family has none.
 //!
-//! Absent: availability. Which id a key can use is the decision's business (`domain::resolution`).
+//! Not here: availability. Which id a key can use is the decision's business (`domain::resolution`).
 
 mod faults;
 mod load;

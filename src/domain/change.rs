@@ -3,7 +3,7 @@
 //! Invariants: the revision grows by exactly one, and only if something that others can see changed; a generation is
 //! never used twice; a superseded or deleted key leaves with its sealed bytes.
 //!
-//! Absent: the transaction that makes it true (`store`), and the rules of each RPC (`ops`).
+//! Not here: the transaction that makes it true (`store`), and the rules of each RPC (`ops`).
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@
 //! libraries' own). Ages are measured on the monotonic reading, which
 //! no administrator can set back; dates and stored times come from the wall reading.
 //!
-//! Absent: waiting. A test moves a manual clock; nothing sleeps on one.
+//! Not here: waiting. A test moves a manual clock; nothing sleeps on one.
 
 use std::{
     sync::{

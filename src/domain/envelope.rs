@@ -26,7 +26,7 @@
 //! Deriving costs more than all the rest of opening; so a data key remembers what it derived last, until it ends itself.
 //! No opened secret is kept.
 //!
-//! Absent: where data keys come from (`keyring`), and protection against the replay of an old row, which this format
+//! Not here: where data keys come from (`keyring`), and protection against the replay of an old row, which this format
 //! does not claim.
 
 use std::{fmt, sync::Arc};

@@ -4,7 +4,7 @@
 //! or anything of the database; `cause` never leaves it and is logged once, where the error turns into a status.
 //! A reason is part of the contract: it is never renamed.
 //!
-//! Absent: gRPC codes. `grpc/status` maps each reason to one.
+//! Not here: gRPC codes. `grpc/status` maps each reason to one.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is remembered of a stored key's test calls.
+//! The health of a stored key: the sum of its verdicts.
 //!
 //! Invariants:
 //! - One verdict never condemns a stored key: it takes a run of refusals over some time, because vendors have
@@ -9,7 +9,7 @@
 //! - Time is passed in and never runs backwards: an earlier `now`, from a replica whose clock is behind, counts as
 //!   the last time known.
 //!
-//! Absent: one verdict's meaning, and what a condemned key is refused for.
+//! Not here: one verdict's meaning, and what a condemned key is refused for.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};

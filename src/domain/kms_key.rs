@@ -1,9 +1,9 @@
-//! How an operator may name a key of the cloud KMS.
+//! Names of keys of the cloud KMS, as an operator writes them.
 //!
 //! Invariants: the form alone separates a KMS key name from other text. Other text is the path of a local
 //! key file, or a mistake.
 //!
-//! Absent: whether the key exists.
+//! Not here: whether the key exists.
 
 use uuid::Uuid;
 

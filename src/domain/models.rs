@@ -3,7 +3,7 @@
 //! Invariants: sorted and without repetition, so that equal sets have equal bodies and equal hashes; a provider
 //! answers hundreds of ids to every key, and a list is stored and held once per distinct set.
 //!
-//! Absent: when it was read, and for which key. That stands with the key.
+//! Not here: when it was read, and for which key. That stands with the key.
 
 use aws_lc_rs::digest::{SHA256, digest};
 

@@ -6,7 +6,7 @@
 //! A copy of a name shares its text: one that is in memory a million times, or in every line of a record, is cheap to
 //! pass on.
 //!
-//! Absent: whether a name means anything. The catalog knows providers, models and purposes; the store knows workspaces.
+//! Not here: whether a name means anything. The catalog knows providers, models and purposes; the store knows workspaces.
 
 use std::{fmt, sync::Arc};
 

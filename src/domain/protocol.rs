@@ -1,8 +1,8 @@
-//! How a provider is spoken to.
+//! The wire protocols of providers.
 //!
 //! Invariant: what a caller needs beside base URL and key follows from the protocol alone.
 //!
-//! Absent: the calls themselves. byokd makes only test calls (`provider`); the LLM calls are the callers'.
+//! Not here: the calls themselves. byokd makes only test calls (`provider`); the LLM calls are the callers'.
 
 use serde::{Deserialize, Serialize};
 

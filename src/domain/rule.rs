@@ -4,7 +4,7 @@
 //! workspaces (`*` or a list) or names the claim that holds them; a claim that a rule reads and that is absent, empty
 //! or of another form grants nothing. `*` is stated by the operator only: a claim never means every workspace.
 //!
-//! Absent: whether a certificate or a token is genuine (`identity`), and which of several rules counts: the first that
+//! Not here: whether a certificate or a token is genuine (`identity`), and which of several rules counts: the first that
 //! fits.
 
 use std::collections::{BTreeMap, BTreeSet};

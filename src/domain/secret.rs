@@ -6,7 +6,7 @@
 //! - The bytes are wiped on drop, on every path, also when a key is refused.
 //! - The only way to the text is [`ApiKey::expose`], which is easy to search for.
 //!
-//! Absent: `Display`, `Clone`, `PartialEq`, serde, and any opinion on prefixes or lengths of
+//! Not here: `Display`, `Clone`, `PartialEq`, serde, and any opinion on prefixes or lengths of
 //! particular vendors. Vendors change their formats; what is known of them is data beside the test calls.
 
 use std::fmt;

@@ -1,8 +1,8 @@
-//! What one test call teaches about a key.
+//! The verdict of a key check.
 //!
 //! Invariants: a verdict is one of a closed list, each has one finding, and its name is part of the contract.
 //!
-//! Absent: how a verdict is reached (the test calls and their tables), and what several of them add
+//! Not here: how a verdict is reached (the test calls and their tables), and what several of them add
 //! up to (the health of a stored key).
 
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 //! Invariants: at most one active key per provider; one whose row cannot be read is damaged, not absent; a tombstone has no keys, BYO off, and `exists` false, but keeps its
 //! revision. A key's sealed bytes travel with it; nothing here can open them.
 //!
-//! Absent: how any of it is stored or cached.
+//! Not here: how any of it is stored or cached.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

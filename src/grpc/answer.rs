@@ -2,7 +2,7 @@
 //!
 //! Invariant: a key in the clear enters one message, `Credential`, in one function.
 //!
-//! Absent: decisions. Every value was decided before.
+//! Not here: decisions. Every value was decided before.
 
 use time::OffsetDateTime;
 

@@ -1,9 +1,9 @@
-//! What the transport knows of who calls: the metadata, and whom the connection belongs to.
+//! The metadata of a call, and the client certificate of its connection.
 //!
 //! Invariants: a caller's `authorization` leaves with the call; it is in no message and no error. One that cannot be read
 //! is never taken for none: a certificate beside it may hold more than the token did.
 //!
-//! Absent: what any of it means (`identity`).
+//! Not here: what any of it means (`identity`).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The conversion of requests, as the fuzz targets call it. No build that ships has it.
 //!
-//! Absent: the services around it, which need a database.
+//! Not here: the services around it, which need a database.
 
 use zeroize::Zeroizing;
 

@@ -1,8 +1,8 @@
-//! Who may come in: identity, then role.
+//! The gate: authenticate the caller, check its role, then its workspace.
 //!
 //! Invariant: the only way to a `Caller` inside the services is through here, and it names the RPC that it is for.
 //!
-//! Absent: the workspace, which stands in the request and is checked by `parse`.
+//! Not here: the workspace, which stands in the request and is checked by `parse`.
 
 use std::sync::Arc;
 

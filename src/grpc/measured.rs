@@ -1,9 +1,9 @@
-//! How long a call took and how it ended, for metrics and traces.
+//! The duration and outcome of each call, for metrics and traces.
 //!
 //! Invariants: every call of the contract is counted once, also one that was given up, refused at the door, or is not
 //! served. An unknown method has no label of its own: labels are a closed list.
 //!
-//! Absent: health checks.
+//! Not here: health checks.
 
 use std::{error::Error as _, sync::LazyLock};
 

@@ -3,7 +3,7 @@
 //! Invariants: the workspace's form comes first, then whether the caller may speak of it, then everything else. A field
 //! of the wrong form is named and never repeated. A key leaves its message before anything can refuse the call, and is wiped.
 //!
-//! Absent: whether names mean anything.
+//! Not here: whether names mean anything.
 
 use std::collections::{BTreeMap, HashMap};
 

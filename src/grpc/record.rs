@@ -1,9 +1,9 @@
-//! What was put on record, as it is asked for and answered: time ranges, pages, events and counts.
+//! Audit rows and usage counts as messages: time ranges, pages, events and counts.
 //!
 //! Invariants: a page token holds the place of a row and nothing secret; one that byokd would not have given is
 //! `FIELD_INVALID`, like a range that ends before it begins.
 //!
-//! Absent: whose record it is. The workspace is checked with every page.
+//! Not here: whose record it is. The workspace is checked with every page.
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;

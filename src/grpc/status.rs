@@ -5,7 +5,7 @@
 //! unauthenticated callers are logged sparingly. What is byokd's own fault is answered with a fixed text
 //! and a trace id that stands in the log, too.
 //!
-//! Absent: statuses that the transport makes itself; they carry no reason.
+//! Not here: statuses that the transport makes itself; they carry no reason.
 
 use std::{collections::HashMap, sync::Arc};
 

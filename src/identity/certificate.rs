@@ -1,4 +1,4 @@
-//! What a client's certificate says of who calls.
+//! The name in a client certificate.
 //!
 //! The name is the one URI SAN, which must be a SPIFFE id (the X.509-SVID standard, section 2), or, where there is no
 //! URI SAN, the one DNS SAN. The subject and its CN are never looked at (RFC 9525, section 2).
@@ -6,7 +6,7 @@
 //! Invariants: a certificate that names two identities has none. The chain, its times and its purpose were checked in
 //! the handshake; that the certificate has not expired since is checked with each call.
 //!
-//! Absent: what a name may do (`domain::rule`), and revocation lists: certificates are to be short-lived.
+//! Not here: what a name may do (`domain::rule`), and revocation lists: certificates are to be short-lived.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;

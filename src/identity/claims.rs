@@ -3,7 +3,7 @@
 //! JSON parsers differ in which of two equal names they take; a token that depends on it is refused (RFC 7519,
 //! section 4), at every depth.
 //!
-//! Absent: what claims mean.
+//! Not here: what claims mean.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 //! (RFC 8725, sections 3.1 and 3.8 to 3.10). `exp` must be a number; `nbf` and `iat` must be numbers where they are. A
 //! token that names a claim twice, or demands an extension (`crit`), is refused. The server log has the fault.
 //!
-//! Absent: what the claims grant (`domain::rule`).
+//! Not here: what the claims grant (`domain::rule`).
 
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::{
     LEEWAY_SECONDS,
     claims::Claims,
-    issuer_keys::{IssuerKeys, KeySource},
+    issuer_keys::{IssuerKeys, JwksSource},
 };
 use crate::domain::clock::Clock;
 
@@ -29,7 +29,7 @@ pub struct IssuerSettings {
     /// The longest that a token may still be good for, in seconds.
     pub longest_life_seconds: i64,
     /// Where its keys are.
-    pub keys: KeySource,
+    pub keys: JwksSource,
 }
 
 /// What a token may be signed with.

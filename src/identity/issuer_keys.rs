@@ -5,7 +5,7 @@
 //! asks waits for that one read at the most. While reads fail the last good set is used, up to a day old; an old one
 //! is dropped, not trusted. What is read is bounded.
 //!
-//! Absent: discovery (`/.well-known/openid-configuration`): where the keys are is the operator's to say, not the
+//! Not here: discovery (`/.well-known/openid-configuration`): where the keys are is the operator's to say, not the
 //! network's.
 
 use std::{
@@ -43,7 +43,7 @@ const LONGEST: usize = 256 * 1024;
 
 /// Where a key set is.
 #[derive(Clone, Debug)]
-pub enum KeySource {
+pub enum JwksSource {
     /// In a file.
     File(PathBuf),
     /// At a URL.
@@ -60,7 +60,7 @@ pub enum KeySource {
 /// The keys of one issuer.
 pub(super) struct IssuerKeys {
     issuer: String,
-    source: KeySource,
+    source: JwksSource,
     algorithms: Vec<Algorithm>,
     clock: Clock,
     held: RwLock<Option<Held>>,
@@ -82,7 +82,7 @@ impl IssuerKeys {
     /// Nothing read yet.
     pub(super) fn new(
         issuer: String,
-        source: KeySource,
+        source: JwksSource,
         algorithms: Vec<Algorithm>,
         clock: Clock,
     ) -> Self {
@@ -154,11 +154,11 @@ impl IssuerKeys {
 
     async fn read(&self) -> Result<(KeySet, Vec<u8>), String> {
         let text = match &self.source {
-            KeySource::File(path) => {
+            JwksSource::File(path) => {
                 let read = timeout(READ, bounded(path)).await;
                 read.map_err(|_| format!("{}: no answer within {READ:?}", path.display()))??
             }
-            KeySource::Url {
+            JwksSource::Url {
                 url,
                 client,
                 token_file,

@@ -3,7 +3,7 @@
 //! Invariants: a key verifies one algorithm, the one that its type and curve allow and that the operator pinned; a
 //! symmetric key is never taken; `kid` is compared and nothing else is done with it.
 //!
-//! Absent: where the set comes from, and how old it is (`issuer_keys`).
+//! Not here: where the set comes from, and how old it is (`issuer_keys`).
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,

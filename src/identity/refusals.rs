@@ -1,6 +1,6 @@
-//! How much is logged of callers that are refused before it is known who they are: anybody can cause such lines.
+//! The rate of log lines about unauthenticated callers, because anybody can cause them.
 //!
-//! Absent: the audit stream, which counts what it leaves out.
+//! Not here: the audit stream, which counts what it leaves out.
 
 use std::{num::NonZeroU32, sync::LazyLock};
 

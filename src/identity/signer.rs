@@ -8,7 +8,7 @@
 //! A token that has no expiry, whose expiry is not a number, or that names an unknown role or a malformed scope is
 //! refused as a whole.
 //!
-//! Absent: rules. Who can read the signer's file says in the token itself what it grants.
+//! Not here: rules. Who can read the signer's file says in the token itself what it grants.
 
 use std::{collections::BTreeSet, fmt, path::Path};
 

@@ -4,7 +4,7 @@
 //! is used. Whose row is another creator's drops its own and unwraps the winner's. No call to the KMS is made inside a
 //! transaction.
 //!
-//! Absent: retiring data keys.
+//! Not here: retiring data keys.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

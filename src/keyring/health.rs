@@ -5,7 +5,7 @@
 //! `TWICE_OVER`, without a success between, closes the key: nothing under it is used until a call succeeds. A refusal
 //! is logged at once and then once a minute; an outage is logged once, and so is its end.
 //!
-//! Absent: the calls, and the data keys.
+//! Not here: the calls, and the data keys.
 
 use std::{
     collections::HashMap,

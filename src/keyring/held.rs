@@ -1,10 +1,10 @@
-//! What the keyring holds: the rows as they were read last, and the data keys that were unwrapped.
+//! The cached data keys: the rows of the last read, and the unwrapped keys.
 //!
 //! Invariants: an age counts from the load, however hot the key is. A data key is held under the KMS key that unwrapped
 //! it, whatever its row says by now: a rewrapped data key is the same one, with another blob and another KMS key. A
 //! row of which one of them changed is another data key's. What is damaged is not held.
 //!
-//! Absent: calls of any kind; nothing here waits.
+//! Not here: calls of any kind; nothing here waits.
 
 use std::{
     collections::HashMap,

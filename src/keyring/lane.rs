@@ -4,7 +4,7 @@
 //! same shares that failure, so that a thousand callers of a KMS that does not answer are one call. A caller who is
 //! gone leaves the lane free.
 //!
-//! Absent: an order between lanes; who takes several takes them by rising bucket.
+//! Not here: an order between lanes; who takes several takes them by rising bucket.
 
 use std::{
     pin::Pin,

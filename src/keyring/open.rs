@@ -4,7 +4,7 @@
 //! name is tried once more if that data key's row is another one by now: the database was restored, and another replica
 //! made another one.
 //!
-//! Absent: sealing.
+//! Not here: sealing.
 
 use std::sync::Arc;
 

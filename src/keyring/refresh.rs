@@ -4,7 +4,7 @@
 //! also after an outage, and never more than eight calls at once. A KMS key that fails is tried by one call, and
 //! left alone otherwise. One damaged row keeps none of the others cold.
 //!
-//! Absent: waiting for the next round (`server`).
+//! Not here: waiting for the next round (`server`).
 
 use std::{collections::VecDeque, pin::Pin, sync::Mutex, time::Duration};
 

@@ -3,7 +3,7 @@
 //! Invariants: a data key's wrapping is replaced only if it is still what was read; its successor is committed before
 //! anything is sealed under it. Resealing has a provider key in the clear here only, for that moment.
 //!
-//! Absent: the order of work, and how far it has come (`rewrap`).
+//! Not here: the order of work, and how far it has come (`rewrap`).
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! is named by its ARN, never by an alias, which may move between two calls. What is stored as ARN is what the KMS
 //! returned, and that is what was asked for. A region that fails is no other region's fault.
 //!
-//! Absent: wiping of what the SDK read from the wire; it keeps its own buffers.
+//! Not here: wiping of what the SDK read from the wire; it keeps its own buffers.
 
 mod credentials;
 mod fault;

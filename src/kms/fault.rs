@@ -3,7 +3,7 @@
 //! Invariants: an outage is never reported as corruption nor the other way round: the first is retried, the second is
 //! not. The text names KMS key, region, operation and what to do; it is for the operator and never holds a secret.
 //!
-//! Absent: what to do about it (`keyring`).
+//! Not here: what to do about it (`keyring`).
 
 use std::{fmt, time::Duration};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app_state::AppState,
-    change::{Attempt, ChangeRequest, Lookup, Outcome},
+    change::{Attempt, ChangeRequest, Outcome, RequestLookup},
     domain::{
         admitted::Admitted,
         caller::Rpc,
@@ -77,8 +77,8 @@ pub async fn set_key(
     };
     let before = state.store.workspace(workspace).await?;
     let attempt = match Attempt::begin(&state.changes, change).await? {
-        Lookup::Replayed(answer) => return Ok(answer),
-        Lookup::Fresh(attempt) => attempt,
+        RequestLookup::Replayed(answer) => return Ok(answer),
+        RequestLookup::Fresh(attempt) => attempt,
     };
     let limiter = state.key_checker.limiter();
     limiter.admit(&workspace.scope(), caller, &provider)?;

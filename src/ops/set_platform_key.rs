@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app_state::AppState,
-    change::{Attempt, ChangeRequest, Lookup, Outcome},
+    change::{Attempt, ChangeRequest, Outcome, RequestLookup},
     domain::{
         caller::{Caller, Rpc},
         error::Error,
@@ -39,8 +39,8 @@ pub async fn set_platform_key(
     let provider = proposal.provider.name.clone();
     let revision = state.store.platform().await?.revision;
     let attempt = match Attempt::begin(&state.changes, change).await? {
-        Lookup::Replayed(answer) => return Ok(answer),
-        Lookup::Fresh(attempt) => attempt,
+        RequestLookup::Replayed(answer) => return Ok(answer),
+        RequestLookup::Fresh(attempt) => attempt,
     };
     let limiter = state.key_checker.limiter();
     limiter.admit(&Scope::Platform, caller, &provider)?;

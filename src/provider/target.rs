@@ -1,4 +1,4 @@
-//! Where a key is checked, and the headers of each probe.
+//! The target of a key check: the host, and the headers of each probe.
 //!
 //! Invariants: the protocol's own headers win over the catalog's and the key's; a header that changes where a request
 //! goes or ends is never sent; the header with the key is marked sensitive.

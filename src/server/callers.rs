@@ -1,6 +1,6 @@
-//! Who may call, and how the port is encrypted, opened from a configuration.
+//! Identity and TLS, opened from a configuration.
 //!
-//! Absent: the rest of what operations are made of (`open`).
+//! Not here: the rest of what operations are made of (`open`).
 
 use std::{fs, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     config::{ClientCertificates, Config, IssuerConfig, TokenAlgorithm},
     domain::{clock::Clock, error::Error},
     grpc::CallLimits,
-    identity::{Granted, Identity, IssuerSettings, KeySource, Signer, SigningAlgorithm},
+    identity::{Granted, Identity, IssuerSettings, JwksSource, Signer, SigningAlgorithm},
     transport::{ClientAuth, ConnectionLimits, Tls, TlsFiles},
 };
 
@@ -87,7 +87,7 @@ fn known_callers(
 fn settings(config: &Config, issuer: &IssuerConfig) -> Result<IssuerSettings, StartError> {
     let refused = |why: String| StartError(format!("the issuer {}: {why}", issuer.issuer));
     let keys = match issuer.jwks_url.as_str() {
-        "" => KeySource::File(issuer.jwks_file.clone()),
+        "" => JwksSource::File(issuer.jwks_file.clone()),
         text => {
             let url = Url::parse(text).map_err(Error::internal)?;
             let egress = open::egress(config);
@@ -112,7 +112,7 @@ fn settings(config: &Config, issuer: &IssuerConfig) -> Result<IssuerSettings, St
             })?;
             let token_file =
                 Some(issuer.jwks_token_file.clone()).filter(|path| !path.as_os_str().is_empty());
-            KeySource::Url {
+            JwksSource::Url {
                 url,
                 client,
                 token_file,

@@ -1,9 +1,9 @@
-//! How things are, for those who look at the metrics.
+//! The gauges of the metrics.
 //!
 //! Invariants: what is asked here is in memory; the keys are counted in the database each five minutes and shown as they
 //! were counted, and not at all once counting failed.
 //!
-//! Absent: what happens, which is counted where it happens.
+//! Not here: what happens, which is counted where it happens.
 
 use std::{
     sync::{Arc, Mutex, PoisonError, Weak},

@@ -3,7 +3,7 @@
 //! A port is claimed first and listens later: a port that is in use fails the start at once, and an early caller is
 //! refused at once and goes elsewhere, instead of waiting for what may take long.
 //!
-//! Absent: what is served.
+//! Not here: what is served.
 
 use std::{fs, io, net::SocketAddr, path::Path};
 

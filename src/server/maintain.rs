@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is claimed, migrated or listened to.
 //!
-//! Absent: the work itself (`rewrap`).
+//! Not here: the work itself (`rewrap`).
 
 use std::sync::Arc;
 

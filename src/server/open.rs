@@ -4,7 +4,7 @@
 //! awaited, since it comes back without anybody's doing; a KMS key file is made only for a database that has no data
 //! keys yet.
 //!
-//! Absent: the ports.
+//! Not here: the ports.
 
 use std::{
     fs,

@@ -9,7 +9,7 @@
 //! Invariants: `/readyz`, `grpc.health.v1` and the metrics report one judgment, made four times a second, so they agree.
 //! A stopping replica never becomes ready again. The texts contain no address and no secret.
 //!
-//! Absent: whether the process lives. It does as long as it answers.
+//! Not here: whether the process lives. It does as long as it answers.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},

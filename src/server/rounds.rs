@@ -3,7 +3,7 @@
 //!
 //! Invariant: each goes on until the server stops; one that ends before that ends the server.
 //!
-//! Absent: what each of them does.
+//! Not here: what each of them does.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,10 +1,10 @@
-//! What leaves the process by OTLP, as the `OTEL_*` variables say (OpenTelemetry, "Environment Variable Specification").
+//! OTLP export, as the `OTEL_*` variables configure it (OpenTelemetry, "Environment Variable Specification").
 //!
 //! Invariants: without an endpoint nothing leaves; a variable that asks for what byokd does not do stops the start. Spans
 //! wait in a queue of bounded length and are dropped beyond it; metrics are read when they leave. A collector that is away
 //! is logged once, and its end is logged once.
 //!
-//! Absent: OTLP over HTTP, logs, and a file of settings of its own: collectors are configured like everybody else's.
+//! Not here: OTLP over HTTP, logs, and a file of settings of its own: collectors are configured like everybody else's.
 
 use std::{
     fmt::Debug,

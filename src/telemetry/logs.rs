@@ -4,7 +4,7 @@
 //! nothing else. No line is written for a call that succeeds. Whatever the filter says, only byokd itself logs below
 //! DEBUG: what HTTP, TLS and database libraries say there is the bytes that they carry, with keys and tokens among them.
 //!
-//! Absent: the cause of every line. That of a failed call says its trace id.
+//! Not here: the cause of every line. That of a failed call says its trace id.
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{

@@ -3,7 +3,7 @@
 //! Invariants: labels are of closed lists, and of the names of providers in the catalog; a workspace is none. A
 //! process has one set of metrics.
 //!
-//! Absent: the meaning of each for an operator (`docs/telemetry.md`).
+//! Not here: the meaning of each for an operator (`docs/telemetry.md`).
 
 use std::{
     sync::{LazyLock, OnceLock},

@@ -1,6 +1,6 @@
-//! Who this process is for collectors, as the `OTEL_*` variables say.
+//! The OpenTelemetry resource of this process, from the `OTEL_*` variables.
 //!
-//! Absent: where anything goes (`export`).
+//! Not here: where anything goes (`export`).
 
 use std::env;
 

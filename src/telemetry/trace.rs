@@ -4,7 +4,7 @@
 //! caller's `traceparent` that is not exactly what W3C Trace Context says is none. A span holds names, codes and
 //! reasons; no workspace, no key, no text of anybody else's.
 //!
-//! Absent: `tracestate` and baggage. They are other people's words, and providers would get to read them.
+//! Not here: `tracestate` and baggage. They are other people's words, and providers would get to read them.
 
 use std::sync::OnceLock;
 

@@ -5,7 +5,7 @@
 //! speak HTTP/2 in time is cut, too, and one that gives up on calls faster than allowed at once (rapid reset,
 //! CVE-2023-44487).
 //!
-//! Absent: what the calls are.
+//! Not here: what the calls are.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

@@ -4,7 +4,7 @@
 //! Counting what was dropped unanswered would miss most of them: a call whose message never came whole is answered, with
 //! an error, the moment it is given up.
 //!
-//! Absent: any other frame; hyper judges them.
+//! Not here: any other frame; hyper judges them.
 
 use std::{
     io,

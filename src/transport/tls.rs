@@ -6,7 +6,7 @@
 //! Invariants: no session is resumed, so that every connection is checked against today's CA; the private key is read
 //! into memory that is wiped; a certificate and a key that do not belong together are refused.
 //!
-//! Absent: what a client's certificate means (`identity`), and revocation lists.
+//! Not here: what a client's certificate means (`identity`), and revocation lists.
 
 use std::{
     fs,

@@ -4,7 +4,7 @@
 //! reads come from elsewhere; a history ends when the log no longer continues what was seen of it, and its epoch with
 //! it. Neither ever comes back. A poll counts for the epoch that it ended in, and for no later one.
 //!
-//! Absent: why one ends (`follow`), and what is served nevertheless (`slot`).
+//! Not here: why one ends (`follow`), and what is served nevertheless (`slot`).
 
 use std::{
     collections::BTreeMap,

@@ -5,7 +5,7 @@
 //! in it is forgotten. Joining the log mid-way also starts a new history, because earlier entries are not delivered. The
 //! log has one line when polling fails, and one when it works again.
 //!
-//! Absent: what an entry is worth (`slot`), and who else wants to hear of changes.
+//! Not here: what an entry is worth (`slot`), and who else wants to hear of changes.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //! share its outcome. While the database does not answer, an entry within its grace is served at once, and the loads
 //! that probe for recovery pause in between: a failing database gets few loads, and no caller waits for it.
 //!
-//! Absent: which entries there are, and when one is dropped (the parent module).
+//! Not here: which entries there are, and when one is dropped (the parent module).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

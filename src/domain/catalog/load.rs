@@ -2,7 +2,7 @@
 //!
 //! Invariant: a catalog that leaves here keeps every promise of the parent module; all faults are reported at once.
 //!
-//! Absent: reading the file. The embedded text is `catalog.toml` beside this file.
+//! Not here: reading the file. The embedded text is `catalog.toml` beside this file.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: it judges ids by the very function that the decision uses, and decides nothing.
 //!
-//! Absent: the decision's own outcome, which the caller has.
+//! Not here: the decision's own outcome, which the caller has.
 
 use super::{
     decide::{byo_pays, decide},

@@ -3,7 +3,7 @@
 //! Invariants: matching is exact or by alias, never by prefix. Only a fresh list refuses; hidden, absent or older
 //! means unknown, and unknown is allowed.
 //!
-//! Absent: who pays, which the caller of `which` has already read off the purpose and the toggle.
+//! Not here: who pays, which the caller of `which` has already read off the purpose and the toggle.
 
 use time::Date;
 

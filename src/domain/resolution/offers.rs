@@ -1,8 +1,8 @@
-//! What a workspace can use: the decision asked once for each model.
+//! The models that a workspace can use: one decision for each model.
 //!
 //! Invariant: an offer is available exactly if `decide` grants it, and then carries that decision.
 //!
-//! Absent: paging and wire forms.
+//! Not here: paging and wire forms.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The refusals that more than one place makes: one text and one set of facts for each.
 //!
-//! Absent: refusals of one place; they stand there.
+//! Not here: refusals of one place; they stand there.
 
 use crate::domain::{
     error::{Error, Reason},

@@ -1,4 +1,4 @@
-//! Who pays: every row of the decision.
+//! Tests of the payer: every row of the decision.
 
 use super::{
     facts::UnknownWorkspace,

@@ -1,4 +1,4 @@
-//! What others do to the rows: rotation, damage, and KMS keys of strangers.
+//! Rows that others change: rotation, damage, and foreign KMS keys.
 
 use super::*;
 

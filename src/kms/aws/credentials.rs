@@ -5,7 +5,7 @@
 //!
 //! Invariant: fetching, once begun, goes on in a task of its own; who comes next waits for the same one.
 //!
-//! Absent: keeping them. The SDK does that, as long as they are good.
+//! Not here: keeping them. The SDK does that, as long as they are good.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,9 +1,9 @@
-//! What an error of AWS KMS means, and what its operator should do.
+//! The meaning of each AWS KMS error, and its fix.
 //!
 //! Invariants: corruption is only what the KMS calls so of the data key itself; whatever it does not say clearly counts
 //! as an outage or a refusal, which end. Nothing of a response's body but AWS's own message gets into a text.
 //!
-//! Absent: patience. The SDK has tried again already where that helps.
+//! Not here: patience. The SDK has tried again already where that helps.
 
 use std::error::Error as StdError;
 

@@ -1,10 +1,10 @@
-//! What every call to AWS KMS passes: no more calls a second than were set, and none to a KMS that does not answer.
+//! The gate of AWS KMS calls: a rate limit, and a breaker for a KMS that does not answer.
 //!
 //! Invariants: a call waits at most `LONGEST_WAIT` for its turn. After `FAILURES` outages in a row no call is made
 //! for `REST`; then one, and the others fail at once until it has ended. A call whose caller is gone gives its turn
 //! back.
 //!
-//! Absent: trying again; who wants something asks again.
+//! Not here: trying again; who wants something asks again.
 
 use std::{
     num::NonZeroU32,

@@ -3,7 +3,7 @@
 //! Invariants: a key that was allowed stays so as long as this process lives; a name that was not looked up yet makes
 //! every stranger a perhaps, never a no.
 //!
-//! Absent: the looking up.
+//! Not here: the looking up.
 
 use std::{
     collections::BTreeSet,
