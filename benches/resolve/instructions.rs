@@ -1,4 +1,4 @@
-//! What one call costs a server in user instructions and in allocations: what two runs of different length differ by.
+//! User instructions and allocations of one call: the difference between two runs of different length.
 //!
 //! valgrind counts them, on one worker: instructions by cachegrind, without a cache model, allocations by DHAT. A count
 //! can be repeated where a time cannot. valgrind knows neither AVX-512 nor the instructions for SHA-256, so that ciphers

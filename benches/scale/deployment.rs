@@ -1,4 +1,4 @@
-//! What all replicas of the run have in common: one PostgreSQL, one KMS key on moto, and the settings.
+//! The deployment that all replicas of the run share: one PostgreSQL, one KMS key on moto, and the settings.
 
 use std::{
     fs::{self, OpenOptions},

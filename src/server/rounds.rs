@@ -1,5 +1,4 @@
-//! What goes on beside the calls: warm data keys, short tables, other replicas' changes, the record's checkpoints,
-//! issuers' keys, TLS files, readiness.
+//! Background tasks: data keys, purges, other replicas' changes, audit checkpoints, issuers' keys, TLS files, readiness.
 //!
 //! Invariant: each goes on until the server stops; one that ends before that ends the server.
 //!

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::sources::{assert_none, rust_sources, sources};
 
 const LONGEST: usize = 350;
+const README_WORDS: usize = 1200;
 
 #[test]
 fn no_file_is_longer_than_350_lines() {
@@ -58,4 +59,11 @@ fn no_file_has_stray_white_space() {
         }
     }
     assert_none("stray white space", &offenders);
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = &sources(&["README.md"])[0].text;
+    let words = readme.split_whitespace().count();
+    assert!(words <= README_WORDS, "README.md has {words} words");
 }
