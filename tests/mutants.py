@@ -26,10 +26,10 @@ def when(mutant: str) -> str:
 MUTANTS = [
     (
         "provider's text in the log",
-        "src/provider/call.rs",
-        "let answer = if (200..300).contains(&status) {",
+        "src/provider/client.rs",
+        "if status.is_success() {\n            return Ok(body);",
         f"if {when('provider')} {{ tracing::debug!(body = %String::from_utf8_lossy(&body), \"answer\"); }}\n"
-        "let answer = if (200..300).contains(&status) {",
+        "if status.is_success() {\n            return Ok(body);",
         "in log ",
         "provider",
     ),

@@ -111,10 +111,10 @@ fn raw_string(text: &str) -> Option<usize> {
 /// A character literal and no lifetime.
 fn is_char(text: &str) -> bool {
     let mut inner = text.chars().skip(1);
-    match (inner.next(), inner.next()) {
-        (Some('\\'), _) | (Some(_), Some('\'')) => true,
-        _ => false,
-    }
+    matches!(
+        (inner.next(), inner.next()),
+        (Some('\\'), _) | (Some(_), Some('\''))
+    )
 }
 
 fn read(path: Path, file: String, text: &str, known: &BTreeSet<Path>) -> Module {
