@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from os.path import normpath
 from pathlib import Path
 
 from report import expect
@@ -35,8 +36,9 @@ def is_enough(binary: Path) -> None:
     dependencies = [(path, path.read_text()) for path in (binary.resolve().parent / "deps").glob("byokd-*.d")]
     about = [path for path, text in dependencies if "src/lib.rs:" in text and ".rlib:" in text]
     newest = max(about, key=lambda path: path.stat().st_mtime)
-    # Each file has a line of its own, with a colon at the end.
-    read = {ROOT / line[:-1].replace("\\ ", " ") for line in newest.read_text().splitlines() if line.endswith(":")}
+    # Each file has a line of its own, with a colon at the end. `include_str!` may name it through its parent folder.
+    lines = [line[:-1].replace("\\ ", " ") for line in newest.read_text().splitlines() if line.endswith(":")]
+    read = {Path(normpath(ROOT / line)) for line in lines}
     read |= {ROOT / "build.rs", *(ROOT / "proto").rglob("*.proto")}
     made = binary.resolve().parents[1]
     used = {path.relative_to(ROOT) for path in read if path.is_relative_to(ROOT) and not path.is_relative_to(made)}
